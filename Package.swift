@@ -1,0 +1,23 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Rooms and the only edges allowed between them; docs/architecture.md says why, and
+// Tests/ArchitectureTests reads this file and every import line.
+
+let library: [SwiftSetting] = [
+  .swiftLanguageMode(.v6)
+]
+
+let package = Package(
+  name: "adaptq",
+  products: [],
+  dependencies: [],
+  targets: [
+    .systemLibrary(name: "Chwloc", pkgConfig: "hwloc", providers: [.apt(["libhwloc-dev"])]),
+    .target(name: "CMachine"),
+    .target(name: "Base", dependencies: ["CMachine"], swiftSettings: library),
+
+    .target(name: "TestSupport", path: "Tests/TestSupport"),
+    .testTarget(name: "BaseTests", dependencies: ["Base", "TestSupport"]),
+  ]
+)
