@@ -16,11 +16,13 @@ let package = Package(
     .systemLibrary(name: "Chwloc", pkgConfig: "hwloc", providers: [.apt(["libhwloc-dev"])]),
     .target(name: "CMachine"),
     .target(name: "Base", dependencies: ["CMachine"], swiftSettings: library),
+    .target(name: "MachineCode", dependencies: ["Base", "CMachine"], swiftSettings: library),
 
     .target(name: "NestedFormat", dependencies: ["Base"], swiftSettings: library),
 
     .target(name: "TestSupport", path: "Tests/TestSupport"),
     .testTarget(name: "BaseTests", dependencies: ["Base", "TestSupport"]),
     .testTarget(name: "NestedFormatTests", dependencies: ["NestedFormat", "Base", "TestSupport"]),
+    .testTarget(name: "MachineCodeTests", dependencies: ["Base", "MachineCode", "TestSupport"]),
   ]
 )
