@@ -16,8 +16,11 @@ let package = Package(
     .systemLibrary(name: "Chwloc", pkgConfig: "hwloc", providers: [.apt(["libhwloc-dev"])]),
     .target(name: "CMachine"),
     .target(name: "Base", dependencies: ["CMachine"], swiftSettings: library),
+    .target(name: "Hardware", dependencies: ["Base", "CMachine", "Chwloc"], swiftSettings: library),
 
     .target(name: "TestSupport", path: "Tests/TestSupport"),
     .testTarget(name: "BaseTests", dependencies: ["Base", "TestSupport"]),
+    .testTarget(
+      name: "HardwareTests", dependencies: ["Hardware", "Base", "TestSupport"], exclude: ["Fixtures"]),
   ]
 )
