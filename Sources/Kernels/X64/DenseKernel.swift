@@ -76,8 +76,16 @@ struct DenseTile<V: WideRegister> {
   func emit(_ asm: borrowing X64Assembler, _ g: DenseGeneralRegisters) {
     asm.mov(g.x.bases[0], g.tileX)
     g.x.derive(asm, rows: rows)
-    asm.mov(g.w, g.tileW)
     for accumulator in accumulators { asm.vxorps(accumulator, accumulator, accumulator) }
+    // The tile of y is stored long after this: by then its cache lines are here.
+    asm.mov(g.count, GPR64.rdi[offset(\DenseArguments.yRowStride)])
+    asm.mov(g.w, g.y)
+    for _ in 0..<rows {
+      asm.prefetcht0(g.w[0])
+      asm.prefetcht0(g.w[60])
+      asm.add(g.w, g.count)
+    }
+    asm.mov(g.w, g.tileW)
     asm.mov(g.count, GPR64.rdi[offset(\DenseArguments.k)])
     emitLoop(asm, g, steps: 4)
     emitLoop(asm, g, steps: 1)
