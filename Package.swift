@@ -17,7 +17,10 @@ let package = Package(
     .target(name: "CMachine"),
     .target(name: "Base", dependencies: ["CMachine"], swiftSettings: library),
 
+    .target(name: "NestedFormat", dependencies: ["Base"], swiftSettings: library),
+
     .target(name: "TestSupport", path: "Tests/TestSupport"),
     .testTarget(name: "BaseTests", dependencies: ["Base", "TestSupport"]),
+    .testTarget(name: "NestedFormatTests", dependencies: ["NestedFormat", "Base", "TestSupport"]),
   ]
 )
