@@ -19,6 +19,8 @@ let package = Package(
 
     .target(name: "NestedFormat", dependencies: ["Base"], swiftSettings: library),
 
+    .target(name: "Graph", dependencies: ["Base", "NestedFormat"], swiftSettings: library),
+
     .target(name: "TestSupport", path: "Tests/TestSupport"),
     .testTarget(name: "BaseTests", dependencies: ["Base", "TestSupport"]),
     .testTarget(name: "NestedFormatTests", dependencies: ["NestedFormat", "Base", "TestSupport"]),
