@@ -16,13 +16,22 @@ let package = Package(
     .systemLibrary(name: "Chwloc", pkgConfig: "hwloc", providers: [.apt(["libhwloc-dev"])]),
     .target(name: "CMachine"),
     .target(name: "Base", dependencies: ["CMachine"], swiftSettings: library),
-
+    .target(name: "MachineCode", dependencies: ["Base", "CMachine"], swiftSettings: library),
+    .target(name: "Hardware", dependencies: ["Base", "CMachine", "Chwloc"], swiftSettings: library),
     .target(name: "NestedFormat", dependencies: ["Base"], swiftSettings: library),
+    .target(
+      name: "Kernels", dependencies: ["Base", "NestedFormat", "MachineCode", "Hardware"], swiftSettings: library),
 
     .target(name: "Graph", dependencies: ["Base", "NestedFormat"], swiftSettings: library),
 
     .target(name: "TestSupport", path: "Tests/TestSupport"),
     .testTarget(name: "BaseTests", dependencies: ["Base", "TestSupport"]),
+    .testTarget(name: "MachineCodeTests", dependencies: ["Base", "MachineCode", "TestSupport"]),
+    .testTarget(
+      name: "HardwareTests", dependencies: ["Hardware", "Base", "TestSupport"], exclude: ["Fixtures"]),
     .testTarget(name: "NestedFormatTests", dependencies: ["NestedFormat", "Base", "TestSupport"]),
+    .testTarget(
+      name: "KernelsTests",
+      dependencies: ["Kernels", "NestedFormat", "MachineCode", "Hardware", "Base", "TestSupport"]),
   ]
 )
