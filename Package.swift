@@ -8,9 +8,25 @@ let library: [SwiftSetting] = [
   .swiftLanguageMode(.v6)
 ]
 
+// ADAPTQ_SANITIZE=address or thread in the environment, with swift build --sanitize of the same name and a scratch path of
+// its own: the sanitizer's run time is in the program, so the library cannot be closed under -z defs.
+let sanitizer = Context.environment["ADAPTQ_SANITIZE"] ?? ""
+
+// libadaptq.so carries its own Swift run time, exports only adaptq_* and stays loaded. Linker flags spread to everything
+// that depends on a target, so nothing but the dynamic product may depend on AdaptQ.
+let shellLinkerFlags: [String] =
+  [
+    "-static-stdlib",
+    "-Xlinker", "-soname=libadaptq.so.0",
+    "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/AdaptQ/adaptq.map",
+    "-Xlinker", "-z", "-Xlinker", "nodelete",
+  ] + (sanitizer.isEmpty ? ["-Xlinker", "-z", "-Xlinker", "defs"] : [])
+
 let package = Package(
   name: "adaptq",
-  products: [],
+  products: [
+    .library(name: "adaptq", type: .dynamic, targets: ["AdaptQ"])
+  ],
   dependencies: [],
   targets: [
     .systemLibrary(name: "Chwloc", pkgConfig: "hwloc", providers: [.apt(["libhwloc-dev"])]),
@@ -23,6 +39,10 @@ let package = Package(
       name: "Kernels", dependencies: ["Base", "NestedFormat", "MachineCode", "Hardware"], swiftSettings: library),
 
     .target(name: "Graph", dependencies: ["Base", "NestedFormat"], swiftSettings: library),
+    .systemLibrary(name: "CAdaptQ", path: "include"),
+    .target(
+      name: "AdaptQ", dependencies: ["Base", "CAdaptQ", "CMachine"], exclude: ["adaptq.map"], swiftSettings: library,
+      linkerSettings: [.unsafeFlags(shellLinkerFlags)]),
 
     .target(name: "TestSupport", path: "Tests/TestSupport"),
     .testTarget(name: "BaseTests", dependencies: ["Base", "TestSupport"]),
