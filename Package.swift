@@ -39,6 +39,10 @@ let package = Package(
       name: "Kernels", dependencies: ["Base", "NestedFormat", "MachineCode", "Hardware"], swiftSettings: library),
 
     .target(name: "Graph", dependencies: ["Base", "NestedFormat"], swiftSettings: library),
+    .target(name: "Control", dependencies: ["Base"], swiftSettings: library),
+    .target(
+      name: "Runtime", dependencies: ["Base", "CMachine", "Graph", "Kernels", "NestedFormat", "Hardware", "Control"],
+      swiftSettings: library),
     .systemLibrary(name: "CAdaptQ", path: "include"),
     .target(
       name: "AdaptQ", dependencies: ["Base", "CAdaptQ", "CMachine"], exclude: ["adaptq.map"], swiftSettings: library,
