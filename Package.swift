@@ -16,8 +16,10 @@ let package = Package(
     .systemLibrary(name: "Chwloc", pkgConfig: "hwloc", providers: [.apt(["libhwloc-dev"])]),
     .target(name: "CMachine"),
     .target(name: "Base", dependencies: ["CMachine"], swiftSettings: library),
+    .target(name: "Text", dependencies: ["Base"], swiftSettings: library),
 
     .target(name: "TestSupport", path: "Tests/TestSupport"),
     .testTarget(name: "BaseTests", dependencies: ["Base", "TestSupport"]),
+    .testTarget(name: "TextTests", dependencies: ["Text", "Base", "TestSupport"], exclude: ["Golden"]),
   ]
 )
