@@ -9,7 +9,7 @@ enum Blocking {
   /// Groups of 64 inputs unpacked at once.
   static let panelGroups = 8
   /// Inputs of one piece of FP32 weights.
-  static let denseInputs = 384
+  static let denseInputs = 256
   /// At most this many rows read the weights once, in storage order, in one piece.
   static let streamingRows = 4
   /// The largest panel of any table: `panelGroups` portable groups, or a piece of widened FP16 weights.

@@ -42,20 +42,23 @@ private func denseProduct(
   let widens = half && rows >= kernels.widenRows
   let rowByteCount = half ? 32 : 64
   let kernel = half && !widens ? kernels.dense16 : kernels.dense32
+  // Pieces of nearly equal size.
+  let pieces = streaming && !widens ? 1 : (k &+ (Blocking.denseInputs &- 1)) / Blocking.denseInputs
+  let piece = ((k &+ pieces &- 1) / pieces &+ 7) & ~7
   var firstInput = 0
   repeat {
-    let inputs = streaming && !widens ? k : min(Blocking.denseInputs, k &- firstInput)
+    let inputs = min(piece, k &- firstInput)
     for block in firstBlock..<(firstBlock &+ blocks) {
       let cursor = OutputCursor(
         block: block, n: n, firstInput: firstInput, bias: bias, y: y, yRowStride: yRowStride, scratch: scratch)
-      var piece = w + (block &* k &+ firstInput) &* rowByteCount
+      var source = w + (block &* k &+ firstInput) &* rowByteCount
       if widens {
-        var widening = WidenArguments(input: piece, output: scratch.panel, count: inputs &* 16)
+        var widening = WidenArguments(input: source, output: scratch.panel, count: inputs &* 16)
         kernels.widen(&widening)
-        piece = UnsafeRawPointer(scratch.panel)
+        source = UnsafeRawPointer(scratch.panel)
       }
       var arguments = DenseArguments(
-        x: x + firstInput, xRowStride: xRowStride &* 4, w: piece, start: cursor.start,
+        x: x + firstInput, xRowStride: xRowStride &* 4, w: source, start: cursor.start,
         startRowStride: cursor.startRowStride, y: cursor.y, yRowStride: cursor.yRowStride, k: inputs, rows: rows,
         alpha: alpha)
       kernel(&arguments)

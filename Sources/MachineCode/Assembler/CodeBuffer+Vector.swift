@@ -6,16 +6,18 @@ extension CodeBuffer {
   /// - Parameters:
   ///   - operands: in the order they are written, without the immediate.
   ///   - immediate: the trailing byte, -128…255.
+  ///   - vectorByteCount: the vector length where no operand has it.
   ///   - registerImmediate: a fourth register, which VEX keeps in the trailing byte.
   func emit(
     _ opcode: Opcode, _ mnemonic: String, _ order: OperandOrder, _ operands: [Operand], immediate: Int? = nil,
-    registerImmediate: Int? = nil, masking: Masking = .none
+    registerImmediate: Int? = nil, masking: Masking = .none, vectorByteCount: Int = 0
   ) {
     func refuseThis(_ reason: String) {
       refuse(mnemonic, operands + (immediate.map { [.immediate($0)] } ?? []), reason)
     }
     var roles = VectorRoles()
     if let reason = roles.assign(operands, order, digit: Int(opcode.digit)) { return refuseThis(reason) }
+    roles.byteCount = max(roles.byteCount, vectorByteCount)
     if let reason = roles.memory.flatMap({ complaint(about: $0) }) { return refuseThis(reason) }
     if let immediate, !(-128...255).contains(immediate) { return refuseThis("the immediate does not fit 8 bits") }
     var immediate = immediate
