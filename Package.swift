@@ -18,9 +18,11 @@ let package = Package(
     .target(name: "Base", dependencies: ["CMachine"], swiftSettings: library),
 
     .target(name: "NestedFormat", dependencies: ["Base"], swiftSettings: library),
+    .target(name: "Kernels", dependencies: ["Base", "NestedFormat"], swiftSettings: library),
 
     .target(name: "TestSupport", path: "Tests/TestSupport"),
     .testTarget(name: "BaseTests", dependencies: ["Base", "TestSupport"]),
     .testTarget(name: "NestedFormatTests", dependencies: ["NestedFormat", "Base", "TestSupport"]),
+    .testTarget(name: "KernelsTests", dependencies: ["Kernels", "NestedFormat", "Base", "TestSupport"]),
   ]
 )
