@@ -77,9 +77,9 @@ extension X64Assembler {
   public var vshufps: VVVI { VVVI(code, .np0F(0xC6).d32) }
   public var vshufpd: VVVI { VVVI(code, .p66(0xC6).q) }
   public var vpermilps: VPermuteLanes { VPermuteLanes(code, .p66x38(0x0C).d32, immediate: .p66x3A(0x04).d32) }
-  public var vperm2f128: VVVIVex { VVVIVex(code, .p66x3A(0x06)) }
+  public var vperm2f128: VVVIVex { VVVIVex(code, .p66x3A(0x06).wide) }
   /// YMM and ZMM: lanes of the second source, picked by the first.
-  public var vpermps: VVV { VVV(code, .p66x38(0x16).d32) }
+  public var vpermps: VVV { VVV(code, .p66x38(0x16).d32.wide) }
 
   // MARK: conversions
 

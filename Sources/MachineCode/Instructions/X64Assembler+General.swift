@@ -175,7 +175,7 @@ extension X64Assembler {
   /// Zero-extends a byte.
   public func movzx8(_ d: GPR32, _ source: Mem) { extend("movzx8", [0x0F, 0xB6], d, .m(source)) }
   /// Zero-extends the low byte of a register.
-  public func movzx8(_ d: GPR32, _ source: GPR32) { 
+  public func movzx8(_ d: GPR32, _ source: GPR32) {
     extend("movzx8", [0x0F, 0xB6], d, .g(source), forceREX: (4...7).contains(source.number))
   }
   /// Zero-extends 16 bits.
