@@ -1,9 +1,13 @@
-// What Swift cannot say: a few single instructions and C macros. Header only, no state.
+// What Swift cannot say: a few single instructions and C macros. State only in cmachine_storage.h.
 #ifndef ADAPTQ_CMACHINE_H
 #define ADAPTQ_CMACHINE_H
 
 #include <errno.h>
 #include <stdint.h>
+#include <sys/auxv.h>
+
+#include "cmachine_atomics.h"
+#include "cmachine_storage.h"
 
 #if defined(__x86_64__)
 static inline void cmachine_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4]) {
@@ -25,6 +29,9 @@ static inline uint32_t cmachine_mxcsr(void) {
 
 static inline void cmachine_set_mxcsr(uint32_t value) { __asm__ volatile("ldmxcsr %0" : : "m"(value)); }
 #endif
+
+/// Nonzero where the program runs with more rights than its user (set-user-ID, file capabilities).
+static inline int cmachine_runs_secure(void) { return getauxval(AT_SECURE) != 0; }
 
 static inline int cmachine_errno(void) { return errno; }
 static inline void cmachine_set_errno(int value) { errno = value; }
