@@ -38,6 +38,12 @@ struct SessionState: BitwiseCopyable {
 public struct TensorBinding: BitwiseCopyable {
   public var data: UnsafeMutableRawPointer
   public var byteCount: Int
+
+  @inline(__always)
+  public init(data: UnsafeMutableRawPointer, byteCount: Int) {
+    self.data = data
+    self.byteCount = byteCount
+  }
 }
 
 /// What one run did.
@@ -52,4 +58,6 @@ public struct RunReport: BitwiseCopyable, Sendable {
   public var levelChanged = false
   public var budgetMissed = false
   public var budgetUnreachable = false
+
+  public init() {}
 }
