@@ -128,6 +128,7 @@ struct VectorRoles {
     case .rm: places = [\.reg, \.rm]
     case .mr: places = [\.rm, \.reg]
     case .rvm: places = [\.reg, \.vvvv, \.rm]
+    case .rmv: places = [\.reg, \.rm, \.vvvv]
     case .mvr: places = [\.rm, \.vvvv, \.reg]
     case .vm:
       places = [\.vvvv, \.rm]

@@ -87,6 +87,8 @@ enum OperandOrder {
   case mr
   /// reg, vvvv, rm
   case rvm
+  /// reg, rm, vvvv (BMI2)
+  case rmv
   /// rm, vvvv, reg (masked stores)
   case mvr
   /// vvvv, rm; reg is the opcode extension

@@ -18,6 +18,10 @@ extension X64Assembler {
   public var vaddpd: VVV { VVV(code, .p66(0x58).q) }
   public var vmulpd: VVV { VVV(code, .p66(0x59).q) }
   public var vsubpd: VVV { VVV(code, .p66(0x5C).q) }
+  public var vminpd: VVV { VVV(code, .p66(0x5D).q) }
+  public var vdivpd: VVV { VVV(code, .p66(0x5E).q) }
+  public var vmaxpd: VVV { VVV(code, .p66(0x5F).q) }
+  public var vsqrtpd: VV { VV(code, .p66(0x51).q) }
   public var vrcpps: VVVex { VVVex(code, .np0F(0x53)) }
   public var vrsqrtps: VVVex { VVVex(code, .np0F(0x52)) }
   public var vhaddps: VVVVex { VVVVex(code, .pF2(0x7C)) }

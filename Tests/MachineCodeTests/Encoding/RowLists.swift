@@ -37,14 +37,15 @@ extension Rows {
       [
         { $0.vaddps }, { $0.vmulps }, { $0.vsubps }, { $0.vminps }, { $0.vdivps }, { $0.vmaxps }, { $0.vandps },
         { $0.vandnps },
-        { $0.vorps }, { $0.vxorps }, { $0.vaddpd }, { $0.vmulpd }, { $0.vsubpd }, { $0.vfmadd132ps },
+        { $0.vorps }, { $0.vxorps }, { $0.vaddpd }, { $0.vmulpd }, { $0.vsubpd }, { $0.vminpd }, { $0.vdivpd },
+        { $0.vmaxpd }, { $0.vfmadd132ps },
         { $0.vfmadd213ps },
         { $0.vfmadd231ps }, { $0.vfmsub132ps }, { $0.vfmsub213ps }, { $0.vfmsub231ps }, { $0.vfnmadd132ps },
         { $0.vfnmadd213ps }, { $0.vfnmadd231ps }, { $0.vfnmsub231ps }, { $0.vfmadd213pd }, { $0.vfmadd231pd },
         { $0.vunpcklps }, { $0.vunpckhps }, { $0.vunpcklpd }, { $0.vunpckhpd },
       ])
     vvv(.wide, [{ $0.vpermps }])
-    vv(.all, [{ $0.vsqrtps }, { $0.vcvtdq2ps }, { $0.vcvtps2dq }, { $0.vcvttps2dq }])
+    vv(.all, [{ $0.vsqrtps }, { $0.vsqrtpd }, { $0.vcvtdq2ps }, { $0.vcvtps2dq }, { $0.vcvttps2dq }])
     vvVex([{ $0.vrcpps }, { $0.vrsqrtps }])
     vvvVex([.x, .y], [{ $0.vhaddps }])
     vviVex([{ $0.vroundps }])

@@ -55,6 +55,14 @@ extension Rows {
       add("\(name) \(a), \(b)", name) { get($0)(a, b) }
       for place in memoryCases(unit: 8) { add("\(name) \(a), \(place.text)", name) { get($0)(a, place.operand) } }
     }
+    let bmi: [Get<GeneralRMV>] = [{ $0.bzhi }, { $0.shlx }, { $0.shrx }, { $0.sarx }]
+    for get in bmi {
+      let name = get(X64Assembler()).name
+      add("\(name) \(a), \(b), \(a)", name) { get($0)(a, b, a) }
+      for place in memoryCases(unit: 8) {
+        add("\(name) \(a), \(place.text), \(b)", name) { get($0)(a, place.operand, b) }
+      }
+    }
     let shifts: [Get<GeneralShift>] = [{ $0.shl }, { $0.shr }, { $0.sar }]
     for get in shifts {
       let name = get(X64Assembler()).name
