@@ -54,9 +54,10 @@ struct RunCommand: ParsableCommand {
 
 /// The lines of a UTF-8 file, without their ends.
 func readLines(_ path: String) throws(AdaptQError) -> [String] {
-  let block = try MemoryBlock.read(path: path)
-  var reader = ByteReader(block.bytes)
-  let text = try reader.readString(block.byteCount, path)
+  let text = try MemoryBlock.read(path: path).withBytes { bytes throws(AdaptQError) in
+    var reader = ByteReader(bytes)
+    return try reader.readString(bytes.count, path)
+  }
   var lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
     line.hasSuffix("\r") ? String(line.dropLast()) : String(line)
   }

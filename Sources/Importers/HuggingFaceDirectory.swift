@@ -29,7 +29,7 @@ public struct HuggingFaceDirectory {
   func file(_ name: String) -> String { "\(path)/\(name)" }
 
   func json(_ name: String) throws(AdaptQError) -> JSON {
-    try JSON.parse(try MemoryBlock.read(path: file(name)).bytes, name)
+    try MemoryBlock.read(path: file(name)).withBytes { bytes throws(AdaptQError) in try JSON.parse(bytes, name) }
   }
 
   /// Nil when the file does not exist; any other failure is an error.

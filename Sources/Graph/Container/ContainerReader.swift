@@ -65,9 +65,13 @@ extension Model {
       guard let tensor = file.tensors[Container.vocabularyTensor] else {
         throw .invalidFile("tensor \"\(Container.vocabularyTensor)\" is missing")
       }
+      let byteCount = try json.member("vocabulary", in: "model").asInt("model vocabulary")
+      if byteCount < 0 || byteCount > tensor.range.count {
+        throw .invalidFile("model vocabulary: \(byteCount) bytes, its tensor has \(tensor.range.count)")
+      }
       tokenizer = (
         try JSON.parse(settings, "\(source): tokenizer"),
-        UnsafeRawBufferPointer(rebasing: block.bytes[tensor.range])
+        UnsafeRawBufferPointer(rebasing: block.bytes[tensor.range].prefix(byteCount))
       )
     }
     self.init(

@@ -147,7 +147,7 @@ public struct ContainerWriter {
   }
 
   private func header(_ plan: [Planned], _ records: [SiteRecord]) -> [UInt8] {
-    let model = JSON.object([
+    var model: [JSON.Member] = [
       .init("graph", builder.graph.encoded()),
       .init("constants", .array(builder.constants.map { .array($0.shape.map { .integer($0) }) })),
       .init(
@@ -158,9 +158,11 @@ public struct ContainerWriter {
               .init("factor", .integer(Int($0.factor.bitPattern))), .init("snr", .object($0.signalToNoise)),
             ])
           })),
-    ])
+    ]
+    if let tokenizer { model.append(.init("vocabulary", .integer(tokenizer.vocabulary.count))) }
     var metadata: [JSON.Member] = [
-      .init(Container.versionKey, .string(Container.version)), .init(Container.modelKey, .string(model.text)),
+      .init(Container.versionKey, .string(Container.version)),
+      .init(Container.modelKey, .string(JSON.object(model).text)),
     ]
     if let tokenizer { metadata.append(.init(Container.tokenizerKey, .string(tokenizer.settings.text))) }
     var members: [JSON.Member] = [.init("__metadata__", .object(metadata))]
