@@ -25,19 +25,53 @@ let shellLinkerFlags: [String] =
 let package = Package(
   name: "adaptq",
   products: [
-    .library(name: "adaptq", type: .dynamic, targets: ["AdaptQ"])
+    .library(name: "adaptq", type: .dynamic, targets: ["AdaptQ"]),
+    .executable(name: "adaptq-cli", targets: ["adaptq-cli"]),
   ],
-  dependencies: [],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+  ],
   targets: [
     .systemLibrary(name: "Chwloc", pkgConfig: "hwloc", providers: [.apt(["libhwloc-dev"])]),
+    .systemLibrary(name: "CAdaptQ", path: "include"),
     .target(name: "CMachine"),
     .target(name: "Base", dependencies: ["CMachine"], swiftSettings: library),
-    .systemLibrary(name: "CAdaptQ", path: "include"),
+    .target(name: "MachineCode", dependencies: ["Base", "CMachine"], swiftSettings: library),
+    .target(name: "Hardware", dependencies: ["Base", "CMachine", "Chwloc"], swiftSettings: library),
+    .target(name: "NestedFormat", dependencies: ["Base"], swiftSettings: library),
     .target(
-      name: "AdaptQ", dependencies: ["Base", "CAdaptQ", "CMachine"], exclude: ["adaptq.map"], swiftSettings: library,
-      linkerSettings: [.unsafeFlags(shellLinkerFlags)]),
+      name: "Kernels", dependencies: ["Base", "NestedFormat", "MachineCode", "Hardware"], swiftSettings: library),
+    .target(name: "Graph", dependencies: ["Base", "NestedFormat"], swiftSettings: library),
+    .target(name: "Control", dependencies: ["Base"], swiftSettings: library),
+    .target(name: "Text", dependencies: ["Base"], swiftSettings: library),
+    .target(
+      name: "Runtime", dependencies: ["Base", "CMachine", "Graph", "Kernels", "NestedFormat", "Hardware", "Control"],
+      swiftSettings: library),
+    .target(name: "Importers", dependencies: ["Base", "Graph", "Text"], swiftSettings: library),
+    .target(
+      name: "AdaptQ",
+      dependencies: [
+        "Base", "CAdaptQ", "CMachine", "Runtime", "Graph", "Kernels", "NestedFormat", "Hardware", "Control", "Text",
+      ],
+      exclude: ["adaptq.map"], swiftSettings: library, linkerSettings: [.unsafeFlags(shellLinkerFlags)]),
+    .executableTarget(
+      name: "adaptq-cli",
+      dependencies: [
+        "Base", "Graph", "Importers", "Runtime", "Kernels", "NestedFormat", "Hardware", "Control", "Text",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      path: "Sources/CLI", swiftSettings: library),
 
-    .target(name: "TestSupport", path: "Tests/TestSupport"),
+    .target(name: "TestSupport", dependencies: ["MachineCode"], path: "Tests/TestSupport"),
     .testTarget(name: "BaseTests", dependencies: ["Base", "TestSupport"]),
+    .testTarget(name: "MachineCodeTests", dependencies: ["Base", "MachineCode", "TestSupport"]),
+    .testTarget(
+      name: "HardwareTests", dependencies: ["Hardware", "Base", "TestSupport"], exclude: ["Fixtures"]),
+    .testTarget(name: "NestedFormatTests", dependencies: ["NestedFormat", "Base", "TestSupport"]),
+    .testTarget(
+      name: "KernelsTests",
+      dependencies: ["Kernels", "NestedFormat", "MachineCode", "Hardware", "Base", "TestSupport"]),
+    .testTarget(name: "ControlTests", dependencies: ["Control", "Base", "TestSupport"]),
+    .testTarget(name: "TextTests", dependencies: ["Text", "Base", "TestSupport"], exclude: ["Golden"]),
   ]
 )

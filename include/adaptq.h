@@ -247,7 +247,7 @@ typedef struct adaptq_tensor {
  *
  *  Shapes    `max_inputs[i]` gives type, rank and the largest size of each dimension of input i; `data` is ignored and
  *            may be NULL.
- *  Time      about 20 runs at the largest and at smaller sizes per allowed level: the costs the budget is held with.
+ *  Time      up to 24 runs per allowed level, at the largest and at smaller sizes: the costs the budget is held with.
  *  Errors    ADAPTQ_BUSY, ADAPTQ_INVALID_ARGUMENT, ADAPTQ_OUT_OF_RANGE, ADAPTQ_OUT_OF_MEMORY
  *  Since     0.1 */
 ADAPTQ_API adaptq_status adaptq_session_prepare(adaptq_session *session, const adaptq_tensor *max_inputs,
@@ -261,17 +261,22 @@ ADAPTQ_API adaptq_status adaptq_session_prepare(adaptq_session *session, const a
 ADAPTQ_API adaptq_status adaptq_session_output_shape(adaptq_session *session, const adaptq_tensor *inputs,
                                                      size_t n_inputs, size_t index, adaptq_tensor *output);
 
-/** Why a run used the level it used. */
+/** Why the level in use was chosen: the cause of its last change. */
 enum {
-  ADAPTQ_REASON_FIXED = 1,            /* a level was set for the session or for this call */
-  ADAPTQ_REASON_NO_BUDGET = 2,        /* no budget: the best allowed level */
-  ADAPTQ_REASON_STEADY = 3,           /* the level of the run before */
-  ADAPTQ_REASON_BUDGET_MISSED = 4,    /* down: the percentile of recent runs was above the budget */
-  ADAPTQ_REASON_PREDICTED_MISS = 5,   /* down: at this size and slow-down the budget would not hold */
-  ADAPTQ_REASON_HEADROOM = 6,         /* up: a better level is predicted to hold */
-  ADAPTQ_REASON_ASCENT_FAILED = 7,    /* down again: the level tried last missed */
-  ADAPTQ_REASON_BUDGET_UNREACHABLE = 8/* no allowed level is predicted to hold; the fastest was used */
+  ADAPTQ_REASON_INITIAL = 1,        /* first choice, by the costs that adaptq_session_prepare() measured */
+  ADAPTQ_REASON_FIXED = 2,          /* a level was set for the session or this call, or only one is allowed */
+  ADAPTQ_REASON_BUDGET_MISSED = 3,  /* down: too many recent runs were above the budget */
+  ADAPTQ_REASON_PREDICTED_MISS = 4, /* down: the predicted percentile is above the budget */
+  ADAPTQ_REASON_HEADROOM = 5,       /* up: there was room for long enough */
+  ADAPTQ_REASON_ASCENT_FAILED = 6,  /* down again soon after going up; the next attempt waits longer */
+  ADAPTQ_REASON_LEVELS_CHANGED = 7, /* the allowed levels were changed */
+  ADAPTQ_REASON_BUDGET_CHANGED = 8, /* the budget was changed */
+  ADAPTQ_REASON_NO_BUDGET = 9,      /* no budget: the best allowed level */
+  ADAPTQ_REASON_WORK_CHANGED = 10   /* same load, other sizes: another level fits */
 };
+
+/** The name of a reason, for example "predicted miss"; "unknown" for any other value. Static. */
+ADAPTQ_API const char *adaptq_reason_name(int32_t reason);
 
 typedef struct adaptq_run_options {
   size_t struct_size;
@@ -287,6 +292,8 @@ typedef struct adaptq_run_report {
   adaptq_level level;   /* of the linear sites */
   int32_t reason;       /* ADAPTQ_REASON_* */
   int32_t budget_missed;/* 1 if latency_ns > budget_ns > 0; not an error */
+  int32_t level_changed;/* 1 if the run before used another level, or there was none */
+  int32_t budget_unreachable; /* 1 if even the fastest allowed level is predicted to miss */
 } adaptq_run_report;
 
 /** Runs one inference: reads n_inputs tensors, writes n_outputs tensors, returns when all are written.
@@ -337,7 +344,7 @@ ADAPTQ_API adaptq_status adaptq_session_set_latency_budget(adaptq_session *sessi
 typedef struct adaptq_level_cost {
   size_t struct_size;
   adaptq_level level;
-  int32_t is_step;     /* 1 if the level is faster than every better one and may be chosen by the budget */
+  int32_t is_step;     /* 1 if the level is faster than every better one at that size; others are no step there */
   int64_t latency_ns;  /* median at the largest prepared size, measured by adaptq_session_prepare() */
 } adaptq_level_cost;
 

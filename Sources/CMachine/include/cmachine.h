@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <sys/auxv.h>
 
 #include "cmachine_atomics.h"
 #include "cmachine_storage.h"
@@ -28,6 +29,9 @@ static inline uint32_t cmachine_mxcsr(void) {
 
 static inline void cmachine_set_mxcsr(uint32_t value) { __asm__ volatile("ldmxcsr %0" : : "m"(value)); }
 #endif
+
+/// Nonzero where the program runs with more rights than its user (set-user-ID, file capabilities).
+static inline int cmachine_runs_secure(void) { return getauxval(AT_SECURE) != 0; }
 
 static inline int cmachine_errno(void) { return errno; }
 static inline void cmachine_set_errno(int value) { errno = value; }

@@ -1,0 +1,51 @@
+import NestedFormat
+
+extension KernelTable {
+  /// Plain Swift for every operation. A stored constant would be a lazy global, so it is built anew on each use; hold it.
+  public static var portable: KernelTable {
+    KernelTable(
+      quantize: { quantizeReference($0.load(as: QuantizeArguments.self)) },
+      wantsWords: false,
+      dense32: { denseReference($0.load(as: DenseArguments.self)) },
+      dense16: { denseHalfReference($0.load(as: DenseArguments.self)) },
+      widen: { widenReference($0.load(as: WidenArguments.self)) },
+      widenRows: 4,
+      int8: NestedKernels(
+        unpack: { unpackReference($0.load(as: UnpackArguments.self), .int8) },
+        vector1: { vectorReference($0.load(as: VectorArguments.self), rows: 1, .int8) },
+        vector2: { vectorReference($0.load(as: VectorArguments.self), rows: 2, .int8) },
+        vector3: { vectorReference($0.load(as: VectorArguments.self), rows: 3, .int8) },
+        vector4: { vectorReference($0.load(as: VectorArguments.self), rows: 4, .int8) }),
+      int6: NestedKernels(
+        unpack: { unpackReference($0.load(as: UnpackArguments.self), .int6) },
+        vector1: { vectorReference($0.load(as: VectorArguments.self), rows: 1, .int6) },
+        vector2: { vectorReference($0.load(as: VectorArguments.self), rows: 2, .int6) },
+        vector3: { vectorReference($0.load(as: VectorArguments.self), rows: 3, .int6) },
+        vector4: { vectorReference($0.load(as: VectorArguments.self), rows: 4, .int6) }),
+      int4: NestedKernels(
+        unpack: { unpackReference($0.load(as: UnpackArguments.self), .int4) },
+        vector1: { vectorReference($0.load(as: VectorArguments.self), rows: 1, .int4) },
+        vector2: { vectorReference($0.load(as: VectorArguments.self), rows: 2, .int4) },
+        vector3: { vectorReference($0.load(as: VectorArguments.self), rows: 3, .int4) },
+        vector4: { vectorReference($0.load(as: VectorArguments.self), rows: 4, .int4) }),
+      int2: NestedKernels(
+        unpack: { unpackReference($0.load(as: UnpackArguments.self), .int2) },
+        vector1: { vectorReference($0.load(as: VectorArguments.self), rows: 1, .int2) },
+        vector2: { vectorReference($0.load(as: VectorArguments.self), rows: 2, .int2) },
+        vector3: { vectorReference($0.load(as: VectorArguments.self), rows: 3, .int2) },
+        vector4: { vectorReference($0.load(as: VectorArguments.self), rows: 4, .int2) }))
+  }
+}
+
+extension NestedKernels {
+  /// Portable kernels; the panel kernel and its panel are the same at every level.
+  fileprivate init(
+    unpack: @escaping Kernel, vector1: @escaping Kernel, vector2: @escaping Kernel, vector3: @escaping Kernel,
+    vector4: @escaping Kernel
+  ) {
+    self.init(
+      unpack: unpack, panel: { panelReference($0.load(as: PanelArguments.self)) }, vector1: vector1,
+      vector2: vector2, vector3: vector3, vector4: vector4, panelGroupByteCount: referencePanelGroupByteCount,
+      readsWords: false, vectorRows: 1)
+  }
+}

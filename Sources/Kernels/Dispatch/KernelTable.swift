@@ -1,0 +1,50 @@
+import NestedFormat
+
+/// The kernels of one nested level.
+public struct NestedKernels: BitwiseCopyable, Sendable {
+  /// Takes ``UnpackArguments``.
+  public var unpack: Kernel
+  /// Takes ``PanelArguments``.
+  public var panel: Kernel
+  /// Take ``VectorArguments``; for 1 to 4 rows.
+  public var vector1: Kernel
+  public var vector2: Kernel
+  public var vector3: Kernel
+  public var vector4: Kernel
+  /// Bytes of one unpacked group of 64 inputs by 16 outputs.
+  public var panelGroupByteCount: Int
+  /// Whether `panel` reads words instead of codes.
+  public var readsWords: Bool
+  /// Up to this many rows the vector kernels are used, at most 4.
+  public var vectorRows: Int
+}
+
+/// Function pointers for everything that runs on the run path; trivial. ``portable`` needs nothing, ``KernelSet`` builds
+/// the table for a CPU. The code it points to lives as long as the process or its `KernelSet`.
+public struct KernelTable: BitwiseCopyable, Sendable {
+  /// Takes ``QuantizeArguments``.
+  public var quantize: Kernel
+  /// Whether `quantize` writes words besides codes.
+  public var wantsWords: Bool
+  /// Take ``DenseArguments`` with FP32 and FP16 weights.
+  public var dense32: Kernel
+  public var dense16: Kernel
+  /// Takes ``WidenArguments``.
+  public var widen: Kernel
+  /// From this many rows on, FP16 weights are widened to a panel once and multiplied by `dense32`.
+  public var widenRows: Int
+  public var int8: NestedKernels
+  public var int6: NestedKernels
+  public var int4: NestedKernels
+  public var int2: NestedKernels
+
+  /// The kernels of a nested level; those of INT8 for a level that is not nested.
+  @inlinable public func nested(_ level: Level) -> NestedKernels {
+    switch level {
+    case .int2: int2
+    case .int4: int4
+    case .int6: int6
+    default: int8
+    }
+  }
+}

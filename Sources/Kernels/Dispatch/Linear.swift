@@ -1,0 +1,148 @@
+import NestedFormat
+
+// The drivers: they cut a product into what one kernel call does. Everything here is on the run path: no allocation, no
+// check. Rows and strides of the public functions count elements.
+
+/// How the drivers cut K. A piece of a block of 16 outputs stays in the level-1 cache while all rows pass over it, and the
+/// rows' part of that piece stays in the level-2 cache while all blocks pass over it.
+enum Blocking {
+  /// Groups of 64 inputs unpacked at once.
+  static let panelGroups = 8
+  /// Inputs of one piece of FP32 weights.
+  static let denseInputs = 256
+  /// At most this many rows read the weights once, in storage order, in one piece.
+  static let streamingRows = 4
+  /// The largest panel of any table: `panelGroups` portable groups, or a piece of widened FP16 weights.
+  static let panelByteCount = 8 * 4096
+  static let panelScaleByteCount = 8 * 128
+  static let startByteCount = 64
+}
+
+/// Working memory of one thread for products with up to `maxRows` rows: see ``linear(_:_:_:x:xRowStride:rows:y:yRowStride:scratch:)``.
+/// Saturates when it overflows, which no allocation survives.
+public func productScratchByteCount(maxRows: Int) -> Int {
+  let (tile, overflow) = maxRows.multipliedReportingOverflow(by: 64)
+  let (total, overflow2) = tile.addingReportingOverflow(
+    Blocking.panelByteCount + Blocking.panelScaleByteCount + Blocking.startByteCount)
+  return overflow || overflow2 ? Int.max : total
+}
+
+/// Scratch of ``linear(_:_:_:x:xRowStride:rows:y:yRowStride:scratch:)``: the quantized activations and
+/// ``productScratchByteCount(maxRows:)``.
+public func linearScratchByteCount(maxRows: Int, k: Int) -> Int {
+  let quantized = QuantizedActivations.byteCount(rows: maxRows, k: k)
+  let (total, overflow) = quantized.addingReportingOverflow(productScratchByteCount(maxRows: maxRows))
+  return overflow || total > Int.max - 64 ? Int.max : total + 64
+}
+
+/// Where the parts of a thread's scratch lie.
+struct ProductScratch {
+  /// 16 floats: the bias of a block, padded with zeros, or zeros.
+  var start: UnsafeMutablePointer<Float>
+  var panelScales: UnsafeMutablePointer<Float>
+  var panel: UnsafeMutableRawPointer
+  /// `[rows][16]`: the last block's outputs when N is not a multiple of 16.
+  var tile: UnsafeMutablePointer<Float>
+
+  init(_ memory: UnsafeMutableRawPointer) {
+    panel = memory
+    panelScales = (memory + Blocking.panelByteCount).assumingMemoryBound(to: Float.self)
+    let start = memory + (Blocking.panelByteCount + Blocking.panelScaleByteCount)
+    self.start = start.assumingMemoryBound(to: Float.self)
+    tile = (start + Blocking.startByteCount).assumingMemoryBound(to: Float.self)
+  }
+}
+
+/// `y = x · Wᵀ + bias` at `level`, on the calling thread.
+///
+/// - Parameters:
+///   - weights: must hold `level`.
+///   - x: `rows` rows of `weights.k` floats, `xRowStride` floats apart; any alignment of floats.
+///   - y: `rows` rows of `weights.n` floats, `yRowStride` apart. Exactly these are written. Must not overlap `x`.
+///   - scratch: 64-byte aligned, ``linearScratchByteCount(maxRows:k:)`` bytes.
+///
+/// At nested levels a row of `x` that holds a NaN or an infinity makes its row of `y` NaN; float levels follow IEEE.
+public func linear(
+  _ weights: LinearWeights, _ level: Level, _ kernels: KernelTable, x: UnsafePointer<Float>, xRowStride: Int, rows: Int,
+  y: UnsafeMutablePointer<Float>, yRowStride: Int, scratch: UnsafeMutableRawPointer
+) {
+  if level.isNested {
+    let quantized = QuantizedActivations(memory: scratch, rows: rows, k: weights.k)
+    let used = (QuantizedActivations.byteCount(rows: rows, k: weights.k) &+ 63) & ~63
+    quantize(x: x, xRowStride: xRowStride, into: quantized, kernels)
+    linearQuantized(
+      weights, level, kernels, x: quantized, y: y, yRowStride: yRowStride, firstBlock: 0, blocks: weights.nBlocks,
+      scratch: scratch + used)
+  } else {
+    linearDense(
+      weights, level, kernels, x: x, xRowStride: xRowStride, rows: rows, y: y, yRowStride: yRowStride, firstBlock: 0,
+      blocks: weights.nBlocks, scratch: scratch)
+  }
+}
+
+/// Codes the rows of `x` for ``linearQuantized(_:_:_:x:y:yRowStride:firstBlock:blocks:scratch:)``.
+public func quantize(
+  x: UnsafePointer<Float>, xRowStride: Int, into output: QuantizedActivations, _ kernels: KernelTable
+) {
+  quantize(x: x, xRowStride: xRowStride, into: output, firstRow: 0, rowCount: output.rows, kernels)
+}
+
+/// Codes `rowCount` rows from `firstRow` on; different rows may be coded by different threads.
+public func quantize(
+  x: UnsafePointer<Float>, xRowStride: Int, into output: QuantizedActivations, firstRow: Int, rowCount: Int,
+  _ kernels: KernelTable
+) {
+  var arguments = QuantizeArguments(
+    x: x + firstRow &* xRowStride, xRowStride: xRowStride &* 4, codes: output.codes + firstRow &* output.rowStride,
+    codeRowStride: output.rowStride, words: output.words + firstRow &* output.rowStride,
+    wordRowStride: output.rowStride &* 2, scales: output.scales + firstRow &* output.groups,
+    offsets: output.offsets + firstRow &* output.groups, scaleRowStride: output.groups &* 4, k: output.k,
+    rows: rowCount)
+  kernels.quantize(&arguments)
+}
+
+/// Calls a kernel once per piece of K for each block, with `start` moving from the bias to `y` itself, and keeps a last
+/// block that is narrower than 16 outputs in the scratch tile until it is complete.
+struct OutputCursor {
+  var start: UnsafePointer<Float>
+  var startRowStride: Int
+  var y: UnsafeMutablePointer<Float>
+  var yRowStride: Int
+
+  /// The output of `block` while the piece of K that begins at `firstInput` is added.
+  @inline(__always)
+  init(
+    block: Int, n: Int, firstInput: Int, bias: UnsafePointer<Float>?, y: UnsafeMutablePointer<Float>, yRowStride: Int,
+    scratch: ProductScratch
+  ) {
+    let first = block &* 16
+    let whole = first &+ 16 <= n
+    self.y = whole ? y + first : scratch.tile
+    self.yRowStride = whole ? yRowStride &* 4 : 64
+    if firstInput > 0 {
+      start = UnsafePointer(self.y)
+      startRowStride = self.yRowStride
+    } else if whole, let bias {
+      start = bias + first
+      startRowStride = 0
+    } else {
+      for lane in 0..<16 {
+        scratch.start[lane] = 0
+        if let bias, first &+ lane < n { scratch.start[lane] = bias[first &+ lane] }
+      }
+      start = UnsafePointer(scratch.start)
+      startRowStride = 0
+    }
+  }
+}
+
+/// Copies the columns of the scratch tile that belong to the last block's outputs.
+@inline(__always)
+func storeTail(
+  _ tile: UnsafeMutablePointer<Float>, rows: Int, firstOutput: Int, n: Int, y: UnsafeMutablePointer<Float>,
+  yRowStride: Int
+) {
+  for row in 0..<rows {
+    for lane in 0..<(n &- firstOutput) { y[row &* yRowStride &+ firstOutput &+ lane] = tile[row &* 16 &+ lane] }
+  }
+}

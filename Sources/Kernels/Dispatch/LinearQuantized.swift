@@ -1,0 +1,143 @@
+import NestedFormat
+
+/// The product at a nested level for `blocks` blocks of 16 outputs from `firstBlock` on, with activations that
+/// ``quantize(x:xRowStride:into:_:)`` coded with the same table. Threads may share a product by blocks: every output is
+/// computed in the same order whoever does it.
+///
+/// - Parameter scratch: the thread's own, ``productScratchByteCount(maxRows:)`` bytes, 64-byte aligned.
+public func linearQuantized(
+  _ weights: LinearWeights, _ level: Level, _ kernels: KernelTable, x: QuantizedActivations,
+  y: UnsafeMutablePointer<Float>, yRowStride: Int, firstBlock: Int, blocks: Int, scratch: UnsafeMutableRawPointer
+) {
+  guard let nested = weights.nested, blocks > 0 else { return }
+  let set = kernels.nested(level)
+  let scratch = ProductScratch(scratch)
+  if x.rows <= set.vectorRows {
+    vectorProduct(
+      weights, nested, set, x, y: y, yRowStride: yRowStride, firstBlock: firstBlock, blocks: blocks, scratch: scratch)
+  } else {
+    panelProduct(
+      weights, nested, set, x, y: y, yRowStride: yRowStride, firstBlock: firstBlock, blocks: blocks, scratch: scratch)
+  }
+  let last = (firstBlock &+ blocks &- 1) &* 16
+  if last &+ 16 > weights.n {
+    storeTail(scratch.tile, rows: x.rows, firstOutput: last, n: weights.n, y: y, yRowStride: yRowStride)
+  }
+}
+
+/// Few rows: the planes are decoded in registers, once, in storage order.
+private func vectorProduct(
+  _ weights: LinearWeights, _ nested: NestedView, _ set: NestedKernels, _ x: QuantizedActivations,
+  y: UnsafeMutablePointer<Float>, yRowStride: Int, firstBlock: Int, blocks: Int, scratch: ProductScratch
+) {
+  let kernel =
+    switch x.rows {
+    case 1: set.vector1
+    case 2: set.vector2
+    case 3: set.vector3
+    default: set.vector4
+    }
+  let hasTail = (firstBlock &+ blocks) &* 16 > weights.n
+  let whole = hasTail ? blocks &- 1 : blocks
+  let planes = PlanePointers(nested)
+  if whole > 0 {
+    let output = y + firstBlock &* 16
+    var start = UnsafePointer(output)
+    var startRowStride = yRowStride &* 4
+    if let bias = weights.bias {
+      start = bias + firstBlock &* 16
+      startRowStride = 0
+    } else {
+      for row in 0..<x.rows { (output + row &* yRowStride).update(repeating: 0, count: whole &* 16) }
+    }
+    var arguments = VectorArguments(
+      planes.at(block: firstBlock &* nested.kBlocks), x, start: start, startRowStride: startRowStride, y: output,
+      yRowStride: yRowStride &* 4, nBlocks: whole, factor: nested.factor)
+    kernel(&arguments)
+  }
+  if hasTail {
+    let block = firstBlock &+ whole
+    let cursor = OutputCursor(
+      block: block, n: weights.n, firstInput: 0, bias: weights.bias, y: y, yRowStride: yRowStride, scratch: scratch)
+    var arguments = VectorArguments(
+      planes.at(block: block &* nested.kBlocks), x, start: cursor.start, startRowStride: 0, y: cursor.y,
+      yRowStride: cursor.yRowStride, nBlocks: 1, factor: nested.factor)
+    kernel(&arguments)
+  }
+}
+
+/// Many rows: a piece of one block is unpacked once and all rows pass over it.
+private func panelProduct(
+  _ weights: LinearWeights, _ nested: NestedView, _ set: NestedKernels, _ x: QuantizedActivations,
+  y: UnsafeMutablePointer<Float>, yRowStride: Int, firstBlock: Int, blocks: Int, scratch: ProductScratch
+) {
+  let planes = PlanePointers(nested)
+  let codes = set.readsWords ? UnsafeRawPointer(x.words) : UnsafeRawPointer(x.codes)
+  let width = set.readsWords ? 2 : 1
+  var group = 0
+  while group < nested.kBlocks {
+    let groups = min(Blocking.panelGroups, nested.kBlocks &- group)
+    for block in firstBlock..<(firstBlock &+ blocks) {
+      let source = planes.at(block: block &* nested.kBlocks &+ group)
+      var unpacking = UnpackArguments(
+        plane0: source.plane0, plane1: source.plane1, plane2: source.plane2, plane3: source.plane3,
+        scales: source.scales, panel: scratch.panel, panelScales: scratch.panelScales, groups: groups,
+        factor: nested.factor)
+      set.unpack(&unpacking)
+      let cursor = OutputCursor(
+        block: block, n: weights.n, firstInput: group, bias: weights.bias, y: y, yRowStride: yRowStride,
+        scratch: scratch)
+      var arguments = PanelArguments(
+        x: codes + (group &* 64) &* width, xRowStride: x.rowStride &* width, panel: UnsafeRawPointer(scratch.panel),
+        panelScales: UnsafePointer(scratch.panelScales), scales: UnsafePointer(x.scales + group),
+        offsets: UnsafePointer(x.offsets + group), scaleRowStride: x.groups &* 4, start: cursor.start,
+        startRowStride: cursor.startRowStride, y: cursor.y, yRowStride: cursor.yRowStride, groups: groups, rows: x.rows)
+      set.panel(&arguments)
+    }
+    group &+= groups
+  }
+}
+
+/// The planes of a view without optionals: a plane that is not loaded is never read and stands at plane 0.
+struct PlanePointers {
+  var plane0: UnsafeRawPointer
+  var plane1: UnsafeRawPointer
+  var plane2: UnsafeRawPointer
+  var plane3: UnsafeRawPointer
+  var scales: UnsafeRawPointer
+
+  @inline(__always)
+  init(_ view: NestedView) {
+    plane0 = view.plane0 ?? view.scales
+    plane1 = view.plane1 ?? plane0
+    plane2 = view.plane2 ?? plane0
+    plane3 = view.plane3 ?? plane0
+    scales = view.scales
+  }
+
+  @inline(__always)
+  func at(block: Int) -> PlanePointers {
+    var moved = self
+    moved.plane0 += block &* 256
+    moved.plane1 += block &* 256
+    moved.plane2 += block &* 256
+    moved.plane3 += block &* 256
+    moved.scales += block &* 64
+    return moved
+  }
+}
+
+extension VectorArguments {
+  @inline(__always)
+  init(
+    _ planes: PlanePointers, _ x: QuantizedActivations, start: UnsafePointer<Float>, startRowStride: Int,
+    y: UnsafeMutablePointer<Float>, yRowStride: Int, nBlocks: Int, factor: Float
+  ) {
+    self.init(
+      plane0: planes.plane0, plane1: planes.plane1, plane2: planes.plane2, plane3: planes.plane3,
+      scales: planes.scales, x: UnsafePointer(x.codes), xRowStride: x.rowStride,
+      activationScales: UnsafePointer(x.scales), activationOffsets: UnsafePointer(x.offsets),
+      activationRowStride: x.groups &* 4, start: start, startRowStride: startRowStride, y: y, yRowStride: yRowStride,
+      groups: x.groups, nBlocks: nBlocks, factor: factor)
+  }
+}

@@ -1,0 +1,36 @@
+/// ``QuantizeArguments`` in plain Swift; writes no words.
+func quantizeReference(_ a: QuantizeArguments) {
+  let groups = (a.k &+ 63) / 64
+  for row in 0..<a.rows {
+    let x = UnsafeRawPointer(a.x) + row &* a.xRowStride
+    let codes = UnsafeMutableRawPointer(a.codes) + row &* a.codeRowStride
+    let scales = UnsafeMutableRawPointer(a.scales) + row &* a.scaleRowStride
+    let offsets = UnsafeMutableRawPointer(a.offsets) + row &* a.scaleRowStride
+    for group in 0..<groups {
+      let first = group &* 64
+      let count = min(64, a.k &- first)
+      var largest: Float = 0
+      // 0 · x is NaN for NaN and the infinities only.
+      var poison: Float = 0
+      for k in 0..<count {
+        let value = x.load(fromByteOffset: (first &+ k) &* 4, as: Float.self)
+        if value.magnitude > largest { largest = value.magnitude }
+        poison += value * 0
+      }
+      let tiny = largest < QuantizedActivations.smallestMagnitude
+      let multiplier = tiny ? 0 : 127 / largest
+      let scale = (tiny ? 0 : largest / 127) + poison
+      var sum: Int32 = 0
+      for k in 0..<count {
+        // Adding 1.5 · 2²³ rounds to nearest even and leaves the integer in the low bits of the significand.
+        let shifted = x.load(fromByteOffset: (first &+ k) &* 4, as: Float.self) * multiplier + 0x1.8p23
+        let code = Int8(truncatingIfNeeded: shifted.bitPattern)
+        codes.storeBytes(of: code, toByteOffset: first &+ k, as: Int8.self)
+        sum &+= Int32(code)
+      }
+      for k in count..<64 { codes.storeBytes(of: 0, toByteOffset: first &+ k, as: Int8.self) }
+      scales.storeBytes(of: scale, toByteOffset: group &* 4, as: Float.self)
+      offsets.storeBytes(of: scale * Float(sum), toByteOffset: group &* 4, as: Float.self)
+    }
+  }
+}

@@ -1,0 +1,78 @@
+import Hardware
+import NestedFormat
+
+/// Everything a generator needs to know about one kernel: cache key, kernel name (``KernelName``) and test argument.
+///
+/// Rows, outputs and inputs of a product are run-time counts and not part of it.
+public struct GEMMSpec: Hashable, Sendable {
+  public enum Operation: Hashable, Sendable, CaseIterable {
+    /// ``DenseArguments``: FP32 or FP16 weights, or a panel of activations.
+    case dense
+    /// ``PanelArguments``: quantized activations by an unpacked panel.
+    case panel
+    /// ``VectorArguments``: quantized activations by planes.
+    case vector
+    /// ``UnpackArguments``: planes to panel.
+    case unpack
+    /// ``WidenArguments``: FP16 to FP32.
+    case widen
+    /// ``QuantizeArguments``: floats to quantized activations.
+    case quantize
+  }
+
+  /// What the products read as activations.
+  public enum Activations: Hashable, Sendable, CaseIterable {
+    case float32
+    /// Signed 8-bit codes with a scale per row and group.
+    case int8PerRowAndGroup
+  }
+
+  /// How nested weights are scaled.
+  public enum ScaleKind: Hashable, Sendable, CaseIterable {
+    /// FP16 step and minimum per output and group.
+    case stepAndMinimum
+  }
+
+  /// What happens to the sum before it is stored.
+  public enum Epilogue: Hashable, Sendable, CaseIterable {
+    case none
+  }
+
+  public enum Output: Hashable, Sendable, CaseIterable {
+    case float32
+  }
+
+  public var operation: Operation
+  public var isa: InstructionSet
+  /// Whether planes are decoded with `vgf2p8affineqb`.
+  public var gfni: Bool
+  /// The weights' level; FP32 for operations without weights.
+  public var level: Level
+  public var activations: Activations
+  /// Rows in registers at once (MR): the largest tile, or the exact number for ``Operation/vector``.
+  public var rows: Int
+  /// Outputs in registers at once (NR).
+  public var columns: Int
+  public var groupSize: Int
+  public var scaleKind: ScaleKind
+  public var epilogue: Epilogue
+  public var output: Output
+
+  public init(
+    _ operation: Operation, isa: InstructionSet, gfni: Bool = false, level: Level, activations: Activations,
+    rows: Int, columns: Int = 16, groupSize: Int = 64, scaleKind: ScaleKind = .stepAndMinimum,
+    epilogue: Epilogue = .none, output: Output = .float32
+  ) {
+    self.operation = operation
+    self.isa = isa
+    self.gfni = gfni
+    self.level = level
+    self.activations = activations
+    self.rows = rows
+    self.columns = columns
+    self.groupSize = groupSize
+    self.scaleKind = scaleKind
+    self.epilogue = epilogue
+    self.output = output
+  }
+}

@@ -1,0 +1,215 @@
+// What kernels are called with. Every kernel is a C function of one pointer to one of these structs, so that generated
+// code, portable code and an emulated CPU are called the same way. Generated code reads the fields at the offsets that
+// `MemoryLayout.offset(of:)` gives. Strides are bytes. No kernel checks anything: the drivers in `Dispatch` do.
+
+/// A kernel: portable Swift or generated code. The argument points to the struct that the kernel's family wants.
+public typealias Kernel = @convention(c) (UnsafeRawPointer) -> Void
+
+/// Float products over one block of 16 outputs:
+/// `y[r][0..<16] = start[r][0..<16] + alpha · Σ_k x[r][k] · w[k][0..<16]` for `r` below `rows`.
+///
+/// `start` may be a bias (row stride 0), `y` itself (a further piece of K) or zeros.
+public struct DenseArguments: BitwiseCopyable {
+  public var x: UnsafePointer<Float>
+  public var xRowStride: Int
+  /// `[k][16]` FP32, or FP16 for kernels that convert.
+  public var w: UnsafeRawPointer
+  public var start: UnsafePointer<Float>
+  public var startRowStride: Int
+  public var y: UnsafeMutablePointer<Float>
+  public var yRowStride: Int
+  public var k: Int
+  public var rows: Int
+  public var alpha: Float
+
+  public init(
+    x: UnsafePointer<Float>, xRowStride: Int, w: UnsafeRawPointer, start: UnsafePointer<Float>, startRowStride: Int,
+    y: UnsafeMutablePointer<Float>, yRowStride: Int, k: Int, rows: Int, alpha: Float
+  ) {
+    self.x = x
+    self.xRowStride = xRowStride
+    self.w = w
+    self.start = start
+    self.startRowStride = startRowStride
+    self.y = y
+    self.yRowStride = yRowStride
+    self.k = k
+    self.rows = rows
+    self.alpha = alpha
+  }
+}
+
+/// FP16 to FP32, exact: `output[i] = input[i]` for `i` below `count`, a multiple of 16.
+public struct WidenArguments: BitwiseCopyable {
+  public var input: UnsafeRawPointer
+  public var output: UnsafeMutableRawPointer
+  public var count: Int
+
+  public init(input: UnsafeRawPointer, output: UnsafeMutableRawPointer, count: Int) {
+    self.input = input
+    self.output = output
+    self.count = count
+  }
+}
+
+/// Symmetric 8-bit coding of activations, per row and group of 64.
+///
+/// `a = max|x| / 127`, `q = nearest even of x · (127 / max|x|)` held within ±127; `offset = a · Σ q`. A row that holds a
+/// NaN or infinity gets scale and offset NaN in that group, whatever its codes; a group whose `max|x|` is below
+/// ``QuantizedActivations/smallestMagnitude`` gets zeros.
+public struct QuantizeArguments: BitwiseCopyable {
+  public var x: UnsafePointer<Float>
+  public var xRowStride: Int
+  /// `[rows][codeRowStride]`, bytes beyond `k` up to the next multiple of 64 become 0.
+  public var codes: UnsafeMutablePointer<Int8>
+  public var codeRowStride: Int
+  /// The same codes as 16-bit words, written only by kernels whose panels want them; see `QuantizedActivations.words`.
+  public var words: UnsafeMutablePointer<Int16>
+  public var wordRowStride: Int
+  public var scales: UnsafeMutablePointer<Float>
+  public var offsets: UnsafeMutablePointer<Float>
+  /// Of `scales` and of `offsets`.
+  public var scaleRowStride: Int
+  public var k: Int
+  public var rows: Int
+
+  public init(
+    x: UnsafePointer<Float>, xRowStride: Int, codes: UnsafeMutablePointer<Int8>, codeRowStride: Int,
+    words: UnsafeMutablePointer<Int16>, wordRowStride: Int, scales: UnsafeMutablePointer<Float>,
+    offsets: UnsafeMutablePointer<Float>, scaleRowStride: Int, k: Int, rows: Int
+  ) {
+    self.x = x
+    self.xRowStride = xRowStride
+    self.codes = codes
+    self.codeRowStride = codeRowStride
+    self.words = words
+    self.wordRowStride = wordRowStride
+    self.scales = scales
+    self.offsets = offsets
+    self.scaleRowStride = scaleRowStride
+    self.k = k
+    self.rows = rows
+  }
+}
+
+/// Unpacks `groups` groups of one block of 16 outputs from the planes into a panel that the panel kernel of the same
+/// ISA and level reads, and its scales into floats.
+public struct UnpackArguments: BitwiseCopyable {
+  /// The first group's block in each plane; planes that the level does not read are not touched.
+  public var plane0: UnsafeRawPointer
+  public var plane1: UnsafeRawPointer
+  public var plane2: UnsafeRawPointer
+  public var plane3: UnsafeRawPointer
+  /// The first group's line: 16 f16 `s`, 16 f16 `lo`.
+  public var scales: UnsafeRawPointer
+  /// 64-byte aligned.
+  public var panel: UnsafeMutableRawPointer
+  /// Per group 16 floats `s' = s · factor · 2^(8-b)`, then 16 floats `lo' = (lo + s · 2^(7-b)) · factor`.
+  public var panelScales: UnsafeMutablePointer<Float>
+  public var groups: Int
+  public var factor: Float
+
+  public init(
+    plane0: UnsafeRawPointer, plane1: UnsafeRawPointer, plane2: UnsafeRawPointer, plane3: UnsafeRawPointer,
+    scales: UnsafeRawPointer, panel: UnsafeMutableRawPointer, panelScales: UnsafeMutablePointer<Float>, groups: Int,
+    factor: Float
+  ) {
+    self.plane0 = plane0
+    self.plane1 = plane1
+    self.plane2 = plane2
+    self.plane3 = plane3
+    self.scales = scales
+    self.panel = panel
+    self.panelScales = panelScales
+    self.groups = groups
+    self.factor = factor
+  }
+}
+
+/// Products of quantized activations with one unpacked panel, over `groups` groups and one block of 16 outputs:
+/// `y[r] = start[r] + Σ_g (a[r][g] · (s'[g] · A[r][g]) + offset[r][g] · lo'[g])` with the exact integer
+/// `A = Σ q · U_b` over the group's 64 inputs.
+public struct PanelArguments: BitwiseCopyable {
+  /// Codes, or words where the table says so; points at the first group's inputs.
+  public var x: UnsafeRawPointer
+  public var xRowStride: Int
+  public var panel: UnsafeRawPointer
+  public var panelScales: UnsafePointer<Float>
+  public var scales: UnsafePointer<Float>
+  public var offsets: UnsafePointer<Float>
+  public var scaleRowStride: Int
+  public var start: UnsafePointer<Float>
+  public var startRowStride: Int
+  public var y: UnsafeMutablePointer<Float>
+  public var yRowStride: Int
+  public var groups: Int
+  public var rows: Int
+
+  public init(
+    x: UnsafeRawPointer, xRowStride: Int, panel: UnsafeRawPointer, panelScales: UnsafePointer<Float>,
+    scales: UnsafePointer<Float>, offsets: UnsafePointer<Float>, scaleRowStride: Int, start: UnsafePointer<Float>,
+    startRowStride: Int, y: UnsafeMutablePointer<Float>, yRowStride: Int, groups: Int, rows: Int
+  ) {
+    self.x = x
+    self.xRowStride = xRowStride
+    self.panel = panel
+    self.panelScales = panelScales
+    self.scales = scales
+    self.offsets = offsets
+    self.scaleRowStride = scaleRowStride
+    self.start = start
+    self.startRowStride = startRowStride
+    self.y = y
+    self.yRowStride = yRowStride
+    self.groups = groups
+    self.rows = rows
+  }
+}
+
+/// The same sum as ``PanelArguments``, straight from the planes, for as many rows as the kernel was generated for (1 to
+/// 4) and `nBlocks` blocks of 16 outputs that follow each other in the planes.
+public struct VectorArguments: BitwiseCopyable {
+  public var plane0: UnsafeRawPointer
+  public var plane1: UnsafeRawPointer
+  public var plane2: UnsafeRawPointer
+  public var plane3: UnsafeRawPointer
+  public var scales: UnsafeRawPointer
+  public var x: UnsafePointer<Int8>
+  public var xRowStride: Int
+  public var activationScales: UnsafePointer<Float>
+  public var activationOffsets: UnsafePointer<Float>
+  public var activationRowStride: Int
+  /// Advances by 16 floats per block, as `y` does.
+  public var start: UnsafePointer<Float>
+  public var startRowStride: Int
+  public var y: UnsafeMutablePointer<Float>
+  public var yRowStride: Int
+  public var groups: Int
+  public var nBlocks: Int
+  public var factor: Float
+
+  public init(
+    plane0: UnsafeRawPointer, plane1: UnsafeRawPointer, plane2: UnsafeRawPointer, plane3: UnsafeRawPointer,
+    scales: UnsafeRawPointer, x: UnsafePointer<Int8>, xRowStride: Int, activationScales: UnsafePointer<Float>,
+    activationOffsets: UnsafePointer<Float>, activationRowStride: Int, start: UnsafePointer<Float>,
+    startRowStride: Int, y: UnsafeMutablePointer<Float>, yRowStride: Int, groups: Int, nBlocks: Int, factor: Float
+  ) {
+    self.plane0 = plane0
+    self.plane1 = plane1
+    self.plane2 = plane2
+    self.plane3 = plane3
+    self.scales = scales
+    self.x = x
+    self.xRowStride = xRowStride
+    self.activationScales = activationScales
+    self.activationOffsets = activationOffsets
+    self.activationRowStride = activationRowStride
+    self.start = start
+    self.startRowStride = startRowStride
+    self.y = y
+    self.yRowStride = yRowStride
+    self.groups = groups
+    self.nBlocks = nBlocks
+    self.factor = factor
+  }
+}

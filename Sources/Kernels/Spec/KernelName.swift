@@ -1,0 +1,109 @@
+import Base
+import Hardware
+import NestedFormat
+
+/// A spec as text and back. The same name stands in perf maps, traces, benches and tests.
+///
+/// ```
+/// gemm_f32_f32_f32b16_6x16_avx2           output, activations, weights, MR x NR, ISA
+/// gemm_f32_s8g64_p4g64b16_6x16_avx2       panel of 4-bit codes in groups of 64, blocks of 16 outputs
+/// gemv_f32_s8g64_n4g64b16x64_1x16_avx2    nested planes read at 4 bits, blocks of 16 outputs x 64 inputs
+/// unpack_p4g64b16_n4g64b16x64_avx2        result, source
+/// quantize_s8g64_f32_avx2
+/// widen_f32b16_f16b16_avx2
+/// ```
+public struct KernelName: Hashable, Sendable, CustomStringConvertible {
+  public let spec: GEMMSpec
+
+  public init(_ spec: GEMMSpec) { self.spec = spec }
+
+  /// - Throws: `.invalidArgument` naming the text when it is not the name of any spec.
+  public init(parsing text: String) throws(AdaptQError) {
+    for spec in KernelName.grammar(text) where KernelName(spec).description == text {
+      self.spec = spec
+      return
+    }
+    throw .invalidArgument("kernel name: \"\(text)\" is not one")
+  }
+
+  public var description: String {
+    let activations = spec.activations == .float32 ? "f32" : "s8g\(spec.groupSize)"
+    let float = spec.level == .fp16 ? "f16b\(spec.columns)" : "f32b\(spec.columns)"
+    let panel = "p\(spec.level.bits)g\(spec.groupSize)b\(spec.columns)"
+    let planes = "n\(spec.level.bits)g\(spec.groupSize)b\(spec.columns)x64"
+    let isa = spec.isa.name + (spec.gfni ? "gfni" : "")
+    let block = "\(spec.rows)x\(spec.columns)"
+    switch spec.operation {
+    case .dense: return "gemm_f32_\(activations)_\(float)_\(block)_\(isa)"
+    case .panel: return "gemm_f32_\(activations)_\(panel)_\(block)_\(isa)"
+    case .vector: return "gemv_f32_\(activations)_\(planes)_\(block)_\(isa)"
+    case .unpack: return "unpack_\(panel)_\(planes)_\(isa)"
+    case .widen: return "widen_f32b\(spec.columns)_\(float)_\(isa)"
+    case .quantize: return "quantize_\(activations)_f32_\(isa)"
+    }
+  }
+
+  /// Specs that `text` may name: every way to read its parts; the caller prints them and compares.
+  private static func grammar(_ text: String) -> [GEMMSpec] {
+    let parts = text.split(separator: "_", omittingEmptySubsequences: false).map(String.init)
+    guard parts.count >= 4, let last = parts.last else { return [] }
+    let gfni = last.hasSuffix("gfni")
+    let isaName = gfni ? String(last.dropLast(4)) : last
+    guard let isa = InstructionSet.allCases.first(where: { $0.name == isaName }) else { return [] }
+    func spec(
+      _ operation: GEMMSpec.Operation, _ level: Level, _ activations: GEMMSpec.Activations, _ rows: Int, _ columns: Int,
+      _ group: Int = 64
+    ) -> GEMMSpec {
+      GEMMSpec(
+        operation, isa: isa, gfni: gfni, level: level, activations: activations, rows: rows, columns: columns,
+        groupSize: group)
+    }
+    switch parts[0] {
+    case "gemm", "gemv":
+      guard parts.count == 6 else { return [] }
+      let block = numbers(parts[4])
+      let weights = numbers(parts[3])
+      guard block.count == 2, weights.count >= 2 else { return [] }
+      switch parts[3].first {
+      case "f":
+        guard let level = level(weights[0]) else { return [] }
+        return [spec(.dense, level, .float32, block[0], block[1])]
+      case "p", "n":
+        guard let level = level(weights[0]) else { return [] }
+        let operation: GEMMSpec.Operation = parts[0] == "gemm" ? .panel : .vector
+        return [spec(operation, level, .int8PerRowAndGroup, block[0], block[1], weights[1])]
+      default: return []
+      }
+    case "unpack":
+      let panel = numbers(parts[1])
+      guard panel.count == 3, let level = level(panel[0]) else { return [] }
+      return [spec(.unpack, level, .int8PerRowAndGroup, 1, panel[2], panel[1])]
+    case "widen":
+      let result = numbers(parts[1])
+      return result.count == 2 ? [spec(.widen, .fp16, .float32, 1, result[1])] : []
+    case "quantize":
+      let result = numbers(parts[1])
+      return result.count == 2 ? [spec(.quantize, .fp32, .int8PerRowAndGroup, 1, 16, result[1])] : []
+    default: return []
+    }
+  }
+
+  private static func level(_ bits: Int) -> Level? { UInt8(exactly: bits).flatMap(Level.init(rawValue:)) }
+
+  /// The decimal numbers in `text`, in order; one with more than six digits ends the list.
+  private static func numbers(_ text: String) -> [Int] {
+    var result: [Int] = []
+    var digits = 0
+    for character in text.utf8 {
+      if (48...57).contains(character) {
+        let digit = Int(character) - 48
+        if digits == 6 { return result }
+        if digits == 0 { result.append(digit) } else { result[result.count - 1] = result[result.count - 1] * 10 + digit }
+        digits += 1
+      } else {
+        digits = 0
+      }
+    }
+    return result
+  }
+}

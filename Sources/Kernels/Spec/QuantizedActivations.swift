@@ -1,0 +1,48 @@
+/// Activations coded as signed 8-bit integers per row and group of 64 inputs, in memory that someone else owns. Trivial.
+///
+/// One quantization serves every product with the same input (the q, k and v projections of a transformer layer).
+public struct QuantizedActivations: BitwiseCopyable, @unchecked Sendable {
+  /// A group whose largest magnitude is below this counts as zeros, so that 127 / max|x| stays finite. The bound is far
+  /// below what a Float sum of other terms can resolve.
+  public static let smallestMagnitude: Float = 0x1p-100
+
+  /// `[rows][rowStride]`, −127...127; a row is padded with zeros to a multiple of 64.
+  public var codes: UnsafeMutablePointer<Int8>
+  /// The same codes as words for kernels that multiply 16-bit pairs: per four inputs `q0, q2, q1, q3`. Only written when
+  /// the table says so (``KernelTable/wantsWords``).
+  public var words: UnsafeMutablePointer<Int16>
+  /// `[rows][groups]`.
+  public var scales: UnsafeMutablePointer<Float>
+  /// `[rows][groups]`: scale times the sum of the group's codes.
+  public var offsets: UnsafeMutablePointer<Float>
+  public var rows: Int
+  public var k: Int
+  /// Inputs per row, padding included.
+  public var rowStride: Int
+  public var groups: Int
+
+  /// Bytes that `rows` rows of `k` inputs need; 64-byte aligned memory is expected. Saturates when it overflows, which no
+  /// allocation survives.
+  public static func byteCount(rows: Int, k: Int) -> Int {
+    let groups = k / 64 &+ (k % 64 == 0 ? 0 : 1)
+    // 64 codes, 64 words, a scale and an offset per group; three seams of up to 63 bytes.
+    let (perRow, overflow1) = groups.multipliedReportingOverflow(by: 200)
+    let (total, overflow2) = perRow.multipliedReportingOverflow(by: rows)
+    let (padded, overflow3) = total.addingReportingOverflow(256)
+    return overflow1 || overflow2 || overflow3 ? Int.max : padded
+  }
+
+  /// Lays the arrays out in `memory`, which holds at least ``byteCount(rows:k:)`` bytes; nothing is written.
+  public init(memory: UnsafeMutableRawPointer, rows: Int, k: Int) {
+    self.rows = rows
+    self.k = k
+    groups = (k &+ 63) / 64
+    rowStride = groups &* 64
+    let inputs = rows &* rowStride
+    let perGroup = (rows &* groups &* 4 &+ 63) & ~63
+    words = memory.assumingMemoryBound(to: Int16.self)
+    codes = (memory + inputs &* 2).assumingMemoryBound(to: Int8.self)
+    scales = (memory + inputs &* 3).assumingMemoryBound(to: Float.self)
+    offsets = (memory + (inputs &* 3 &+ perGroup)).assumingMemoryBound(to: Float.self)
+  }
+}

@@ -1,0 +1,84 @@
+import MachineCode
+
+// What all generators share. Kernels follow the System V calling convention: the argument pointer arrives in rdi, rbx,
+// rbp and r12 to r15 are saved by those that use them, vector registers are free.
+
+/// The displacement of a field of an argument struct. Key paths of stored fields always have one.
+func offset<Root>(_ field: PartialKeyPath<Root>) -> Int {
+  MemoryLayout<Root>.offset(of: field) ?? -1 << 40
+}
+
+/// Loads 64-bit fields of the argument struct at rdi.
+func loadFields<Root>(_ asm: borrowing X64Assembler, _ fields: (GPR64, PartialKeyPath<Root>)...) {
+  for (register, field) in fields { asm.mov(register, GPR64.rdi[offset(field)]) }
+}
+
+let calleeSaved: [GPR64] = [.rbx, .rbp, .r12, .r13, .r14, .r15]
+
+func pushAll(_ asm: borrowing X64Assembler, _ registers: [GPR64]) {
+  for register in registers { asm.push(register) }
+}
+
+func popAll(_ asm: borrowing X64Assembler, _ registers: [GPR64]) {
+  for register in registers.reversed() { asm.pop(register) }
+}
+
+/// Rows at a stride, reachable from pointers that are three rows apart: `base[0] + {0, 1, 2} · stride`, and so on.
+struct RowPointers {
+  let bases: [GPR64]
+  let stride: GPR64
+
+  /// The address of `row`, which must be below three times the number of bases, plus `displacement`.
+  func address(_ row: Int, _ displacement: Int = 0) -> Mem {
+    let base = bases[row / 3]
+    switch row % 3 {
+    case 0: return base[displacement]
+    case 1: return base[stride, 1, displacement]
+    default: return base[stride, 2, displacement]
+    }
+  }
+
+  /// Derives the further bases from the first, for `rows` rows.
+  func derive(_ asm: borrowing X64Assembler, rows: Int) {
+    for index in bases.indices.dropFirst() where index * 3 < rows {
+      asm.lea(bases[index], bases[index - 1][stride, 2])
+      asm.add(bases[index], stride)
+    }
+  }
+
+  /// Moves all bases used by `rows` rows by `bytes`.
+  func advance(_ asm: borrowing X64Assembler, rows: Int, by bytes: Int) {
+    for (index, base) in bases.enumerated() where index * 3 < rows { asm.add(base, bytes) }
+  }
+}
+
+/// Cuts `rows` (a register, consumed) into tiles of at most `largest` rows of nearly equal size, because a tile of one or
+/// two rows is slow, and calls `tile` once for each size to emit its code. `tile` must preserve `rows`.
+func emitRowTiles(
+  _ asm: borrowing X64Assembler, rows: GPR64, largest: Int,
+  _ tile: (borrowing X64Assembler, Int) -> Void
+) {
+  let done = asm.newLabel()
+  let next = asm.here()
+  var labels: [Label] = []
+  for _ in 0..<largest { labels.append(asm.newLabel()) }
+  asm.cmp(rows, 1)
+  asm.jl(done)
+  // Below two full tiles the rows are halved; at or above, a full tile leaves at least a full tile.
+  if largest > 1 {
+    for count in 1..<(2 * largest) {
+      let size = count <= largest ? count : (count + 1) / 2
+      if size == largest && count > largest { break }
+      asm.cmp(rows, count)
+      asm.je(labels[size - 1])
+    }
+  }
+  for size in stride(from: largest, through: 1, by: -1) {
+    asm.align(16)
+    asm.bind(labels[size - 1])
+    tile(asm, size)
+    asm.sub(rows, size)
+    asm.jmp(next)
+  }
+  asm.bind(done)
+}

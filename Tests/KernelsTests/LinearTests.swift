@@ -1,0 +1,144 @@
+import Kernels
+import NestedFormat
+import TestSupport
+import Testing
+
+/// The drivers with every table of this machine against sums in Double, straight from the definitions.
+@Suite struct LinearTests {
+  static let shapes: [(n: Int, k: Int, rows: Int)] = [
+    (1, 1, 1), (16, 64, 1), (17, 65, 2), (31, 127, 3), (48, 128, 4), (33, 100, 5), (16, 640, 6), (40, 513, 7),
+    (64, 1100, 13), (15, 64, 40), (80, 192, 26), (5, 900, 12),
+  ]
+
+  @Test(arguments: TestTable.all, Level.allCases)
+  func matchesDefinition(table: TestTable, level: Level) throws {
+    for (index, shape) in Self.shapes.enumerated() {
+      var random = SeededRandom("LinearTests.matchesDefinition", index)
+      let site = try Site(n: shape.n, k: shape.k, random: &random)
+      let withBias = index % 3 != 0
+      let weights = site.weights(level, withBias: withBias)
+      let xStride = shape.k + index % 4
+      let yStride = shape.n + index % 3
+      let x = GuardedBuffer<Float>(
+        (0..<((shape.rows - 1) * xStride + shape.k)).map { _ in random.normal() })
+      let y = GuardedBuffer<Float>(
+        Array(repeating: -77, count: (shape.rows - 1) * yStride + shape.n), edge: index % 2 == 0 ? .end : .start)
+      let scratch = Scratch(byteCount: linearScratchByteCount(maxRows: shape.rows, k: shape.k))
+      linear(
+        weights, level, table.kernels, x: x.base, xRowStride: xStride, rows: shape.rows, y: y.base, yRowStride: yStride,
+        scratch: scratch.base)
+      for row in 0..<shape.rows {
+        let input = (0..<shape.k).map { x[row * xStride + $0] }
+        let read = level.isNested ? quantizedRow(input) : input.map(Double.init)
+        for output in 0..<shape.n {
+          var expected = withBias ? Double(site.bias[output]) : 0
+          var magnitude = expected.magnitude
+          for k in 0..<shape.k {
+            let weight = site.value(output, k, level)
+            expected += read[k] * weight
+            // A nested weight is `s·U + lo'`, whose parts may cancel: both are at most the group's range.
+            magnitude += read[k].magnitude * (level.isNested ? 2 * (weight.magnitude + 0.6) : weight.magnitude)
+          }
+          let bound =
+            level.isNested
+            ? ErrorBound.nested(groups: (shape.k + 63) / 64, magnitude: magnitude)
+            : ErrorBound.dense(k: shape.k, magnitude: magnitude)
+          let got = Double(y[row * yStride + output])
+          #expect(
+            (got - expected).magnitude <= bound,
+            "\(table) \(level) shape \(shape) row \(row) output \(output): \(got), expected \(expected) ± \(bound)")
+        }
+        for gap in shape.n..<yStride where row + 1 < shape.rows {
+          #expect(y[row * yStride + gap] == -77, "\(table) \(level) shape \(shape): wrote beyond row \(row)")
+        }
+      }
+    }
+  }
+
+  @Test(arguments: TestTable.all, Level.nested)
+  func poisonedRowsBecomeNaN(table: TestTable, level: Level) throws {
+    for rows in [1, 3, 9] {
+      for poison in [Float.nan, .infinity, -.infinity] {
+        var random = SeededRandom("LinearTests.poisonedRowsBecomeNaN", rows)
+        let site = try Site(n: 20, k: 150, random: &random)
+        let x = GuardedBuffer<Float>((0..<(rows * 150)).map { _ in random.normal() })
+        let bad = rows / 2
+        x[bad * 150 + 149 - 3 * rows] = poison
+        let y = GuardedBuffer<Float>(count: rows * 20)
+        let scratch = Scratch(byteCount: linearScratchByteCount(maxRows: rows, k: 150))
+        linear(
+          site.weights(level), level, table.kernels, x: x.base, xRowStride: 150, rows: rows, y: y.base,
+          yRowStride: 20, scratch: scratch.base)
+        for index in 0..<(rows * 20) {
+          #expect(y[index].isNaN == (index / 20 == bad), "\(table) \(level) rows \(rows) \(poison) at \(index)")
+        }
+      }
+    }
+  }
+
+  @Test(arguments: TestTable.all)
+  func matmulMatchesDefinition(table: TestTable) {
+    for (index, shape) in Self.shapes.enumerated() {
+      var random = SeededRandom("LinearTests.matmulMatchesDefinition", index)
+      let (n, k, rows) = shape
+      let blocks = (n + 15) / 16
+      let xStride = k + 3
+      let x = GuardedBuffer<Float>((0..<((rows - 1) * xStride + k)).map { _ in random.normal() })
+      let panel = GuardedBuffer<Float>((0..<(blocks * k * 16)).map { _ in random.normal() })
+      let y = GuardedBuffer<Float>(count: rows * n)
+      let scratch = Scratch(byteCount: productScratchByteCount(maxRows: rows))
+      matmul(
+        table.kernels, x: x.base, xRowStride: xStride, rows: rows, panel: panel.base, n: n, k: k, alpha: 0.3, y: y.base,
+        yRowStride: n, scratch: scratch.base)
+      for row in 0..<rows {
+        for output in 0..<n {
+          var expected = 0.0
+          var magnitude = 0.0
+          for input in 0..<k {
+            let w = panel[((output / 16) * k + input) * 16 + output % 16]
+            let product = Double(Float(0.3)) * Double(x[row * xStride + input]) * Double(w)
+            expected += product
+            magnitude += product.magnitude
+          }
+          let bound = ErrorBound.dense(k: k, magnitude: magnitude)
+          #expect(
+            (Double(y[row * n + output]) - expected).magnitude <= bound,
+            "\(table) shape \(shape) row \(row) output \(output)")
+        }
+      }
+    }
+  }
+
+  /// Blocks computed apart, as threads do, give the same bits.
+  @Test(arguments: TestTable.all, Level.allCases)
+  func blocksAreIndependent(table: TestTable, level: Level) throws {
+    for rows in [1, 2, 11] {
+      var random = SeededRandom("LinearTests.blocksAreIndependent", rows)
+      let (n, k) = (70, 700)
+      let site = try Site(n: n, k: k, random: &random)
+      let weights = site.weights(level)
+      let x = GuardedBuffer<Float>((0..<(rows * k)).map { _ in random.normal() })
+      let whole = GuardedBuffer<Float>(count: rows * n)
+      let parts = GuardedBuffer<Float>(count: rows * n)
+      let scratch = Scratch(byteCount: linearScratchByteCount(maxRows: rows, k: k))
+      linear(
+        weights, level, table.kernels, x: x.base, xRowStride: k, rows: rows, y: whole.base, yRowStride: n,
+        scratch: scratch.base)
+      let memory = Scratch(byteCount: QuantizedActivations.byteCount(rows: rows, k: k))
+      let quantized = QuantizedActivations(memory: memory.base, rows: rows, k: k)
+      quantize(x: x.base, xRowStride: k, into: quantized, table.kernels)
+      for (first, count) in [(3, 2), (0, 1), (1, 2)] {
+        if level.isNested {
+          linearQuantized(
+            weights, level, table.kernels, x: quantized, y: parts.base, yRowStride: n, firstBlock: first,
+            blocks: count, scratch: scratch.base)
+        } else {
+          linearDense(
+            weights, level, table.kernels, x: x.base, xRowStride: k, rows: rows, y: parts.base, yRowStride: n,
+            firstBlock: first, blocks: count, scratch: scratch.base)
+        }
+      }
+      #expect(whole.array.map(\.bitPattern) == parts.array.map(\.bitPattern), "\(table) \(level) rows \(rows)")
+    }
+  }
+}
