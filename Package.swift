@@ -8,12 +8,32 @@ let library: [SwiftSetting] = [
   .swiftLanguageMode(.v6)
 ]
 
+// ADAPTQ_SANITIZE=address or thread in the environment, with swift build --sanitize of the same name and a scratch path of
+// its own: the sanitizer's run time is in the program, so the library cannot be closed under -z defs.
+let sanitizer = Context.environment["ADAPTQ_SANITIZE"] ?? ""
+
+// libadaptq.so carries its own Swift run time, exports only adaptq_* and stays loaded. Linker flags spread to everything
+// that depends on a target, so nothing but the dynamic product may depend on AdaptQ.
+let shellLinkerFlags: [String] =
+  [
+    "-static-stdlib",
+    "-Xlinker", "-soname=libadaptq.so.0",
+    "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/AdaptQ/adaptq.map",
+    "-Xlinker", "-z", "-Xlinker", "nodelete",
+  ] + (sanitizer.isEmpty ? ["-Xlinker", "-z", "-Xlinker", "defs"] : [])
+
 let package = Package(
   name: "adaptq",
-  products: [],
-  dependencies: [],
+  products: [
+    .library(name: "adaptq", type: .dynamic, targets: ["AdaptQ"]),
+    .executable(name: "adaptq-cli", targets: ["adaptq-cli"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+  ],
   targets: [
     .systemLibrary(name: "Chwloc", pkgConfig: "hwloc", providers: [.apt(["libhwloc-dev"])]),
+    .systemLibrary(name: "CAdaptQ", path: "include"),
     .target(name: "CMachine"),
     .target(name: "Base", dependencies: ["CMachine"], swiftSettings: library),
     .target(name: "MachineCode", dependencies: ["Base", "CMachine"], swiftSettings: library),
@@ -21,8 +41,28 @@ let package = Package(
     .target(name: "NestedFormat", dependencies: ["Base"], swiftSettings: library),
     .target(
       name: "Kernels", dependencies: ["Base", "NestedFormat", "MachineCode", "Hardware"], swiftSettings: library),
+    .target(name: "Graph", dependencies: ["Base", "NestedFormat"], swiftSettings: library),
+    .target(name: "Control", dependencies: ["Base"], swiftSettings: library),
+    .target(name: "Text", dependencies: ["Base"], swiftSettings: library),
+    .target(
+      name: "Runtime", dependencies: ["Base", "CMachine", "Graph", "Kernels", "NestedFormat", "Hardware", "Control"],
+      swiftSettings: library),
+    .target(name: "Importers", dependencies: ["Base", "Graph", "Text"], swiftSettings: library),
+    .target(
+      name: "AdaptQ",
+      dependencies: [
+        "Base", "CAdaptQ", "CMachine", "Runtime", "Graph", "Kernels", "NestedFormat", "Hardware", "Control", "Text",
+      ],
+      exclude: ["adaptq.map"], swiftSettings: library, linkerSettings: [.unsafeFlags(shellLinkerFlags)]),
+    .executableTarget(
+      name: "adaptq-cli",
+      dependencies: [
+        "Base", "Graph", "Importers", "Runtime", "Kernels", "NestedFormat", "Hardware", "Control", "Text",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      path: "Sources/CLI", swiftSettings: library),
 
-    .target(name: "TestSupport", path: "Tests/TestSupport"),
+    .target(name: "TestSupport", dependencies: ["Base", "CMachine", "MachineCode"], path: "Tests/TestSupport"),
     .testTarget(name: "BaseTests", dependencies: ["Base", "TestSupport"]),
     .testTarget(name: "MachineCodeTests", dependencies: ["Base", "MachineCode", "TestSupport"]),
     .testTarget(
@@ -31,5 +71,7 @@ let package = Package(
     .testTarget(
       name: "KernelsTests",
       dependencies: ["Kernels", "NestedFormat", "MachineCode", "Hardware", "Base", "TestSupport"]),
+    .testTarget(name: "ControlTests", dependencies: ["Control", "Base", "TestSupport"]),
+    .testTarget(name: "TextTests", dependencies: ["Text", "Base", "TestSupport"], exclude: ["Golden"]),
   ]
 )

@@ -30,7 +30,16 @@ public final class MemoryBlock: @unchecked Sendable {
 
   deinit { calls.unmap(base, mappedByteCount) }
 
+  /// For owners that keep the block; a temporary block is freed before its bytes are read: use ``withBytes(_:)`` there.
   public var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: byteCount) }
+
+  /// Keeps the block alive while `body` reads it.
+  public func withBytes<Result>(
+    _ body: (UnsafeRawBufferPointer) throws(AdaptQError) -> Result
+  ) throws(AdaptQError) -> Result {
+    defer { withExtendedLifetime(self) {} }
+    return try body(bytes)
+  }
 }
 
 extension MemoryBlock {

@@ -1,2 +1,2 @@
-// The target is header only; SwiftPM wants one source file.
+// Everything in this header is inline; the file makes sure that it compiles as C.
 #include "cmachine.h"

@@ -1,6 +1,6 @@
 /// A precision at which a site's weights can be read. The raw value is the number of bits per weight and also the value
 /// that the C ABI uses.
-public enum Level: UInt8, CaseIterable, Hashable, Sendable, Comparable {
+public enum Level: UInt8, CaseIterable, Hashable, Sendable, Comparable, BitwiseCopyable {
   case int2 = 2
   case int4 = 4
   case int6 = 6

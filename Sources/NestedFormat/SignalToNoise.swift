@@ -22,3 +22,19 @@ public func signalToNoise(
   if noise == 0 { return .infinity }
   return signal == 0 ? .nan : 10 * log10(signal / noise)
 }
+
+/// The same figure for a table stored by rows, read at 8 bits; `weights` is dense.
+public func signalToNoise(_ weights: UnsafePointer<Float>, _ table: RowTable) -> Double {
+  var signal = 0.0
+  var noise = 0.0
+  for row in 0..<table.rows {
+    for column in 0..<table.k {
+      let weight = Double(weights[row * table.k + column])
+      let error = weight - Double(table.value(row, column))
+      signal += weight * weight
+      noise += error * error
+    }
+  }
+  if noise == 0 { return .infinity }
+  return signal == 0 ? .nan : 10 * log10(signal / noise)
+}

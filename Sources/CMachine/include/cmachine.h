@@ -1,10 +1,13 @@
-// What Swift cannot say: a few single instructions and C macros. Header only, no state.
+// What Swift cannot say: a few single instructions and C macros. State only in cmachine_storage.h.
 #ifndef ADAPTQ_CMACHINE_H
 #define ADAPTQ_CMACHINE_H
 
 #include <errno.h>
 #include <stdint.h>
 #include <sys/auxv.h>
+
+#include "cmachine_atomics.h"
+#include "cmachine_storage.h"
 
 #if defined(__x86_64__)
 static inline void cmachine_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4]) {

@@ -1,0 +1,105 @@
+# adaptq. `make help` lists the targets; everything a target needs is built or fetched by it.
+
+SHELL := /bin/bash
+PREFIX ?= /usr/local
+DESTDIR ?=
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+BINDIR ?= $(PREFIX)/bin
+CC ?= gcc
+
+VERSION := $(shell sed -n 's/^\#define ADAPTQ_VERSION_STRING "\(.*\)"$$/\1/p' include/adaptq.h)
+RELEASE := .build/release
+CACHE := $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/adaptq/models
+MODEL := $(CACHE)/all-MiniLM-L6-v2
+CONVERTED := $(CACHE)/all-MiniLM-L6-v2.adaptq
+# The command line tool is part of the build as soon as the manifest has it.
+HAS_CLI := $(shell grep -c 'name: "adaptq-cli"' Package.swift)
+
+.PHONY: help
+help:
+	@echo 'make demo              build, fetch the test model, convert it, hold a latency budget from a C program'
+	@echo 'make test              build and run all tests (Swift, C ABI); the last line counts them'
+	@echo 'make test-long         the same with sanitizers and long runs'
+	@echo 'make models            fetch the test model and convert it'
+	@echo 'make bench             measure kernels and the model on this machine'
+	@echo 'make install           PREFIX=/usr/local DESTDIR=: library, header, pkg-config file, command line tool'
+	@echo 'make format            format and check the sources'
+	@echo 'make setup             install what the build needs'
+	@echo 'make clean             remove everything built here (not the models)'
+
+.PHONY: setup
+setup:
+	@.ci/setup
+
+.PHONY: build
+build: setup
+	swift build -c release --product adaptq
+ifneq ($(HAS_CLI),0)
+	swift build -c release --product adaptq-cli
+endif
+
+.PHONY: models
+models: setup
+	@.ci/models
+ifneq ($(HAS_CLI),0)
+	@$(MAKE) --no-print-directory converted
+endif
+
+# Converted again when the tool is newer than the file.
+.PHONY: converted
+converted: build
+	@model=$$(.ci/models) && \
+	if [ ! -e '$(CONVERTED)' ] || [ '$(RELEASE)/adaptq-cli' -nt '$(CONVERTED)' ]; then \
+	  $(RELEASE)/adaptq-cli convert "$$model" --output '$(CONVERTED).new' && mv '$(CONVERTED).new' '$(CONVERTED)'; \
+	fi
+
+build/examples/%: examples-c/%.c include/adaptq.h | build
+	@mkdir -p build/examples
+	ln -sf libadaptq.so $(RELEASE)/libadaptq.so.0
+	$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude $< -o $@ -L$(RELEASE) -Wl,-rpath,'$$ORIGIN/../../$(RELEASE)' -ladaptq -lm
+
+.PHONY: demo
+demo: converted build/examples/embed
+	build/examples/embed '$(CONVERTED)'
+
+.PHONY: test
+test: setup
+	@.ci/test
+
+.PHONY: test-long
+test-long: setup
+	@.ci/test --long
+
+.PHONY: bench
+bench: converted
+	$(RELEASE)/adaptq-cli bench '$(CONVERTED)'
+
+# Installs what is built; builds first only if there is nothing (so that `sudo make install` need not find swift).
+.PHONY: install
+install:
+	@test -e $(RELEASE)/libadaptq.so || $(MAKE) --no-print-directory build
+	install -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(INCLUDEDIR)'
+	strip --strip-unneeded -o '$(DESTDIR)$(LIBDIR)/libadaptq.so.$(VERSION).new' $(RELEASE)/libadaptq.so
+	chmod 755 '$(DESTDIR)$(LIBDIR)/libadaptq.so.$(VERSION).new'
+	mv -f '$(DESTDIR)$(LIBDIR)/libadaptq.so.$(VERSION).new' '$(DESTDIR)$(LIBDIR)/libadaptq.so.$(VERSION)'
+	ln -sf libadaptq.so.$(VERSION) '$(DESTDIR)$(LIBDIR)/libadaptq.so.0'
+	ln -sf libadaptq.so.0 '$(DESTDIR)$(LIBDIR)/libadaptq.so'
+	install -m 644 include/adaptq.h '$(DESTDIR)$(INCLUDEDIR)/adaptq.h'
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+	  -e 's|@VERSION@|$(VERSION)|' pkgconfig/adaptq.pc.in > '$(DESTDIR)$(LIBDIR)/pkgconfig/adaptq.pc'
+	chmod 644 '$(DESTDIR)$(LIBDIR)/pkgconfig/adaptq.pc'
+	@if [ -e $(RELEASE)/adaptq-cli ]; then set -ex; \
+	  install -d '$(DESTDIR)$(BINDIR)'; \
+	  strip --strip-unneeded -o '$(DESTDIR)$(BINDIR)/adaptq' $(RELEASE)/adaptq-cli; \
+	  chmod 755 '$(DESTDIR)$(BINDIR)/adaptq'; \
+	fi
+
+.PHONY: format
+format:
+	swift format --in-place --recursive Sources Tests Package.swift
+	swift format lint --strict --recursive Sources Tests Package.swift
+
+.PHONY: clean
+clean:
+	rm -rf .build .build-asan .build-tsan build

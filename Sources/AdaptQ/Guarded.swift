@@ -1,0 +1,61 @@
+import Base
+import CAdaptQ
+
+// How an exported function is written. Inside `guarded` everything throws AdaptQError; outside there are only the status
+// and the text of adaptq_last_error():
+//
+//     @c @implementation public func adaptq_model_levels(
+//       _ model: OpaquePointer?, _ out: UnsafeMutablePointer<UInt32>?
+//     ) -> adaptq_status {
+//       guarded { () throws(AdaptQError) in
+//         let out = try required(out, "out")
+//         try withHandle(model, as: ModelObject.self) { (model) throws(AdaptQError) in out.pointee = model.levels }
+//       }
+//     }
+//
+// A function that makes a handle uses `guardedNewHandle`, which sets *out to NULL on every error; one that destroys a
+// handle is a single call of `destroyHandle`. Check first, write the caller's memory last: on an error it must be untouched.
+
+/// Runs an exported function's body and turns what it throws into a status and an error text.
+@inline(__always)
+func guarded(_ body: () throws(AdaptQError) -> Void) -> adaptq_status {
+  do {
+    try body()
+    return Status.ok.rawValue
+  } catch {
+    return failed(error)
+  }
+}
+
+/// Like `guarded` for a function that makes a handle: the object that `make` returns becomes `*out`.
+func guardedNewHandle<Object: HandleObject>(
+  _ out: UnsafeMutablePointer<OpaquePointer?>?, _ make: () throws(AdaptQError) -> Object
+) -> adaptq_status {
+  guarded { () throws(AdaptQError) in
+    let out = try required(out, "out")
+    out.pointee = nil
+    out.pointee = try HandleTable.insert(make())
+  }
+}
+
+@inline(never)
+private func failed(_ error: AdaptQError) -> adaptq_status {
+  setLastError(error.message)
+  return error.status.rawValue
+}
+
+/// The pointer itself, or ADAPTQ_INVALID_ARGUMENT that names the parameter.
+@inline(__always)
+func required<Pointer>(_ pointer: Pointer?, _ name: StaticString) throws(AdaptQError) -> Pointer {
+  guard let pointer else { throw .invalidArgument("\(name) is NULL") }
+  return pointer
+}
+
+/// Throws ADAPTQ_INVALID_ARGUMENT that names the field, its value and what it may be.
+func requireEnum(
+  _ value: Int32, in range: ClosedRange<Int>, _ field: StaticString
+) throws(AdaptQError) {
+  guard range.contains(Int(value)) else {
+    throw .invalidArgument("\(field) is \(value); expected \(range.lowerBound) to \(range.upperBound)")
+  }
+}

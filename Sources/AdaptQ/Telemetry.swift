@@ -1,0 +1,69 @@
+import Base
+import CAdaptQ
+import Control
+import NestedFormat
+import Runtime
+
+@c @implementation public func adaptq_session_telemetry(
+  _ session: OpaquePointer?, _ entries: UnsafeMutablePointer<adaptq_telemetry>?, _ capacity: Int,
+  _ count: UnsafeMutablePointer<Int>?
+) -> adaptq_status {
+  guarded { () throws(AdaptQError) in
+    try withRunningHandle(session, as: SessionObject.self) { (object) throws(AdaptQError) in
+      let count = try required(count, "count")
+      let wanted = min(capacity < 0 ? Int.max : capacity, Session.telemetryCapacity)
+      let target = try StructArray(
+        UnsafePointer(entries), count: wanted, "adaptq_telemetry", parameter: "entries", checkingAll: false)
+      var written = 0
+      withUnsafeTemporaryAllocation(of: InferenceRecord.self, capacity: Session.telemetryCapacity) { records in
+        guard let base = records.baseAddress else { return }
+        written = object.session.copyTelemetry(into: base, capacity: wanted)
+        for index in 0..<written {
+          let record = base[index]
+          var value = adaptq_telemetry()
+          value.sequence = record.sequence &+ 1
+          value.latency_ns = record.latencyNanoseconds
+          value.budget_ns = record.budgetNanoseconds
+          value.work = record.work
+          value.level = Int32(object.session.level(ofRung: Int(record.rung)).rawValue)
+          value.reason = Int32(record.reason.rawValue) &+ 1
+          value.budget_missed = record.missed ? 1 : 0
+          target.write(value, at: index)
+        }
+      }
+      count.pointee = written
+    }
+  }
+}
+
+@c @implementation public func adaptq_session_telemetry_sites(
+  _ session: OpaquePointer?, _ sequence: UInt64, _ levels: UnsafeMutablePointer<adaptq_level>?, _ count: Int
+) -> adaptq_status {
+  guarded { () throws(AdaptQError) in
+    try withRunningHandle(session, as: SessionObject.self) { (object) throws(AdaptQError) in
+      let levels = try required(levels, "levels")
+      let sites = object.session.model.graph.sites.count
+      if count != sites { throw .invalidArgument("count is \(UInt(bitPattern: count)); the model has \(sites) sites") }
+      guard let kept = object.session.siteLevels(sequence: sequence) else {
+        throw AdaptQError(.notFound, "sequence \(sequence): not among the last \(Session.telemetryCapacity) inferences")
+      }
+      for (index, level) in kept.enumerated() { levels[index] = Int32(level.rawValue) }
+    }
+  }
+}
+
+@c @implementation public func adaptq_reason_name(_ reason: Int32) -> UnsafePointer<CChar>? {
+  switch reason {
+  case 1: staticText("initial")
+  case 2: staticText("fixed")
+  case 3: staticText("budget missed")
+  case 4: staticText("predicted miss")
+  case 5: staticText("headroom")
+  case 6: staticText("ascent failed")
+  case 7: staticText("levels changed")
+  case 8: staticText("budget changed")
+  case 9: staticText("no budget")
+  case 10: staticText("work changed")
+  default: staticText("unknown")
+  }
+}

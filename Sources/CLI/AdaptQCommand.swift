@@ -1,0 +1,28 @@
+import ArgumentParser
+import Base
+
+@main
+struct AdaptQCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "adaptq",
+    abstract: "Converts, inspects, runs and measures adaptive-precision models.",
+    version: "0.1.0",
+    subcommands: [ConvertCommand.self, InspectCommand.self, RunCommand.self])
+}
+
+/// An adaptq error as the command line shows it: one line on standard error, exit code 1.
+struct CommandFailure: Error, CustomStringConvertible {
+  let description: String
+
+  init(_ error: AdaptQError) { description = error.message }
+  init(_ text: String) { description = text }
+}
+
+/// Runs a body of library calls; its error becomes the command's.
+func reporting<Result>(_ body: () throws(AdaptQError) -> Result) throws -> Result {
+  do throws(AdaptQError) {
+    return try body()
+  } catch {
+    throw CommandFailure(error)
+  }
+}

@@ -1,0 +1,136 @@
+import Base
+
+extension LatencyController {
+  /// What the ladder offers for one amount of work under one pressure.
+  struct Selection: BitwiseCopyable {
+    var rung = 0
+    var cost = 0.0
+    /// The next better step, or -1.
+    var betterRung = -1
+    var betterCost = 0.0
+    /// Cost of the fastest step.
+    var fastestCost = 0.0
+  }
+
+  /// Walks down the steps, best quality first, to the first one that fits; the fastest one when none does.
+  ///
+  /// A rung that is not clearly faster than the step before it is skipped: it would cost quality and win nothing.
+  /// Mutating only so that 8 KiB are not copied for the call.
+  mutating func select(_ work: Double, pressure: Double, budget: Double) -> Selection {
+    var result = Selection()
+    var found = false
+    var fits = false
+    var firstAllowed = -1
+    for rung in 0..<configuration.rungCount where isAllowed(rung) {
+      if firstAllowed < 0 { firstAllowed = rung }
+      let cost = baseCost(rung, work)
+      if cost <= 0 { continue }
+      if found && cost > result.fastestCost * (1 - configuration.minimumGain) { continue }
+      if !fits {
+        result.betterRung = found ? result.rung : -1
+        result.betterCost = result.cost
+        result.rung = rung
+        result.cost = cost
+        fits = cost * pressure <= budget
+      }
+      result.fastestCost = cost
+      found = true
+    }
+    if !found { result.rung = max(firstAllowed, 0) }
+    return result
+  }
+
+  /// Chooses the rung of the next run. Call once before each run.
+  ///
+  /// - Parameter work: as in the cost points; values below 1 count as 1.
+  public mutating func decide(work: Int) -> Decision {
+    let amount = Double(max(work, 1))
+    guard let limit = configuration.budgetNanoseconds else {
+      var best = select(amount, pressure: 0, budget: 1)
+      // Without a budget quality alone counts, measured or not.
+      for rung in 0..<configuration.rungCount where isAllowed(rung) {
+        best.rung = rung
+        best.cost = baseCost(rung, amount)
+        break
+      }
+      pending = nil
+      return finish(best, .noBudget, unreachable: false)
+    }
+    let budget = Double(limit)
+    let pressure = slowdown * multiplier
+    var selection = select(amount, pressure: held, budget: budget)
+    var cause: DecisionReason?
+
+    if let why = pending {
+      pending = nil
+      held = pressure
+      onProbation = false
+      runsWithRoom = 0
+      cause = why
+      selection = select(amount, pressure: held, budget: budget)
+    } else if pressure > held || missesTooOften {
+      let missed = missesTooOften
+      held = max(held, pressure)
+      // Where the prediction is content and the window is not, believe the window.
+      if missed && selection.cost > 0 { held = max(held, budget / selection.cost * 1.000_001) }
+      let lower = select(amount, pressure: held, budget: budget)
+      if lower.rung != selection.rung {
+        cause = descend(missed ? .budgetMissed : .predictedMiss)
+        keepClear(of: lower, budget)
+      }
+      selection = lower
+    } else if selection.betterRung >= 0 {
+      let hasRoom = selection.betterCost * pressure * (1 + configuration.ascentMargin) <= budget
+      runsWithRoom = hasRoom ? runsWithRoom &+ 1 : 0
+      if runsWithRoom >= currentDwell {
+        held = max(pressure, budget / selection.betterCost / (1 + configuration.ascentMargin / 2))
+        counters.ascents &+= 1
+        cause = .headroom
+        onProbation = true
+        runsSinceAscent = 0
+        runsWithRoom = 0
+        forgetOutcomes()
+        selection = select(amount, pressure: held, budget: budget)
+      }
+    }
+    return finish(selection, cause, unreachable: selection.fastestCost * pressure > budget)
+  }
+
+  private mutating func descend(_ why: DecisionReason) -> DecisionReason {
+    counters.descents &+= 1
+    runsWithRoom = 0
+    forgetOutcomes()
+    if !onProbation { return why }
+    onProbation = false
+    counters.failedAscents &+= 1
+    currentDwell = min(currentDwell &* 2, configuration.maximumDwell)
+    return .ascentFailed
+  }
+
+  /// Lifts `held` off the limit of the better rung, so that small corrections of costs do not bring it back at once.
+  private mutating func keepClear(of chosen: Selection, _ budget: Double) {
+    if chosen.betterRung < 0 || chosen.cost <= 0 { return }
+    let limit = budget / chosen.betterCost
+    let clear = min(limit * (1 + configuration.ascentMargin), (limit + budget / chosen.cost) / 2)
+    held = max(held, clear)
+  }
+
+  /// More misses than the percentile allows in a window, and no more of them unavoidable than it allows: going down helps.
+  @inline(__always) private var missesTooOften: Bool {
+    let tolerated = configuration.windowLength &- nearestRank(configuration.percentile, configuration.windowLength)
+    return recentMisses > tolerated && recentUnavoidable <= tolerated
+  }
+
+  private mutating func finish(_ selection: Selection, _ cause: DecisionReason?, unreachable: Bool) -> Decision {
+    let changed = lastRung >= 0 && selection.rung != lastRung
+    if changed { counters.switches &+= 1 }
+    if let cause { reason = cause } else if changed { reason = .workChanged }
+    if allowed & (allowed &- 1) == 0 { reason = .fixed }
+    lastRung = selection.rung
+    let range = 0...Int.max
+    return Decision(
+      rung: selection.rung, reason: reason, changed: changed, budgetUnreachable: unreachable,
+      expectedNanoseconds: clampedInt(selection.cost * slowdown, in: range),
+      predictedNanoseconds: clampedInt(selection.cost * slowdown * multiplier, in: range))
+  }
+}

@@ -1,0 +1,138 @@
+import Base
+
+/// Chooses one rung of a ladder before each run, so that latencies stay within a budget at a percentile, at the best
+/// quality. Pure: observations in, decisions out; trivially copyable, about 8 KiB, nothing is allocated after `init`.
+///
+/// The latency of rung k at the percentile is predicted as
+///
+///     cost_k(work) · ratio_k · slowdown · multiplier
+///
+/// - `cost_k` is measured when the session is prepared, `ratio_k` corrects it: when a run on another rung disagrees with
+///   the slow-down seen just before, part of the disagreement belongs to the rung entered.
+/// - `slowdown` is a slow exponential average of observed / expected over all rungs, which jumps to the median of the
+///   last five when that has moved away: a change of load shows after three runs, one or two stalls do not show.
+/// - `multiplier` makes the prediction hold at the percentile whatever the distribution: a latency above the prediction
+///   raises it by η(1 - α), any other lowers it by ηα, where α = 1 - percentile / 100 and η follows the spread of the
+///   noise. In the long run a share α of the latencies lies above the prediction. (Gibbs and Candès, "Adaptive Conformal
+///   Inference Under Distribution Shift", NeurIPS 2021, in the form that tracks the quantile itself.)
+///
+/// `pressure` = slowdown · multiplier raises `held` at once, and `held` decides the rung; `held` is let down by one rung
+/// only after `dwell` runs with room, and the dwell doubles when that fails. Hysteresis thus lies on the load, not on the
+/// rung: runs of different work get different rungs without waiting, because work is known and load is guessed.
+public struct LatencyController: BitwiseCopyable, Sendable {
+  /// As given, with later changes of the budget.
+  public internal(set) var configuration: ControllerConfiguration
+  public internal(set) var counters = ControlCounters()
+  /// Observed time over time on the idle machine; 1 is no slow-down.
+  public internal(set) var slowdown = 1.0
+  /// From typical to percentile.
+  public internal(set) var multiplier: Double
+  /// Runs with room that the next ascent waits for.
+  public internal(set) var currentDwell: Int
+
+  var curves: InlineArray<16, CostCurve>
+  var ratios: InlineArray<16, Double>
+  var allowed: UInt32
+
+  /// The last five observed / expected ratios.
+  var recent: InlineArray<5, Double>
+  var recentNext = 0
+  /// Observed / (expected · slowdown) of the last runs.
+  var residuals: InlineArray<256, Float>
+  /// Mean distance of these from 1, large ones clipped.
+  var spread = 0.05
+  var latencies: LatencyWindow
+  /// Runs since the load last moved the rung: 1 missed, 2 missed and unavoidable.
+  var outcomes: InlineArray<256, UInt8>
+  var windowNext = 0
+  var recentMisses = 0
+  var recentUnavoidable = 0
+
+  var held: Double
+  var runsWithRoom = 0
+  var runsSinceAscent = 0
+  var onProbation = false
+  var lastRung = -1
+  var lastObservedRung = -1
+  var reason = DecisionReason.initial
+  /// What to choose afresh for at the next decision.
+  var pending: DecisionReason?
+
+  static let initialMultiplier = 1.15
+
+  /// - Throws: `outOfRange`, naming the field.
+  public init(_ configuration: ControllerConfiguration) throws(AdaptQError) {
+    try configuration.validate()
+    self.configuration = configuration
+    multiplier = Self.initialMultiplier
+    held = Self.initialMultiplier
+    currentDwell = configuration.dwell
+    curves = InlineArray(repeating: CostCurve())
+    ratios = InlineArray(repeating: 1)
+    allowed = UInt32(truncatingIfNeeded: (1 << configuration.rungCount) - 1)
+    recent = InlineArray(repeating: 1)
+    residuals = InlineArray(repeating: 1)
+    latencies = LatencyWindow(length: configuration.windowLength)
+    outcomes = InlineArray(repeating: 0)
+    pending = .initial
+  }
+
+  /// Measured cost of one rung; see `CostCurve`. What runs taught about this rung is forgotten.
+  ///
+  /// - Throws: `outOfRange` for the rung, or what `CostCurve` says.
+  public mutating func setCost(rung: Int, points: [CostPoint]) throws(AdaptQError) {
+    if rung < 0 || rung >= configuration.rungCount {
+      throw AdaptQError(.outOfRange, "rung: \(rung), allowed are 0 to \(configuration.rungCount - 1)")
+    }
+    curves[rung] = try CostCurve(points: points)
+    ratios[rung] = 1
+    chooseAfresh(.levelsChanged)
+  }
+
+  /// - Parameter mask: bit k allows rung k. At least one rung of the ladder, none beyond it.
+  public mutating func setAllowed(mask: UInt32) throws(AdaptQError) {
+    let ladder = UInt32(truncatingIfNeeded: (1 << configuration.rungCount) - 1)
+    if mask == 0 || mask & ~ladder != 0 {
+      throw .invalidArgument("allowed rungs: mask \(mask), the ladder has \(configuration.rungCount) rungs")
+    }
+    if mask == allowed { return }
+    allowed = mask
+    chooseAfresh(.levelsChanged)
+  }
+
+  /// Holds from the next decision on, in both directions at once.
+  ///
+  /// - Parameters:
+  ///   - nanoseconds: nil for no budget.
+  ///   - percentile: 50 to 99.9.
+  public mutating func setBudget(nanoseconds: Int?, percentile: Double) throws(AdaptQError) {
+    try ControllerConfiguration.checkBudget(nanoseconds, percentile)
+    if nanoseconds == configuration.budgetNanoseconds && percentile == configuration.percentile { return }
+    configuration.budgetNanoseconds = nanoseconds
+    configuration.percentile = percentile
+    currentDwell = configuration.dwell
+    chooseAfresh(.budgetChanged)
+  }
+
+  /// The exact nearest-rank percentile over the last `windowLength` runs; 0 before the first.
+  public var movingPercentileNanoseconds: Int { latencies.value(atPercentile: configuration.percentile) }
+
+  private mutating func chooseAfresh(_ why: DecisionReason) {
+    if pending == nil { pending = why }
+    forgetOutcomes()
+  }
+
+  /// Misses on another rung say nothing about this one.
+  mutating func forgetOutcomes() {
+    for index in 0..<configuration.windowLength { outcomes[index] = 0 }
+    recentMisses = 0
+    recentUnavoidable = 0
+  }
+
+  /// Expected time of a rung without slow-down; 0 where unknown.
+  @inline(__always) func baseCost(_ rung: Int, _ work: Double) -> Double {
+    curves[rung].nanoseconds(work) * ratios[rung]
+  }
+
+  @inline(__always) func isAllowed(_ rung: Int) -> Bool { allowed >> UInt32(truncatingIfNeeded: rung) & 1 == 1 }
+}

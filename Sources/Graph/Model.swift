@@ -1,0 +1,62 @@
+import Base
+import NestedFormat
+
+/// The weights of one site in every form that is stored. Views into the model's memory; trivial.
+public struct SiteForms: @unchecked Sendable, BitwiseCopyable {
+  public var nested: NestedView?
+  public var table: RowTable?
+  public var fp16: DenseView?
+  public var fp32: DenseView?
+  /// `n` floats.
+  public var bias: UnsafePointer<Float>?
+  public var storedByteCount = 0
+
+  public init() {}
+
+  /// Levels at which the site can be read. A table is read at 8 bits whatever the level.
+  public func holds(_ level: Level) -> Bool {
+    if table != nil { return true }
+    switch level {
+    case .fp32: return fp32 != nil
+    case .fp16: return fp16 != nil
+    default: return nested?.holds(level) ?? false
+    }
+  }
+}
+
+/// A graph with its weights, as read from a `.adaptq` file: everything points into one block of memory. Immutable, shared by
+/// sessions and threads.
+public final class Model: @unchecked Sendable {
+  public let graph: Graph
+  /// One per site.
+  public let forms: [SiteForms]
+  /// One per constant, 64-byte aligned.
+  public let constants: [UnsafePointer<Float>]
+  /// Signal-to-noise in decibels per site, as measured when the file was made; keys are level names.
+  public let signalToNoise: [[JSON.Member]]
+  /// The tokenizer's settings and vocabulary, if the model has one.
+  public let tokenizer: (settings: JSON, vocabulary: UnsafeRawBufferPointer)?
+  private let owner: MemoryBlock
+
+  init(
+    graph: Graph, forms: [SiteForms], constants: [UnsafePointer<Float>], signalToNoise: [[JSON.Member]],
+    tokenizer: (settings: JSON, vocabulary: UnsafeRawBufferPointer)?, owner: MemoryBlock
+  ) {
+    self.graph = graph
+    self.forms = forms
+    self.constants = constants
+    self.signalToNoise = signalToNoise
+    self.tokenizer = tokenizer
+    self.owner = owner
+  }
+
+  public var byteCount: Int { owner.byteCount }
+
+  /// Levels that every linear site stores, best first.
+  public var levels: [Level] {
+    let linear = zip(graph.sites, forms).filter { $0.0.kind == .linear }
+    return Level.allCases.sorted { $0.rawValue > $1.rawValue }.filter { level in
+      linear.allSatisfy { $0.1.holds(level) }
+    }
+  }
+}

@@ -1,0 +1,103 @@
+import Base
+import Control
+import Graph
+import Glibc
+import NestedFormat
+
+/// What a level costs on this machine.
+public struct LevelCost: Sendable {
+  public var level: Level
+  /// Median at the largest prepared size.
+  public var nanoseconds: Int
+  public var points: [CostPoint]
+}
+
+/// Times a plan with made-up inputs: every level at a few sizes, levels interleaved so that a moment of load does not fall on
+/// one of them alone, medians.
+struct CostMeasurement {
+  /// Shares of the largest work that are measured.
+  static let shares: [Double] = [1, 0.5, 0.2, 0.05]
+  /// Rounds at most; fewer where a run is long.
+  static let rounds = 5
+  /// A size whose runs have taken this long gets no further round.
+  static let roundBudget = 400_000_000
+
+  private let plan: ExecutionPlan
+  private let levels: [Level]
+  private let isTable: UnsafeMutablePointer<UInt8>
+
+  init(_ plan: ExecutionPlan, _ levels: [Level], _ isTable: UnsafeMutablePointer<UInt8>) {
+    self.plan = plan
+    self.levels = levels
+    self.isTable = isTable
+  }
+
+  func measure() throws(AdaptQError) -> [LevelCost] {
+    let context = plan.context
+    var points = [[CostPoint]](repeating: [], count: levels.count)
+    var seen: Set<Int> = []
+    defer { for symbol in 0..<context.symbolCount { context.symbols[symbol] = context.maximumSymbols[symbol] } }
+    for share in CostMeasurement.shares {
+      for symbol in 0..<context.symbolCount {
+        // All symbols shrink alike, so that their product shrinks by about the share.
+        let factor = pow(share, 1 / Double(context.symbolCount))
+        let size = clampedInt(Double(context.maximumSymbols[symbol]) * factor, in: 1...context.maximumSymbols[symbol])
+        context.symbols[symbol] = size
+      }
+      context.resolveShapes()
+      if !seen.insert(context.work).inserted { continue }
+      for (index, nanoseconds) in try times().enumerated() {
+        points[index].append(CostPoint(work: context.work, nanoseconds: max(nanoseconds, 1)))
+      }
+    }
+    return levels.enumerated().map { index, level in
+      LevelCost(
+        level: level, nanoseconds: points[index].first?.nanoseconds ?? 0,
+        points: points[index].sorted { $0.work < $1.work })
+    }
+  }
+
+  private func times() throws(AdaptQError) -> [Int] {
+    var samples = [[Int]](repeating: [], count: levels.count)
+    try fillInputs()
+    let begin = monotonicNanoseconds()
+    for round in 0...CostMeasurement.rounds {
+      for (index, level) in levels.enumerated() {
+        for site in 0..<plan.context.siteCount where isTable[site] == 0 {
+          plan.context.levels[site] = level.rawValue
+        }
+        let start = monotonicNanoseconds()
+        let outcome = plan.context.execute()
+        let elapsed = monotonicNanoseconds() - start
+        if outcome.kind != .done {
+          throw .internalError("cost measurement: index \(outcome.index) in a table of \(outcome.rows) rows")
+        }
+        // The first round warms caches and pages.
+        if round > 0 { samples[index].append(elapsed) }
+      }
+      if round > 0 && monotonicNanoseconds() - begin > CostMeasurement.roundBudget { break }
+    }
+    return samples.map { $0.sorted()[$0.count / 2] }
+  }
+
+  /// Index inputs get 0, which every table has; other integers (masks) get 1; floats a ramp.
+  private func fillInputs() throws(AdaptQError) {
+    let context = plan.context
+    var indexes: Set<Int32> = []
+    for step in 0..<context.stepCount where context.steps[step].kind == .embedding {
+      indexes.insert(context.steps[step].input0)
+    }
+    for input in 0..<context.inputCount {
+      let id = context.inputs[input]
+      let slot = context.values[Int(id)]
+      let type = plan.model.graph.values[Int(id)].type.element
+      for position in 0..<slot.count {
+        switch type {
+        case .float32: slot.floats[position] = Float(position % 251) * 0.01 - 1.25
+        case .int64: slot.data.assumingMemoryBound(to: Int64.self)[position] = indexes.contains(id) ? 0 : 1
+        case .int32: slot.data.assumingMemoryBound(to: Int32.self)[position] = indexes.contains(id) ? 0 : 1
+        }
+      }
+    }
+  }
+}

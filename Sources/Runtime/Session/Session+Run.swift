@@ -1,0 +1,137 @@
+import CMachine
+import Control
+import Glibc
+import NestedFormat
+
+// The run path: no allocation, no lock, no system call (the clock is read through the vDSO).
+
+/// Monotonic time in nanoseconds.
+@inline(__always)
+func monotonicNanoseconds() -> Int {
+  var time = timespec()
+  clock_gettime(CLOCK_MONOTONIC, &time)
+  return time.tv_sec &* 1_000_000_000 &+ time.tv_nsec
+}
+
+extension SessionState {
+  /// One inference with the bound tensors and the symbols already set in the plan.
+  ///
+  /// - Parameter callLevel: bits of a level for this call only; 0 for what the session says.
+  static func run(_ state: UnsafeMutablePointer<SessionState>, callLevel: UInt8) -> RunReport {
+    let start = monotonicNanoseconds()
+    var report = RunReport()
+    run(state, UnsafePointer(state.pointee.plan), callLevel, start, &report)
+    return report
+  }
+
+  @inline(__always)
+  private static func run(
+    _ state: UnsafeMutablePointer<SessionState>, _ plan: UnsafePointer<PlanContext>, _ callLevel: UInt8,
+    _ start: Int, _ report: inout RunReport
+  ) {
+    // The host may have set another rounding mode or flush-to-zero: results must not depend on it.
+    let hostControl = cmachine_mxcsr()
+    cmachine_set_mxcsr(0x1F80)
+    defer { cmachine_set_mxcsr(hostControl) }
+
+    applyMailbox(state)
+    plan.pointee.resolveShapes()
+    let work = plan.pointee.work
+    let rung = chooseRung(state, callLevel, work, &report)
+    let level = state.pointee.rungs[rung]
+    setLevels(state, plan, level)
+
+    for index in 0..<plan.pointee.inputCount {
+      let slot = plan.pointee.values + Int(plan.pointee.inputs[index])
+      slot.pointee.data.copyMemory(
+        from: state.pointee.bindings[index].data, byteCount: slot.pointee.count &* slot.pointee.elementByteCount)
+    }
+    report.outcome = plan.pointee.execute()
+    if report.outcome.kind != .done { return }
+    for index in 0..<plan.pointee.outputCount {
+      let slot = plan.pointee.values + Int(plan.pointee.outputs[index])
+      state.pointee.bindings[plan.pointee.inputCount &+ index].data.copyMemory(
+        from: slot.pointee.data, byteCount: slot.pointee.count &* slot.pointee.elementByteCount)
+    }
+
+    let latency = monotonicNanoseconds() &- start
+    let budget = state.pointee.controller.configuration.budgetNanoseconds
+    report.latencyNanoseconds = latency
+    report.budgetNanoseconds = budget ?? 0
+    report.budgetMissed = budget.map { latency > $0 } ?? false
+    report.level = Level(rawValue: level) ?? .int8
+    report.levelChanged = state.pointee.lastRung != rung
+    state.pointee.lastRung = rung
+    state.pointee.controller.observe(rung: rung, work: work, latencyNanoseconds: latency)
+    record(state, plan, report, rung, work)
+    report.sequence = state.pointee.ring.total
+  }
+
+  @inline(__always)
+  private static func applyMailbox(_ state: UnsafeMutablePointer<SessionState>) {
+    let budget = cmachine_atomic_load(mailbox(state, 0))
+    if budget != state.pointee.appliedBudget {
+      state.pointee.appliedBudget = budget
+      let nanoseconds = Int(truncatingIfNeeded: budget & (1 << 50 &- 1))
+      let percentile = Double(budget >> 50) / 100
+      // The setter has checked both.
+      try? state.pointee.controller.setBudget(
+        nanoseconds: budget == 0 ? nil : nanoseconds,
+        percentile: budget == 0 ? state.pointee.controller.configuration.percentile : percentile)
+    }
+    let rungs = cmachine_atomic_load(mailbox(state, 2))
+    if rungs != state.pointee.appliedRungs {
+      state.pointee.appliedRungs = rungs
+      try? state.pointee.controller.setAllowed(mask: UInt32(truncatingIfNeeded: rungs))
+    }
+  }
+
+  /// Word `index` of the mailbox: budget, level, rungs.
+  @inline(__always)
+  static func mailbox(_ state: UnsafeMutablePointer<SessionState>, _ index: Int) -> UnsafeMutablePointer<UInt64> {
+    UnsafeMutableRawPointer(state).assumingMemoryBound(to: UInt64.self) + index
+  }
+
+  @inline(__always)
+  private static func chooseRung(
+    _ state: UnsafeMutablePointer<SessionState>, _ callLevel: UInt8, _ work: Int, _ report: inout RunReport
+  ) -> Int {
+    let fixed =
+      callLevel != 0 ? callLevel : UInt8(truncatingIfNeeded: cmachine_atomic_load(mailbox(state, 1)))
+    if fixed != 0 {
+      for rung in 0..<state.pointee.rungCount where state.pointee.rungs[rung] == fixed {
+        report.isFixed = true
+        report.reason = .fixed
+        return rung
+      }
+    }
+    let decision = state.pointee.controller.decide(work: work)
+    report.reason = decision.reason
+    report.budgetUnreachable = decision.budgetUnreachable
+    return min(max(decision.rung, 0), state.pointee.rungCount &- 1)
+  }
+
+  @inline(__always)
+  private static func setLevels(
+    _ state: UnsafeMutablePointer<SessionState>, _ plan: UnsafePointer<PlanContext>, _ level: UInt8
+  ) {
+    for site in 0..<plan.pointee.siteCount where state.pointee.isTable[site] == 0 {
+      plan.pointee.levels[site] = level
+    }
+  }
+
+  @inline(__always)
+  private static func record(
+    _ state: UnsafeMutablePointer<SessionState>, _ plan: UnsafePointer<PlanContext>, _ report: RunReport, _ rung: Int,
+    _ work: Int
+  ) {
+    let row = Int(truncatingIfNeeded: state.pointee.ring.total % UInt64(Session.telemetryCapacity))
+    let count = state.pointee.siteCount
+    (state.pointee.siteLevels + row &* count).update(from: plan.pointee.levels, count: count)
+    state.pointee.ring.append(
+      InferenceRecord(
+        latencyNanoseconds: report.latencyNanoseconds,
+        budgetNanoseconds: report.budgetNanoseconds == 0 ? nil : report.budgetNanoseconds, work: work, rung: rung,
+        reason: report.reason))
+  }
+}

@@ -1,0 +1,63 @@
+import CMachine
+import Control
+import NestedFormat
+
+/// What a session keeps between runs, in raw memory: the run path reads and writes it through one pointer.
+///
+/// Three words are written by setters on any thread at any time and read once when a run begins (the mailbox); everything
+/// else belongs to the one run or prepare in progress.
+struct SessionState: BitwiseCopyable {
+  // MARK: Mailbox, touched with atomics only
+  /// Latency in nanoseconds (low 50 bits) and percentile times 100 (high 14 bits); 0 for no budget.
+  var wantedBudget: UInt64 = 0
+  /// Bits of the fixed level, 0 for automatic.
+  var wantedLevel: UInt64 = 0
+  /// Bit mask of rungs the budget may choose from.
+  var wantedRungs: UInt64
+
+  // MARK: Owned by the run in progress
+  var appliedBudget: UInt64 = 0
+  var appliedRungs: UInt64
+  /// Uninitialized until the first preparation succeeds; the session checks.
+  var plan: UnsafeMutablePointer<PlanContext>
+  var controller: LatencyController
+  var ring: TelemetryRing
+  /// Levels per site of each kept inference: `[telemetryCapacity][siteCount]`.
+  var siteLevels: UnsafeMutablePointer<UInt8>
+  var siteCount: Int
+  /// Levels of the rungs, best first.
+  var rungs: InlineArray<8, UInt8>
+  var rungCount: Int
+  var lastRung = -1
+  var bindings: UnsafeMutablePointer<TensorBinding>
+  /// Whether a site is a table, which keeps its level.
+  var isTable: UnsafeMutablePointer<UInt8>
+}
+
+/// A caller's tensor for one run.
+public struct TensorBinding: BitwiseCopyable {
+  public var data: UnsafeMutableRawPointer
+  public var byteCount: Int
+
+  @inline(__always)
+  public init(data: UnsafeMutableRawPointer, byteCount: Int) {
+    self.data = data
+    self.byteCount = byteCount
+  }
+}
+
+/// What one run did.
+public struct RunReport: BitwiseCopyable, Sendable {
+  public var outcome = RunOutcome()
+  public var sequence: UInt64 = 0
+  public var latencyNanoseconds = 0
+  public var budgetNanoseconds = 0
+  public var level = Level.int8
+  public var reason = DecisionReason.initial
+  public var isFixed = false
+  public var levelChanged = false
+  public var budgetMissed = false
+  public var budgetUnreachable = false
+
+  public init() {}
+}

@@ -1,0 +1,21 @@
+/* The header alone, as C11 and as C++17, without a warning; and the sizes that callers compiled with it rely on. */
+#include "adaptq.h"
+
+#ifdef __cplusplus
+#define SAME(a, b) static_assert((a) == (b), #a)
+#else
+#define SAME(a, b) _Static_assert((a) == (b), #a)
+#endif
+
+SAME(sizeof(adaptq_runtime_options), 40);
+SAME(sizeof(adaptq_tensor_info), 152);
+SAME(sizeof(adaptq_site_info), 48);
+SAME(sizeof(adaptq_session_options), 16);
+SAME(sizeof(adaptq_tensor), 96);
+SAME(sizeof(adaptq_run_options), 24);
+SAME(sizeof(adaptq_run_report), 48);
+SAME(sizeof(adaptq_level_cost), 24);
+SAME(sizeof(adaptq_telemetry), 56);
+SAME(sizeof(adaptq_tokenizer_info), 32);
+
+int main(void) { return adaptq_status_name(ADAPTQ_OK) == 0; }
