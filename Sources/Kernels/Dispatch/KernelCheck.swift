@@ -179,7 +179,9 @@ struct KernelCheck {
       }
       let q = p.quantized
       for index in 0..<(rows * q.rowStride) {
-        let code = pass == 1 ? (index / q.rowStride % 2 == 0 ? 127 : -127) : Int8(clamping: Int(numbers.float() * 127))
+        let random = Int8(truncatingIfNeeded: Int64(numbers.next() % 255) &- 127)
+        let extreme: Int8 = index / q.rowStride % 2 == 0 ? 127 : -127
+        let code = pass == 1 ? extreme : random
         q.codes[index] = code
         q.words[index / 4 * 4 + [0, 2, 1, 3][index % 4]] = Int16(code)
       }
@@ -203,7 +205,8 @@ struct KernelCheck {
     for index in 0..<(rows * KernelCheck.n) {
       let (got, expected) = (p.got[index], p.expected[index])
       if !((got - expected).magnitude <= bound) {
-        return "row \(index / KernelCheck.n), output \(index % KernelCheck.n) is \(got), expected \(expected) ± \(bound)"
+        let place = "row \(index / KernelCheck.n), output \(index % KernelCheck.n)"
+        return "\(place) is \(got), expected \(expected) ± \(bound)"
       }
     }
     return nil

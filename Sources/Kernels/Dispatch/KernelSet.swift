@@ -32,7 +32,7 @@ public final class KernelSet: Sendable {
   ///   - allowCodeGeneration: false keeps everything portable.
   ///   - levels: the levels that will be run; others stay portable.
   public init(
-    features: KernelFeatures, allowCodeGeneration: Bool = true, levels: some Sequence<Level> = Level.allCases,
+    features: KernelFeatures, allowCodeGeneration: Bool = true, levels: some Collection<Level> = Level.allCases,
     calls: CodeCalls = .live
   ) {
     cache = CodeCache(calls: calls)
@@ -81,7 +81,9 @@ public final class KernelSet: Sendable {
         case .failure(let error): why = why ?? error.message
         }
       }
-      if why == nil, let difference = check.difference(trial, slot) { why = "it disagrees with its twin: \(difference)" }
+      if why == nil, let difference = check.difference(trial, slot) {
+        why = "it disagrees with its twin: \(difference)"
+      }
       if why == nil { table = trial }
       for member in members { outcome[member.spec] = .some(why) }
     }

@@ -104,7 +104,8 @@ public struct UnpackArguments: BitwiseCopyable {
   public var scales: UnsafeRawPointer
   /// 64-byte aligned.
   public var panel: UnsafeMutableRawPointer
-  /// Per group 16 floats `s' = s · factor · 2^(8-b)`, then 16 floats `lo' = (lo + s · 2^(7-b)) · factor`.
+  /// Per group 16 floats `s' = s · factor · 2^(8-b)`, then 16 floats `lo' = (lo + s · 2^(7-b)) · factor`. A pair of kernels
+  /// whose panel holds `U_b · 2^(8-b)` leaves that power out of `s'`.
   public var panelScales: UnsafeMutablePointer<Float>
   public var groups: Int
   public var factor: Float
