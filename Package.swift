@@ -62,7 +62,7 @@ let package = Package(
       ],
       path: "Sources/CLI", swiftSettings: library),
 
-    .target(name: "TestSupport", dependencies: ["MachineCode"], path: "Tests/TestSupport"),
+    .target(name: "TestSupport", dependencies: ["Base", "CMachine", "MachineCode"], path: "Tests/TestSupport"),
     .testTarget(name: "BaseTests", dependencies: ["Base", "TestSupport"]),
     .testTarget(name: "MachineCodeTests", dependencies: ["Base", "MachineCode", "TestSupport"]),
     .testTarget(
