@@ -162,6 +162,7 @@ public final class Session: @unchecked Sendable {
   public func setAllowed(_ wanted: [Level]?) throws(AdaptQError) {
     var mask = UInt64(1) << UInt64(levels.count) - 1
     if let wanted {
+      if wanted.isEmpty { throw .invalidArgument("levels: none; the session has \(levelNames)") }
       mask = 0
       for level in wanted {
         guard let rung = levels.firstIndex(of: level) else {
