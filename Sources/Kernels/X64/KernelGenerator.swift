@@ -15,6 +15,9 @@ public enum KernelGenerator {
       if wide { try emitDense(asm, spec, ZMM.self) } else { try emitDense(asm, spec, YMM.self) }
     case .widen:
       if wide { emitWiden(asm, spec, ZMM.self) } else { emitWiden(asm, spec, YMM.self) }
+    case .quantize: emitQuantizeAVX2(asm, spec, writesWords: !wide)
+    case .unpack: try emitUnpackAVX2(asm, spec)
+    case .panel: try emitPanelAVX2(asm, spec)
     default:
       throw .unsupported("\(KernelName(spec)): no generator")
     }
