@@ -3,7 +3,8 @@ import MachineCode
 /// ``SoftmaxArguments``: three passes over each row, as ``Operators/softmaxRows(_:rows:width:rowStride:scale:mask:maskRowStride:)``
 /// has them: the maximum; exponentials and their sum; the division.
 ///
-/// Scores are rounded once, as x · scale + mask, and computed in both passes instead of being stored. An element 87.7 below
+/// Scores are rounded once, as x · scale + mask (without a mask not at all), and computed in both passes instead of being
+/// stored. An element 87.7 below
 /// the maximum becomes 0.
 func emitSoftmax<V: VectorWidth>(_ asm: borrowing X64Assembler, _: V.Type) {
   let r = SoftmaxRegisters<V>(asm)
