@@ -53,7 +53,7 @@ endif
 converted: build
 	@model=$$(.ci/models) && \
 	if [ ! -e '$(CONVERTED)' ] || [ '$(RELEASE)/adaptq-cli' -nt '$(CONVERTED)' ]; then \
-	  $(RELEASE)/adaptq-cli convert "$$model" --output '$(CONVERTED).new' && mv '$(CONVERTED).new' '$(CONVERTED)'; \
+	  $(RELEASE)/adaptq-cli convert "$$model" --keep fp32,fp16 --output '$(CONVERTED).new' && mv '$(CONVERTED).new' '$(CONVERTED)'; \
 	fi
 
 build/examples/%: examples-c/%.c include/adaptq.h | build
