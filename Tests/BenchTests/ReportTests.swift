@@ -97,7 +97,8 @@ import Testing
     report.limits = Self.limits()
     report.matrices = [try bench.measure(MatrixCase(n: 16, k: 64, rows: 3))]
     let row = ModelRow(
-      level: .int8, summary: Summary([Sample(nanoseconds: 2e6)], callsPerSample: 1), tokensPerSecond: 4000, ratio: 1, checksum: 0.5)
+      level: .int8, summary: Summary([Sample(nanoseconds: 2e6)], callsPerSample: 1), tokensPerSecond: 4000, ratio: 1,
+      checksum: 0.5)
     report.model = ModelResult(
       path: "m.adaptq", byteCount: 7, levels: [.int8], reference: .int8,
       points: [ModelPoint(length: 8, rows: [row])])
