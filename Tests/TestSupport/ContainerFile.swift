@@ -77,7 +77,7 @@ public struct ContainerFile {
 }
 
 /// One step of a path into a JSON value: a key or an index.
-public enum JSONStep: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral {
+public enum JSONStep: Sendable, ExpressibleByStringLiteral, ExpressibleByIntegerLiteral {
   case key(String)
   case index(Int)
 
