@@ -6,8 +6,8 @@ import Testing
 /// Types follow from operators, and what does not fit is refused with a reason.
 @Suite struct BuilderTests {
   /// A builder with values and sites of several shapes.
-  struct Fixture {
-    var builder = GraphBuilder()
+  final class Fixture {
+    var builder: GraphBuilder
     let batch: Dimension
     let steps: Dimension
     let ids: ValueID
@@ -20,6 +20,7 @@ import Testing
 
     init() throws {
       var random = SeededRandom("BuilderTests")
+      var builder = GraphBuilder()
       batch = builder.symbol("batch")
       steps = builder.symbol("steps")
       ids = builder.input("ids", .int64, [batch, steps])
@@ -29,13 +30,14 @@ import Testing
       row = builder.constant("row", try .random([8], &random))
       table = try builder.embeddingSite("table", try .random([5, 8], &random))
       linear = try builder.linearSite("linear", try .random([12, 8], &random), bias: nil)
+      self.builder = builder
     }
 
     func type(_ id: ValueID) -> ValueType { builder.graph.type(of: id) }
   }
 
   @Test func inferredTypes() throws {
-    var f = try Fixture()
+    let f = try Fixture()
     let cube = ValueType(.float32, [f.batch, f.steps, .fixed(8)])
     #expect(f.type(try f.builder.add(.embedding(f.table), f.ids)) == cube)
     let wide = try f.builder.add(.linear(f.linear), f.x)
@@ -58,7 +60,7 @@ import Testing
   }
 
   typealias Case = (
-    what: String, expected: String, body: @Sendable (inout Fixture) throws(AdaptQError) -> Void
+    what: String, expected: String, body: @Sendable (Fixture) throws(AdaptQError) -> Void
   )
 
   static let cases: [Case] = [
@@ -106,9 +108,9 @@ import Testing
 
   @Test(arguments: cases.indices) func refused(_ index: Int) throws {
     let item = BuilderTests.cases[index]
-    var fixture = try Fixture()
+    let fixture = try Fixture()
     do throws(AdaptQError) {
-      try item.body(&fixture)
+      try item.body(fixture)
       Issue.record("\(item.what): accepted")
     } catch {
       #expect(error.status == .invalidFile, "\(item.what): \(error)")
@@ -124,6 +126,8 @@ import Testing
     #expect(throws: AdaptQError.self) { try TensorBytes(shape: [1 << 40, 1 << 40], owner: block, offset: 0) }
     #expect(throws: AdaptQError.self) { try TensorBytes(shape: [-1], owner: block, offset: 0) }
     (block.base + 5).copyMemory(from: [Float(1.5)], byteCount: 4)
-    #expect(try TensorBytes(shape: [1], owner: block, offset: 5).aligned().floats[0] == 1.5)
+    let tensor = try TensorBytes(shape: [1], owner: block, offset: 5).aligned()
+    #expect(tensor.floats[0] == 1.5)
+    withExtendedLifetime(tensor) {}
   }
 }
