@@ -26,6 +26,16 @@ extension KernelTable {
       case (.quantize, _):
         quantize = kernel
         wantsWords = true
+      case (.vector, let level):
+        nested(level) {
+          switch spec.rows {
+          case 1: $0.vector1 = kernel
+          case 2: $0.vector2 = kernel
+          case 3: $0.vector3 = kernel
+          default: $0.vector4 = kernel
+          }
+          $0.vectorRows = 4
+        }
       case (.panel, _), (.unpack, _): break
       default: refused[spec] = "no place in the table"
       }

@@ -25,6 +25,9 @@ public enum KernelCatalog {
       default:
         result.append(GEMMSpec(.unpack, isa: nested, level: level, activations: .int8PerRowAndGroup, rows: 1))
         result.append(GEMMSpec(.panel, isa: nested, level: level, activations: .int8PerRowAndGroup, rows: 6))
+        for rows in 1...4 {
+          result.append(GEMMSpec(.vector, isa: nested, level: level, activations: .int8PerRowAndGroup, rows: rows))
+        }
       }
     }
     return result

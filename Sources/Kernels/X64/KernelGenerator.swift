@@ -18,8 +18,7 @@ public enum KernelGenerator {
     case .quantize: emitQuantizeAVX2(asm, spec, writesWords: !wide)
     case .unpack: try emitUnpackAVX2(asm, spec)
     case .panel: try emitPanelAVX2(asm, spec)
-    default:
-      throw .unsupported("\(KernelName(spec)): no generator")
+    case .vector: try emitVectorAVX2(asm, spec)
     }
     return try asm.finish()
   }
