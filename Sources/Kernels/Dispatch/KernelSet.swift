@@ -19,11 +19,14 @@ public final class KernelSet: Sendable {
   /// Generated kernels where they are in use, portable ones elsewhere.
   public let table: KernelTable
   public let entries: [Entry]
+  /// The same for the operators between the products.
+  public var operatorEntries: [OperatorSet.Entry] { operators.entries }
   /// Why nothing at all was generated; nil when something was.
   public let whyNotGenerated: String?
   /// Names and places of the code, for perf maps.
-  public var code: [InstalledCode] { cache.entries }
+  public var code: [InstalledCode] { cache.entries + operators.cache.entries }
   private let cache: CodeCache<GEMMSpec>
+  private let operators: OperatorSet
 
   /// Never fails: what cannot be generated, is refused by the system or disagrees with its twin stays portable, and
   /// ``entries`` says why.
@@ -51,6 +54,7 @@ public final class KernelSet: Sendable {
       let outcome = KernelSet.install(zip(specs, results).map { ($0, $1) }, into: &table)
       entries = specs.map { Entry(spec: $0, name: KernelName($0).description, whyNot: outcome[$0] ?? nil) }
     }
+    operators = OperatorSet(features: features, allowCodeGeneration: allowCodeGeneration, calls: calls, into: &table)
     self.table = table
     self.entries = entries
   }
