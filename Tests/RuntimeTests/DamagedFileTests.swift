@@ -9,7 +9,7 @@ import Testing
 @Suite struct DamagedFileTests {
   private func file() throws -> [UInt8] {
     let writer = ContainerWriter(builder: try SmallModel.builder(), keep: [.fp32], tokenizer: SmallModel.tokenizer)
-    return Array(try writer.write().bytes)
+    return try writer.write().withBytes { Array($0) }
   }
 
   /// Whether the bytes were a model; if so it has run where its sizes are small.

@@ -93,7 +93,8 @@ struct MiniLMTests {
       let size = expected.reduce(0) { $0 + Double($1 * $1) }
       let relative = (error / size).squareRoot()
       print("MiniLM FP32, \(part == 0 ? "after the embedding layer" : "after layer 0"): relative error \(relative)")
-      #expect(relative < 1e-2, "part \(part)")
+      // The tables are read at 8 bits at every level: 45 dB, of which the norm behind the sum keeps about 40.
+      #expect(relative < (part == 0 ? 1.2e-2 : 8e-3), "part \(part)")
     }
   }
 
