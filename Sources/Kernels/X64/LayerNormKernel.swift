@@ -21,8 +21,8 @@ func emitLayerNorm<V: VectorWidth>(_ asm: borrowing X64Assembler, _: V.Type) {
   asm.vxorps(XMM(0), XMM(0), XMM(0))
   asm.vcvtsi2ss(XMM(0), XMM(0), r.width)
   asm.vbroadcastss(r.reciprocal, XMM(0))
-  asm.vmovaps(r.one, V.repeated(asm, 1))
-  asm.vdivps(r.reciprocal, r.one, r.reciprocal)
+  asm.vmovaps(V(0), V.repeated(asm, 1))
+  asm.vdivps(r.reciprocal, V(0), r.reciprocal)
   asm.test(r.residual, r.residual)
   asm.jz(alone)
   emitLayerNormRows(asm, r, residual: true)
@@ -47,12 +47,11 @@ struct LayerNormRegisters<V: VectorWidth> {
   let at = GPR64.r11
 
   let sums = (0..<4).map { V(4 + $0) }
-  let squares = (0..<2).map { V(8 + $0) }
+  let squares = [V(8), V(9), V(11), V(14)]
   let mean = V(10)
   let shift = V(11)
   let eps = V(12)
   let reciprocal = V(13)
-  let one = V(14)
   let tail = V(15)
 }
 
@@ -92,15 +91,15 @@ private func emitLayerNormRows<V: VectorWidth>(
   asm.vmulps(r.mean, r.mean, r.reciprocal)
 
   asm.mov(r.count, r.width)
-  for sum in r.sums[..<2] + r.squares[...] { asm.vxorps(sum, sum, sum) }
+  for sum in r.sums + r.squares { asm.vxorps(sum, sum, sum) }
   emitElements(
     asm, V.self, count: r.count, offset: r.at, unrolled: [4, 1],
     full: { asm, vectors in
       for index in 0..<vectors {
         asm.vmovups(V(index), place(r.y, index))
         asm.vsubps(V(index), V(index), r.mean)
-        asm.vaddps(r.sums[index % 2], r.sums[index % 2], V(index))
-        asm.vfmadd231ps(r.squares[index % 2], V(index), V(index))
+        asm.vaddps(r.sums[index], r.sums[index], V(index))
+        asm.vfmadd231ps(r.squares[index], V(index), V(index))
       }
     },
     tail: { asm in
@@ -112,8 +111,12 @@ private func emitLayerNormRows<V: VectorWidth>(
       asm.vfmadd231ps(r.squares[0], V(1), V(1))
     })
   let (shift, scale) = (r.shift, r.squares[0])
-  asm.vaddps(shift, r.sums[0], r.sums[1])
-  asm.vaddps(scale, scale, r.squares[1])
+  for lists in [r.sums, r.squares] {
+    asm.vaddps(lists[0], lists[0], lists[1])
+    asm.vaddps(lists[2], lists[2], lists[3])
+  }
+  asm.vaddps(scale, scale, r.squares[2])
+  asm.vaddps(shift, r.sums[0], r.sums[2])
   V.fold(asm, [(shift, V(0)), (scale, V(1))], add)
   asm.vmulps(shift, shift, r.reciprocal)
   asm.vmulps(scale, scale, r.reciprocal)
@@ -122,7 +125,8 @@ private func emitLayerNormRows<V: VectorWidth>(
   asm.vmaxps(scale, V(0), scale)
   asm.vaddps(scale, scale, r.eps)
   asm.vsqrtps(scale, scale)
-  asm.vdivps(scale, r.one, scale)
+  asm.vmovaps(V(0), V.repeated(asm, 1))
+  asm.vdivps(scale, V(0), scale)
   asm.vmulps(shift, shift, scale)
 
   asm.mov(r.count, r.width)
