@@ -56,6 +56,8 @@ struct ModelBench {
       result.points.append(point)
       progress(point)
     }
+    // Its handle is all that the runs hold on to.
+    withExtendedLifetime((session, inputs)) {}
     return result
   }
 
@@ -64,7 +66,7 @@ struct ModelBench {
     try inputs.bind(session, length: length)
     func run(_ index: Int, _ calls: Int) throws(AdaptQError) {
       for _ in 0..<calls {
-        let report = session.run(callLevel: levels[index].rawValue)
+        let report = session.handle.run(callLevel: levels[index].rawValue)
         if report.outcome.kind != .done {
           throw .internalError("bench: index \(report.outcome.index) in a table of \(report.outcome.rows) rows")
         }

@@ -63,13 +63,13 @@ final class ModelInputs {
     let graph = model.graph
     for symbol in graph.symbols.indices {
       let size = symbol == lengthSymbol ? length : 1
-      if !session.setSymbol(symbol, size) {
+      if !session.handle.setSymbol(symbol, size) {
         throw AdaptQError(.outOfRange, "bench: \(graph.symbols[symbol]) = \(size) is above what was prepared")
       }
     }
     for (index, value) in (graph.inputs + graph.outputs).enumerated() {
       let count = try ModelInputs.count(graph, value, length: length)
-      session.bind(
+      session.handle.bind(
         index,
         TensorBinding(data: memory.base + offsets[index], byteCount: count * graph.type(of: value).element.byteCount))
     }
