@@ -63,7 +63,7 @@ public struct QuantizeArguments: BitwiseCopyable {
   /// `[rows][codeRowStride]`, bytes beyond `k` up to the next multiple of 64 become 0.
   public var codes: UnsafeMutablePointer<Int8>
   public var codeRowStride: Int
-  /// The same codes as 16-bit words, written only by kernels whose panels want them; see `QuantizedActivations.words`.
+  /// The same codes as 16-bit words, not written by kernels whose panels read codes; see `QuantizedActivations.words`.
   public var words: UnsafeMutablePointer<Int16>
   public var wordRowStride: Int
   public var scales: UnsafeMutablePointer<Float>

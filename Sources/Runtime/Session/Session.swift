@@ -184,7 +184,8 @@ public final class Session: @unchecked Sendable {
 
   private var levelNames: String { levels.map(\.name).joined(separator: ", ") }
 
-  // MARK: - Telemetry, not during a run
+  // MARK: - Telemetry
+  // What is copied while a run is in progress may be torn: callers look before and after, and throw it away then.
 
   public func copyTelemetry(into records: UnsafeMutablePointer<InferenceRecord>, capacity: Int) -> Int {
     state.pointee.ring.copyLast(into: records, capacity: capacity)
