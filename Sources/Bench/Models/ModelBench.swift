@@ -56,6 +56,8 @@ struct ModelBench {
       result.points.append(point)
       progress(point)
     }
+    // Its handle is all that the runs hold on to.
+    withExtendedLifetime((session, inputs)) {}
     return result
   }
 
