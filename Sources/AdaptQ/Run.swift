@@ -11,6 +11,8 @@ import Runtime
   guarded { () throws(AdaptQError) in
     try withRunningHandle(session, as: SessionObject.self, \.run) { (run) throws(AdaptQError) in
       if !run.isPrepared { throw notPrepared() }
+      if inputCount != run.inputCount { throw countError(inputCount, run.inputCount, "n_inputs") }
+      if outputCount != run.outputCount { throw countError(outputCount, run.outputCount, "n_outputs") }
       let inputArray = try StructArray(inputs, count: inputCount, "adaptq_tensor", parameter: "inputs")
       let outputArray = try StructArray(outputs, count: outputCount, "adaptq_tensor", parameter: "outputs")
       let callLevel = try readCallLevel(options, run)

@@ -48,9 +48,9 @@ final class SessionObject: HandleObject, @unchecked Sendable {
 ) -> adaptq_status {
   guarded { () throws(AdaptQError) in
     try withRunningHandle(session, as: SessionObject.self) { (object) throws(AdaptQError) in
-      let tensors = try StructArray(maxInputs, count: count, "adaptq_tensor", parameter: "max_inputs")
       let expected = object.session.model.graph.inputs.count
-      if tensors.count != expected { throw countError(tensors.count, expected, "n_inputs") }
+      if count != expected { throw countError(count, expected, "n_inputs") }
+      let tensors = try StructArray(maxInputs, count: count, "adaptq_tensor", parameter: "max_inputs")
       var shapes: [[Int]] = []
       for (index, input) in object.session.model.graph.inputs.enumerated() {
         var tensor = adaptq_tensor()
@@ -82,6 +82,7 @@ final class SessionObject: HandleObject, @unchecked Sendable {
       let pointer = try required(output, "output")
       let target = try OutStruct(pointer, "adaptq_tensor")
       try requireIndex(index, run.outputCount, "output")
+      if inputCount != run.inputCount { throw countError(inputCount, run.inputCount, "n_inputs") }
       let tensors = try StructArray(inputs, count: inputCount, "adaptq_tensor", parameter: "inputs")
       try run.setInputSizes(tensors)
       let layout = run.outputLayout(index)
@@ -118,7 +119,12 @@ final class SessionObject: HandleObject, @unchecked Sendable {
 ) -> adaptq_status {
   guarded { () throws(AdaptQError) in
     try withHandle(session, as: SessionObject.self) { (object) throws(AdaptQError) in
-      try object.session.setAllowed(try allowedLevels(levels, "allowed_levels"))
+      try requireAllowedMask(levels, "allowed_levels")
+      let outside = object.session.setAllowed(levels == 0 ? nil : { levels & allowBit($0) != 0 })
+      if outside {
+        let names = object.session.levels.map(\.name).joined(separator: ", ")
+        throw .unsupported("allowed_levels is \(levels): a level is not in this session, which has \(names)")
+      }
     }
   }
 }

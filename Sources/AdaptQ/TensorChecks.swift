@@ -18,10 +18,10 @@ func hasType(_ tensor: adaptq_tensor, _ elementType: Int32, _ rank: Int) -> Bool
 }
 
 extension RunHandle {
-  /// Checks the inputs' types and sizes against model and preparation and makes this run's sizes follow from them.
+  /// Checks the inputs' types and sizes against model and preparation and makes this run's sizes follow from them. The
+  /// number of inputs has been checked.
   @inline(__always)
   func setInputSizes(_ inputs: StructArray<adaptq_tensor>) throws(AdaptQError) {
-    if inputs.count != inputCount { throw countError(inputs.count, inputCount, "n_inputs") }
     var known: UInt64 = 0
     for index in 0..<inputs.count {
       var tensor = adaptq_tensor()
@@ -65,7 +65,6 @@ extension RunHandle {
   /// Only after ``bindInputs(_:)``: outputs may overlap neither inputs nor each other.
   @inline(__always)
   func bindOutputs(_ outputs: StructArray<adaptq_tensor>) throws(AdaptQError) {
-    if outputs.count != outputCount { throw countError(outputs.count, outputCount, "n_outputs") }
     let first = inputCount
     for index in 0..<outputs.count {
       var tensor = adaptq_tensor()

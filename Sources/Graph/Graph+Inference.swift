@@ -80,7 +80,7 @@ extension Graph {
         if types[index].rank != 3 { throw fail("input \(index) has rank \(types[index].rank), expected 3") }
       }
       let (width, keyWidth, valueWidth) = (try lastFixed(0), try lastFixed(1), try lastFixed(2))
-      if heads < 1 || width % heads != 0 || valueWidth % heads != 0 || keyWidth != width {
+      if heads < 1 || heads > 1 << 16 || width % heads != 0 || valueWidth % heads != 0 || keyWidth != width {
         throw fail("\(heads) heads do not divide widths \(width), \(keyWidth), \(valueWidth)")
       }
       if !scale.isFinite { throw fail("scale \(scale)") }

@@ -14,7 +14,9 @@ extension Graph {
     for state in states { try validate(state.type, "state \"\(state.name)\"") }
     var defined = [Bool](repeating: false, count: values.count)
     for (index, value) in values.enumerated() where value.constant != nil { defined[index] = true }
-    try validateRegion(0, defined: &defined, depth: 0)
+    var owned = [Bool](repeating: false, count: regions.count)
+    try validateRegion(0, defined: &defined, owned: &owned, depth: 0)
+    if let index = owned.firstIndex(of: false) { throw .invalidFile("region \(index): belongs to no node") }
     if inputs.isEmpty { throw .invalidFile("graph: no inputs") }
     if outputs.isEmpty { throw .invalidFile("graph: no outputs") }
     let bound = Set(inputs.flatMap { type(of: $0).shape })
@@ -42,9 +44,14 @@ extension Graph {
     }
   }
 
-  private func validateRegion(_ index: Int, defined: inout [Bool], depth: Int) throws(AdaptQError) {
+  private func validateRegion(
+    _ index: Int, defined: inout [Bool], owned: inout [Bool], depth: Int
+  ) throws(AdaptQError) {
     if !regions.indices.contains(index) { throw .invalidFile("region \(index) does not exist") }
     if depth > 16 { throw .invalidFile("region \(index): nesting deeper than 16") }
+    // Shared regions could make this walk exponentially long.
+    if owned[index] { throw .invalidFile("region \(index): belongs to two nodes") }
+    owned[index] = true
     let region = regions[index]
     for parameter in region.parameters { try define(parameter, &defined, "parameter of region \(index)") }
     for (position, node) in region.nodes.enumerated() {
@@ -57,7 +64,7 @@ extension Graph {
       for inner in node.operation.regions {
         if inner.index <= index { throw .invalidFile("\(what): region \(inner.index) does not lie inside") }
         var scope = defined
-        try validateRegion(inner.index, defined: &scope, depth: depth + 1)
+        try validateRegion(inner.index, defined: &scope, owned: &owned, depth: depth + 1)
       }
       let expected = try inferTypes(node.operation, node.inputs, what)
       if expected.count != node.outputs.count {

@@ -95,7 +95,9 @@ struct SentencePipeline {
           }
         }
         pools = true
-      case "Normalize": normalizes = true
+      case "Normalize":
+        if !pools { throw .unsupported("modules.json: Normalize without Pooling before it") }
+        normalizes = true
       default: throw .unsupported("modules.json type \"\(type)\"")
       }
     }

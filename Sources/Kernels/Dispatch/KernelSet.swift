@@ -19,11 +19,14 @@ public final class KernelSet: Sendable {
   /// Generated kernels where they are in use, portable ones elsewhere.
   public let table: KernelTable
   public let entries: [Entry]
+  /// The same for the operators between the products.
+  public var operatorEntries: [OperatorSet.Entry] { operators.entries }
   /// Why nothing at all was generated; nil when something was.
   public let whyNotGenerated: String?
   /// Names and places of the code, for perf maps.
-  public var code: [InstalledCode] { cache.entries }
+  public var code: [InstalledCode] { cache.entries + operators.cache.entries }
   private let cache: CodeCache<GEMMSpec>
+  private let operators: OperatorSet
 
   /// Never fails: what cannot be generated, is refused by the system or disagrees with its twin stays portable, and
   /// ``entries`` says why.
@@ -59,6 +62,7 @@ public final class KernelSet: Sendable {
         entries.append(Entry(spec: spec, name: KernelName(spec).description, whyNot: why))
       }
     }
+    operators = OperatorSet(features: features, allowCodeGeneration: allowCodeGeneration, calls: calls, into: &table)
     self.table = table
     self.entries = entries
   }

@@ -12,13 +12,22 @@ public enum KernelCatalog {
     var result: [GEMMSpec] = []
     // Attention multiplies FP32 activations whatever the weights' level is.
     result.append(GEMMSpec(.dense, isa: float, level: .fp32, activations: .float32, rows: rows))
+    let nested: InstructionSet = .avx2
+    if levels.contains(where: \.isNested) {
+      result.append(GEMMSpec(.quantize, isa: nested, level: .fp32, activations: .int8PerRowAndGroup, rows: 1))
+    }
     for level in Set(levels).sorted(by: >) {
       switch level {
       case .fp32: break
       case .fp16:
         result.append(GEMMSpec(.dense, isa: float, level: .fp16, activations: .float32, rows: rows))
         result.append(GEMMSpec(.widen, isa: float, level: .fp16, activations: .float32, rows: 1))
-      default: break
+      default:
+        result.append(GEMMSpec(.unpack, isa: nested, level: level, activations: .int8PerRowAndGroup, rows: 1))
+        result.append(GEMMSpec(.panel, isa: nested, level: level, activations: .int8PerRowAndGroup, rows: 6))
+        for rows in 1...4 {
+          result.append(GEMMSpec(.vector, isa: nested, level: level, activations: .int8PerRowAndGroup, rows: rows))
+        }
       }
     }
     return result

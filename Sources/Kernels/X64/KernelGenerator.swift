@@ -15,8 +15,10 @@ public enum KernelGenerator {
       if wide { try emitDense(asm, spec, ZMM.self) } else { try emitDense(asm, spec, YMM.self) }
     case .widen:
       if wide { emitWiden(asm, spec, ZMM.self) } else { emitWiden(asm, spec, YMM.self) }
-    default:
-      throw .unsupported("\(KernelName(spec)): no generator")
+    case .quantize: emitQuantizeAVX2(asm, spec, writesWords: !wide)
+    case .unpack: try emitUnpackAVX2(asm, spec)
+    case .panel: try emitPanelAVX2(asm, spec)
+    case .vector: try emitVectorAVX2(asm, spec)
     }
     return try asm.finish()
   }

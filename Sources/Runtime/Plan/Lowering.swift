@@ -64,7 +64,8 @@ struct Lowering {
       default: continue
       }
       if lastUse[input] != index || external.contains(input) || graph.values[input].constant != nil { continue }
-      if step.input3 >= 0 && step.input3 == step.input0 { continue }
+      // The step reads its other inputs after it has begun to write.
+      if [step.input1, step.input2, step.input3].contains(step.input0) { continue }
       let root = storage[input]
       storage[output] = root
       lastUse[root] = max(lastUse[root], lastUse[output])
@@ -72,9 +73,12 @@ struct Lowering {
   }
 
   func requests(_ sizes: PlanSizes, _ graph: Graph) -> [ArenaPlanner.Request] {
-    graph.values.indices.map { index in
-      let isStored = graph.values[index].constant == nil && storage[index] == index
-      let isInput = graph.inputs.contains { $0.index == index }
+    let inputs = Set(graph.inputs.map(\.index))
+    // Values of fused additions are written by no step.
+    let written = Set(steps.map { Int($0.output) })
+    return graph.values.indices.map { index in
+      let isInput = inputs.contains(index)
+      let isStored = (isInput || written.contains(index)) && storage[index] == index
       return ArenaPlanner.Request(
         byteCount: isStored ? sizes.byteCounts[index] : 0, birth: isInput ? 0 : birth[index], death: lastUse[index])
     }

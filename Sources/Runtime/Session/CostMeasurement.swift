@@ -59,18 +59,24 @@ struct CostMeasurement {
 
   private func times() throws(AdaptQError) -> [Int] {
     var samples = [[Int]](repeating: [], count: levels.count)
-    try fillInputs()
+    let inputs = indexInputs()
     let begin = monotonicNanoseconds()
     for round in 0...CostMeasurement.rounds {
       for (index, level) in levels.enumerated() {
         for site in 0..<plan.context.siteCount where isTable[site] == 0 {
           plan.context.levels[site] = level.rawValue
         }
+        // Each run anew: later values of the run before may lie where inputs were.
+        fillInputs(indexes: inputs)
         let start = monotonicNanoseconds()
         let outcome = plan.context.execute()
         let elapsed = monotonicNanoseconds() - start
         if outcome.kind != .done {
-          throw .internalError("cost measurement: index \(outcome.index) in a table of \(outcome.rows) rows")
+          // Index inputs are 0 here: only positions, which follow from the sizes, can lie outside a table.
+          throw AdaptQError(
+            .outOfRange,
+            "maximum shapes: row \(outcome.index) of site \"\(plan.model.graph.sites[outcome.site].name)\" is needed, "
+              + "it has \(outcome.rows) rows")
         }
         // The first round warms caches and pages.
         if round > 0 { samples[index].append(elapsed) }
@@ -80,13 +86,17 @@ struct CostMeasurement {
     return samples.map { $0.sorted()[$0.count / 2] }
   }
 
-  /// Index inputs get 0, which every table has; other integers (masks) get 1; floats a ramp.
-  private func fillInputs() throws(AdaptQError) {
-    let context = plan.context
+  private func indexInputs() -> Set<Int32> {
     var indexes: Set<Int32> = []
-    for step in 0..<context.stepCount where context.steps[step].kind == .embedding {
-      indexes.insert(context.steps[step].input0)
+    for step in 0..<plan.context.stepCount where plan.context.steps[step].kind == .embedding {
+      indexes.insert(plan.context.steps[step].input0)
     }
+    return indexes
+  }
+
+  /// Index inputs get 0, which every table has; other integers (masks) get 1; floats a ramp.
+  private func fillInputs(indexes: Set<Int32>) {
+    let context = plan.context
     for input in 0..<context.inputCount {
       let id = context.inputs[input]
       let slot = context.values[Int(id)]

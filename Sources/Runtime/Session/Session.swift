@@ -147,19 +147,23 @@ public final class Session: @unchecked Sendable {
     cmachine_atomic_store(SessionState.mailbox(state, 1), UInt64(level?.rawValue ?? 0))
   }
 
-  /// - Parameter levels: nil for all of the session.
-  public func setAllowed(_ wanted: [Level]?) throws(AdaptQError) {
+  /// Which levels the budget may choose from. Allocates nothing, so that a host may call it between any two runs.
+  ///
+  /// - Parameter isAllowed: nil for all of the session.
+  /// - Returns: true, and nothing changes, if a level outside the session is allowed or none of its own.
+  public func setAllowed(_ isAllowed: ((Level) -> Bool)?) -> Bool {
     var mask = UInt64(1) << UInt64(levels.count) - 1
-    if let wanted {
+    if let isAllowed {
       mask = 0
-      for level in wanted {
-        guard let rung = levels.firstIndex(of: level) else {
-          throw .unsupported("level \(level.name) is not allowed in this session, which has \(levelNames)")
-        }
-        mask |= 1 << UInt64(rung)
+      for rung in 0..<levels.count where isAllowed(levels[rung]) { mask |= 1 << UInt64(rung) }
+      var wanted = 0
+      for raw: UInt8 in 0...32 {
+        if let level = Level(rawValue: raw), isAllowed(level) { wanted += 1 }
       }
+      if mask == 0 || wanted != mask.nonzeroBitCount { return true }
     }
     cmachine_atomic_store(SessionState.mailbox(state, 2), mask)
+    return false
   }
 
   /// - Parameter nanoseconds: nil for no budget.
@@ -180,13 +184,21 @@ public final class Session: @unchecked Sendable {
 
   private var levelNames: String { levels.map(\.name).joined(separator: ", ") }
 
-  // MARK: - Telemetry, not during a run
+  // MARK: - Telemetry
+  // What is copied while a run is in progress may be torn: callers look before and after, and throw it away then.
 
-  public func copyTelemetry(into records: UnsafeMutablePointer<InferenceRecord>, capacity: Int) -> Int {
-    state.pointee.ring.copyLast(into: records, capacity: capacity)
+  /// At most `capacity` of the newest inferences, oldest of them first, with the level of their linear sites.
+  public func lastInferences(_ capacity: Int) -> [(record: InferenceRecord, level: Level)] {
+    let ring = state.pointee.ring
+    let records = [InferenceRecord](unsafeUninitializedCapacity: Session.telemetryCapacity) { buffer, count in
+      guard let base = buffer.baseAddress else { return }
+      count = ring.copyLast(into: base, capacity: min(capacity, Session.telemetryCapacity))
+    }
+    return records.map { record in
+      let rung = Int(record.rung)
+      return (record, levels.indices.contains(rung) ? levels[rung] : .int8)
+    }
   }
-
-  public func level(ofRung rung: Int) -> Level { levels.indices.contains(rung) ? levels[rung] : .int8 }
 
   /// Levels of all sites in inference `sequence`, counted from 1; nil if it is not kept.
   public func siteLevels(sequence: UInt64) -> [Level]? {
