@@ -4,65 +4,49 @@ import Control
 import NestedFormat
 import Runtime
 
-// Both readers only observe: they never make a run wait or fail, and answer ADAPTQ_BUSY when one came in between. What they
-// read lies in the session's own block, which no preparation replaces.
-
 @c @implementation public func adaptq_session_telemetry(
   _ session: OpaquePointer?, _ entries: UnsafeMutablePointer<adaptq_telemetry>?, _ capacity: Int,
   _ count: UnsafeMutablePointer<Int>?
 ) -> adaptq_status {
-  withUnsafeTemporaryAllocation(of: InferenceRecord.self, capacity: Session.telemetryCapacity) { records in
-    guarded { () throws(AdaptQError) in
-      let wanted = min(capacity < 0 ? Int.max : capacity, Session.telemetryCapacity)
-      try withObservedHandle(
-        session, as: SessionObject.self,
-        copying: { (object) throws(AdaptQError) in
-          guard let base = records.baseAddress else { throw .internalError("no room for telemetry") }
-          return (session: object.session, copied: object.session.copyTelemetry(into: base, capacity: wanted))
-        },
-        finish: { (copy) throws(AdaptQError) in
-          let count = try required(count, "count")
-          let target = try StructArray(
-            UnsafePointer(entries), count: wanted, "adaptq_telemetry", parameter: "entries", checkingAll: false)
-          for index in 0..<copy.copied { target.write(entry(records[index], copy.session), at: index) }
-          count.pointee = copy.copied
-        })
+  guarded { () throws(AdaptQError) in
+    let count = try required(count, "count")
+    let wanted = min(capacity < 0 ? Int.max : capacity, Session.telemetryCapacity)
+    let target = try StructArray(
+      UnsafePointer(entries), count: wanted, "adaptq_telemetry", parameter: "entries", checkingAll: false)
+    try withObservedHandle(session, as: SessionObject.self) { (object) throws(AdaptQError) in
+      object.session.lastInferences(wanted)
+    } finish: { (kept) throws(AdaptQError) in
+      for (index, inference) in kept.enumerated() {
+        var value = adaptq_telemetry()
+        value.sequence = inference.record.sequence &+ 1
+        value.latency_ns = inference.record.latencyNanoseconds
+        value.budget_ns = inference.record.budgetNanoseconds
+        value.work = inference.record.work
+        value.level = Int32(inference.level.rawValue)
+        value.reason = Int32(inference.record.reason.rawValue) &+ 1
+        value.budget_missed = inference.record.missed ? 1 : 0
+        target.write(value, at: index)
+      }
+      count.pointee = kept.count
     }
   }
-}
-
-private func entry(_ record: InferenceRecord, _ session: Session) -> adaptq_telemetry {
-  var value = adaptq_telemetry()
-  value.sequence = record.sequence &+ 1
-  value.latency_ns = record.latencyNanoseconds
-  value.budget_ns = record.budgetNanoseconds
-  value.work = record.work
-  value.level = Int32(session.level(ofRung: Int(record.rung)).rawValue)
-  value.reason = Int32(record.reason.rawValue) &+ 1
-  value.budget_missed = record.missed ? 1 : 0
-  return value
 }
 
 @c @implementation public func adaptq_session_telemetry_sites(
   _ session: OpaquePointer?, _ sequence: UInt64, _ levels: UnsafeMutablePointer<adaptq_level>?, _ count: Int
 ) -> adaptq_status {
   guarded { () throws(AdaptQError) in
-    try withObservedHandle(
-      session, as: SessionObject.self,
-      copying: { (object) throws(AdaptQError) in
-        (sites: object.session.model.graph.sites.count, kept: object.session.siteLevels(sequence: sequence))
-      },
-      finish: { (copy) throws(AdaptQError) in
-        let levels = try required(levels, "levels")
-        if count != copy.sites {
-          throw .invalidArgument("count is \(UInt(bitPattern: count)); the model has \(copy.sites) sites")
-        }
-        guard let kept = copy.kept else {
-          throw AdaptQError(
-            .notFound, "sequence \(sequence): not among the last \(Session.telemetryCapacity) inferences")
-        }
-        for (index, level) in kept.enumerated() { levels[index] = Int32(level.rawValue) }
-      })
+    let levels = try required(levels, "levels")
+    try withObservedHandle(session, as: SessionObject.self) { (object) throws(AdaptQError) in
+      let sites = object.session.model.graph.sites.count
+      if count != sites { throw .invalidArgument("count is \(UInt(bitPattern: count)); the model has \(sites) sites") }
+      return object.session.siteLevels(sequence: sequence)
+    } finish: { (kept) throws(AdaptQError) in
+      guard let kept else {
+        throw AdaptQError(.notFound, "sequence \(sequence): not among the last \(Session.telemetryCapacity) inferences")
+      }
+      for (index, level) in kept.enumerated() { levels[index] = Int32(level.rawValue) }
+    }
   }
 }
 
