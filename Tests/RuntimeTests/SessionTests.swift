@@ -170,14 +170,14 @@ import Testing
     let free = try session.run(symbols: [3, 7], inputs(3, 7)).report
     #expect(free.level == .fp32 && free.budgetNanoseconds == 0 && !free.budgetMissed)
 
-    let records = GuardedBuffer<InferenceRecord>(count: 100)
-    let count = session.copyTelemetry(into: records.base, capacity: 100)
-    #expect(count == 23)
-    for index in 0..<count {
+    let inferences = session.lastInferences(100)
+    let records = inferences.map(\.record)
+    try #require(records.count == 23)
+    for index in records.indices {
       #expect(records[index].sequence == UInt64(index) && records[index].latencyNanoseconds > 0)
       #expect(records[index].missed == (1...20).contains(index))
       let levels = try #require(session.siteLevels(sequence: UInt64(index + 1)))
-      #expect(levels[1...].allSatisfy { $0 == session.level(ofRung: Int(records[index].rung)) })
+      #expect(levels[1...].allSatisfy { $0 == inferences[index].level })
     }
     #expect(records[1].budgetNanoseconds == 1 && records[1].reason == .budgetChanged && records[0].budgetNanoseconds == 0)
     #expect(session.siteLevels(sequence: 0) == nil && session.siteLevels(sequence: 24) == nil)
@@ -201,8 +201,6 @@ import Testing
     #expect(session.siteLevels(sequence: 5) == nil)
     #expect(session.siteLevels(sequence: 6)?.last == .int4)
     #expect(session.siteLevels(sequence: UInt64(runs))?.last == .int8)
-    let records = GuardedBuffer<InferenceRecord>(count: 10)
-    #expect(session.copyTelemetry(into: records.base, capacity: 10) == 10)
-    #expect(records[9].sequence == UInt64(runs - 1))
+    #expect(session.lastInferences(10).map(\.record.sequence) == (runs - 10..<runs).map { UInt64($0) })
   }
 }
