@@ -106,7 +106,8 @@ import Testing
 
   private static func imports(_ code: String) throws -> [String] {
     let kinds = "typealias|struct|class|enum|protocol|let|var|func"
-    let pattern = #"(?m)^[^\S\n]*(?:(?:@\w+(?:\([^)]*\))?|public|package|internal|private|fileprivate)\s+)*"#
+    let pattern =
+      #"(?m)^[^\S\n]*(?:(?:@\w+(?:\([^)]*\))?|public|package|internal|private|fileprivate)\s+)*"#
       + "import\\s+(?:(?:\(kinds))\\s+)?(\\w+)"
     return try all(pattern, code)
   }

@@ -38,7 +38,8 @@ extension PlanContext {
       case .layerNorm: layerNormStep(step)
       case .unary:
         Operators.apply(
-          UnaryOperation(rawValue: step.pointee.function) ?? .gelu, slot(step.pointee.input0).pointee.floats, slot(step.pointee.output).pointee.floats,
+          UnaryOperation(rawValue: step.pointee.function) ?? .gelu, slot(step.pointee.input0).pointee.floats,
+          slot(step.pointee.output).pointee.floats,
           count: slot(step.pointee.output).pointee.count)
       case .binary: binaryStep(step)
       case .attention: attentionStep(step)
