@@ -13,6 +13,8 @@ RELEASE := .build/release
 CACHE := $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/adaptq/models
 MODEL := $(CACHE)/all-MiniLM-L6-v2
 CONVERTED := $(CACHE)/all-MiniLM-L6-v2.adaptq
+ALL_LEVELS := $(CACHE)/all-MiniLM-L6-v2-all-levels.adaptq
+BENCH_OPTIONS ?=
 # The command line tool is part of the build as soon as the manifest has it.
 HAS_CLI := $(shell grep -c 'name: "adaptq-cli"' Package.swift)
 
@@ -22,7 +24,7 @@ help:
 	@echo 'make test              build and run all tests (Swift, C ABI); the last line counts them'
 	@echo 'make test-long         the same with sanitizers and long runs'
 	@echo 'make models            fetch the test model and convert it'
-	@echo 'make bench             measure kernels and the model on this machine'
+	@echo 'make bench             measure kernels and the model on this machine (BENCH_OPTIONS=--quick)'
 	@echo 'make install           PREFIX=/usr/local DESTDIR=: library, header, pkg-config file, command line tool'
 	@echo 'make format            format and check the sources'
 	@echo 'make setup             install what the build needs'
@@ -51,7 +53,7 @@ endif
 converted: build
 	@model=$$(.ci/models) && \
 	if [ ! -e '$(CONVERTED)' ] || [ '$(RELEASE)/adaptq-cli' -nt '$(CONVERTED)' ]; then \
-	  $(RELEASE)/adaptq-cli convert "$$model" --output '$(CONVERTED).new' && mv '$(CONVERTED).new' '$(CONVERTED)'; \
+	  $(RELEASE)/adaptq-cli convert "$$model" --keep fp32,fp16 --output '$(CONVERTED).new' && mv '$(CONVERTED).new' '$(CONVERTED)'; \
 	fi
 
 build/examples/%: examples-c/%.c include/adaptq.h | build
@@ -71,9 +73,15 @@ test: setup
 test-long: setup
 	@.ci/test --long
 
+# The levels are compared with FP32 and FP16, which only this file keeps.
 .PHONY: bench
-bench: converted
-	$(RELEASE)/adaptq-cli bench '$(CONVERTED)'
+bench: build
+	@model=$$(.ci/models) && \
+	if [ ! -e '$(ALL_LEVELS)' ] || [ '$(RELEASE)/adaptq-cli' -nt '$(ALL_LEVELS)' ]; then \
+	  $(RELEASE)/adaptq-cli convert "$$model" --keep fp16,fp32 --output '$(ALL_LEVELS).new' && \
+	  mv '$(ALL_LEVELS).new' '$(ALL_LEVELS)'; \
+	fi
+	$(RELEASE)/adaptq-cli bench '$(ALL_LEVELS)' $(BENCH_OPTIONS)
 
 # Installs what is built; builds first only if there is nothing (so that `sudo make install` need not find swift).
 .PHONY: install

@@ -47,6 +47,10 @@ let package = Package(
     .target(
       name: "Runtime", dependencies: ["Base", "CMachine", "Graph", "Kernels", "NestedFormat", "Hardware", "Control"],
       swiftSettings: library),
+    .target(
+      name: "Bench",
+      dependencies: ["Base", "CMachine", "MachineCode", "Hardware", "NestedFormat", "Kernels", "Graph", "Runtime"],
+      swiftSettings: library),
     .target(name: "Importers", dependencies: ["Base", "Graph", "Text"], swiftSettings: library),
     .target(
       name: "AdaptQ",
@@ -57,7 +61,7 @@ let package = Package(
     .executableTarget(
       name: "adaptq-cli",
       dependencies: [
-        "Base", "Graph", "Importers", "Runtime", "Kernels", "NestedFormat", "Hardware", "Control", "Text",
+        "Base", "Bench", "Graph", "Importers", "Runtime", "Kernels", "NestedFormat", "Hardware", "Control", "Text",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/CLI", swiftSettings: library),
@@ -71,6 +75,9 @@ let package = Package(
     .testTarget(
       name: "KernelsTests",
       dependencies: ["Kernels", "NestedFormat", "MachineCode", "Hardware", "Base", "TestSupport"]),
+    .testTarget(
+      name: "BenchTests",
+      dependencies: ["Bench", "Kernels", "MachineCode", "Hardware", "NestedFormat", "Base", "TestSupport"]),
     .testTarget(name: "ControlTests", dependencies: ["Control", "Base", "TestSupport"]),
     .testTarget(name: "ArchitectureTests"),
     .testTarget(name: "GraphTests", dependencies: ["Graph", "NestedFormat", "Base", "TestSupport"]),

@@ -25,6 +25,20 @@ func withRunningHandle<Object: HandleObject, Result>(
   return try body(object(in: slot, as: Object.self))
 }
 
+/// The same for the run path: only the part of the object that `part` names is handed on, a trivial value, so that no
+/// reference is counted.
+@inline(__always)
+func withRunningHandle<Object: HandleObject, Part: BitwiseCopyable>(
+  _ handle: OpaquePointer?, as: Object.Type, _ part: (Object) -> Part, _ body: (Part) throws(AdaptQError) -> Void
+) throws(AdaptQError) {
+  let slot = try HandleTable.enter(handle, Object.handleKind, running: true)
+  defer { HandleTable.leave(slot, running: true) }
+  guard let pointer = UnsafeRawPointer(bitPattern: UInt(slot.object.pointee)) else {
+    throw .internalError("the handle has no object")
+  }
+  try body(Unmanaged<Object>.fromOpaque(pointer)._withUnsafeGuaranteedRef(part))
+}
+
 /// Reads what a run writes, without ever making a run wait or fail: ADAPTQ_BUSY if a run is in progress or begins before
 /// `body` has returned. What `body` read may then be torn, so it copies into memory of its own (never into the caller's)
 /// and `finish` hands out the copy.

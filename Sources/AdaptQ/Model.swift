@@ -63,11 +63,15 @@ func allowBit(_ level: Level) -> UInt32 {
   }
 }
 
-/// The levels of a mask, or nil for 0: all.
-func allowedLevels(_ mask: UInt32, _ field: StaticString) throws(AdaptQError) -> [Level]? {
+func requireAllowedMask(_ mask: UInt32, _ field: StaticString) throws(AdaptQError) {
   if mask & ~UInt32(ADAPTQ_ALLOW_ALL) != 0 {
     throw .invalidArgument("\(field) is \(mask); expected a set of ADAPTQ_ALLOW_* (0 to \(ADAPTQ_ALLOW_ALL))")
   }
+}
+
+/// The levels of a mask, or nil for 0: all.
+func allowedLevels(_ mask: UInt32, _ field: StaticString) throws(AdaptQError) -> [Level]? {
+  try requireAllowedMask(mask, field)
   if mask == 0 { return nil }
   return Level.allCases.filter { mask & allowBit($0) != 0 }
 }

@@ -50,19 +50,16 @@ final class TokenizerObject: HandleObject {
       let count = try required(count, "count")
       if length < 0 { throw AdaptQError(.outOfRange, "length: \(UInt(bitPattern: length))") }
       if maxLength < 0 { throw .invalidArgument("max_length is \(maxLength); expected 0 or more") }
-      if capacity != 0 && ids == nil { throw .invalidArgument("ids is NULL, capacity is \(UInt(bitPattern: capacity))") }
-      let bytes = UnsafeRawBufferPointer(start: length == 0 ? nil : try required(text, "text"), count: length)
-      let encoding = try object.tokenizer.encode(
-        bytes, maximumLength: maxLength == 0 ? nil : Int(maxLength), addSpecialTokens: true)
-      let needed = encoding.ids.count
-      if capacity >= 0 && capacity < needed {
-        count.pointee = needed
-        throw AdaptQError(.bufferTooSmall, "capacity is \(capacity), needs \(needed)")
+      if capacity != 0 && ids == nil {
+        throw .invalidArgument("ids is NULL, capacity is \(UInt(bitPattern: capacity))")
       }
-      if let ids {
-        encoding.ids.withUnsafeBufferPointer { source in
-          if let base = source.baseAddress { ids.update(from: base, count: needed) }
-        }
+      let bytes = UnsafeRawBufferPointer(start: length == 0 ? nil : try required(text, "text"), count: length)
+      let room = capacity < 0 ? Int.max : capacity
+      let needed = try object.tokenizer.encode(
+        bytes, maximumLength: maxLength == 0 ? nil : Int(maxLength), ids: ids, capacity: room)
+      if needed > room {
+        count.pointee = needed
+        throw AdaptQError(.bufferTooSmall, "capacity is \(room), needs \(needed)")
       }
       count.pointee = needed
     }

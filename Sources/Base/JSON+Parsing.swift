@@ -68,7 +68,7 @@ struct JSONParser {
   mutating func parseObject(depth: Int) throws(AdaptQError) -> JSON {
     try expect(UInt8(ascii: "{"))
     var members: [JSON.Member] = []
-    var seen: Set<String> = []
+    var seen: Set<ExactKey> = []
     skipWhiteSpace()
     if peek() == UInt8(ascii: "}") {
       offset += 1
@@ -77,7 +77,7 @@ struct JSONParser {
     while true {
       skipWhiteSpace()
       let key = try parseString()
-      if !seen.insert(key).inserted { throw error("key \"\(key)\" appears twice") }
+      if !seen.insert(ExactKey(text: key)).inserted { throw error("key \"\(key)\" appears twice") }
       skipWhiteSpace()
       try expect(UInt8(ascii: ":"))
       members.append(JSON.Member(key, try parseValue(depth: depth + 1)))
@@ -217,5 +217,18 @@ struct JSONParser {
       offset += 1
     }
     return value
+  }
+}
+
+/// A key compared byte by byte. Swift's string equality calls different spellings of one character the same, so two
+/// distinct tokens of a vocabulary could pass for a repeated key.
+struct ExactKey: Hashable {
+  var text: String
+
+  static func == (a: ExactKey, b: ExactKey) -> Bool { a.text.utf8.elementsEqual(b.text.utf8) }
+
+  func hash(into hasher: inout Hasher) {
+    var copy = text
+    copy.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
   }
 }

@@ -25,7 +25,7 @@ public enum JSON: Equatable, Sendable {
 extension JSON {
   public subscript(key: String) -> JSON? {
     guard case .object(let members) = self else { return nil }
-    return members.first { $0.key == key }?.value
+    return members.first { $0.key.utf8.elementsEqual(key.utf8) }?.value
   }
 
   public var kindName: String {

@@ -77,14 +77,3 @@ func pad(_ text: String, _ width: Int) -> String {
 func left(_ text: String, _ width: Int) -> String {
   String(repeating: " ", count: max(width - text.count, 0)) + text
 }
-
-/// `value` with `digits` decimals, without Foundation.
-func fixed(_ value: Double, _ digits: Int) -> String {
-  var factor = 1
-  for _ in 0..<digits { factor *= 10 }
-  let scaled = clampedInt(value * Double(factor), in: -(1 << 52)...(1 << 52))
-  if digits == 0 { return "\(scaled)" }
-  let fraction = "\(abs(scaled) % factor)"
-  let sign = scaled < 0 ? "-" : ""
-  return "\(sign)\(abs(scaled) / factor).\(String(repeating: "0", count: digits - fraction.count))\(fraction)"
-}

@@ -44,8 +44,9 @@ struct SentenceModel {
 
   /// One text per call, so that no padding is computed.
   func embed(_ session: Session, ids: [Int64], level: Level?) throws(AdaptQError) -> (vector: [Float], report: RunReport) {
-    guard session.setSymbol(0, 1), session.setSymbol(1, ids.count) else {
-      throw AdaptQError(.outOfRange, "\(ids.count) tokens: prepared for \(session.maximumSize(ofSymbol: 1))")
+    let run = session.handle
+    guard run.setSymbol(0, 1), run.setSymbol(1, ids.count) else {
+      throw AdaptQError(.outOfRange, "\(ids.count) tokens: prepared for \(run.maximumSize(ofSymbol: 1))")
     }
     var ids = ids
     var mask = [Int64](repeating: 1, count: ids.count)
@@ -56,10 +57,10 @@ struct SentenceModel {
       mask.withUnsafeMutableBytes { mask in
         vector.withUnsafeMutableBytes { vector in
           guard let ids = ids.baseAddress, let mask = mask.baseAddress, let vector = vector.baseAddress else { return }
-          session.bind(0, TensorBinding(data: ids, byteCount: byteCount))
-          session.bind(1, TensorBinding(data: mask, byteCount: byteCount))
-          session.bind(2, TensorBinding(data: vector, byteCount: width * 4))
-          report = session.run(callLevel: level?.rawValue ?? 0)
+          run.bind(0, TensorBinding(data: ids, byteCount: byteCount))
+          run.bind(1, TensorBinding(data: mask, byteCount: byteCount))
+          run.bind(2, TensorBinding(data: vector, byteCount: width * 4))
+          report = run.run(callLevel: level?.rawValue ?? 0)
         }
       }
     }

@@ -33,6 +33,7 @@ extension Tokenizer {
     if let pair, let offset = UTF8Text.firstInvalidOffset(pair) {
       throw .invalidArgument("pair: byte \(offset) is not UTF-8")
     }
+    let capacity = max(capacity, 0)
     let specialCount = addSpecialTokens ? specialTokenCount(pair: pair != nil) : 0
     var room = Int.max
     if let maximumLength {

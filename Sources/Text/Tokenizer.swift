@@ -19,6 +19,10 @@ public final class Tokenizer: Sendable {
   /// - Throws: `.unsupported` naming field and value for anything this tokenizer would have to do differently,
   ///   `.invalidFile` for contradictions inside the file.
   public convenience init(huggingFaceJSON json: JSON) throws(AdaptQError) {
+    try self.init(huggingFaceJSON: json, unicode: try UnicodeData())
+  }
+
+  convenience init(huggingFaceJSON json: JSON, unicode: UnicodeData) throws(AdaptQError) {
     let settings = try TokenizerSettings(json)
     let model = try json.member("model", in: "tokenizer")
     let members = try model.member("vocab", in: "model").asObject("model.vocab")
@@ -35,17 +39,18 @@ public final class Tokenizer: Sendable {
     }
     let blob = try Vocabulary.pack(order.map { members[$0].key })
     let vocabulary = try blob.withUnsafeBytesTyped { bytes throws(AdaptQError) in try Vocabulary(bytes) }
-    try self.init(settings: settings, vocabulary: vocabulary)
+    try self.init(settings: settings, vocabulary: vocabulary, unicode: unicode)
   }
 
   /// From what `serialized()` returned. Both parts are untrusted and checked completely.
   ///
   /// - Parameter vocabulary: only read during the call.
   public convenience init(settings: JSON, vocabulary: UnsafeRawBufferPointer) throws(AdaptQError) {
-    try self.init(settings: try TokenizerSettings(settings), vocabulary: try Vocabulary(vocabulary))
+    try self.init(
+      settings: try TokenizerSettings(settings), vocabulary: try Vocabulary(vocabulary), unicode: try UnicodeData())
   }
 
-  init(settings: TokenizerSettings, vocabulary: Vocabulary) throws(AdaptQError) {
+  init(settings: TokenizerSettings, vocabulary: Vocabulary, unicode: UnicodeData) throws(AdaptQError) {
     self.settings = settings
     self.vocabulary = vocabulary
     unknownID = vocabulary.find(settings.unknownToken)
@@ -53,7 +58,7 @@ public final class Tokenizer: Sendable {
       throw .invalidFile("model.unk_token: \"\(settings.unknownToken)\" is not in the vocabulary")
     }
     try Tokenizer.check(settings, vocabulary)
-    scanner = WordScanner(try UnicodeData(), settings)
+    scanner = WordScanner(unicode, settings)
     addedTokens = try AddedTokenMatcher(settings.addedTokens)
     let prefixCount = settings.continuingPrefix.utf8.count
     prefix = try MemoryBlock.allocate(byteCount: prefixCount, purpose: "model.continuing_subword_prefix")

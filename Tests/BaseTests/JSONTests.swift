@@ -15,6 +15,12 @@ import Testing
   ]) func refuses(_ text: String) {
     #expect(throws: AdaptQError.self) { try JSON.parse(text, "test") }
   }
+
+  /// Both spellings of é, which Swift's string equality does not tell apart.
+  @Test func comparesKeysByteByByte() throws {
+    let value = try JSON.parse("{\"\u{E9}\":1,\"e\u{301}\":2}", "test")
+    #expect(value["\u{E9}"] == .integer(1) && value["e\u{301}"] == .integer(2))
+  }
 }
 
 @Suite struct HalfTests {

@@ -6,8 +6,8 @@ import Testing
 /// The drivers with every table of this machine against sums in Double, straight from the definitions.
 @Suite struct LinearTests {
   static let shapes: [(n: Int, k: Int, rows: Int)] = [
-    (1, 1, 1), (16, 64, 1), (17, 65, 2), (31, 127, 3), (48, 128, 4), (33, 100, 5), (16, 640, 6), (40, 513, 7),
-    (64, 1100, 13), (15, 64, 40), (80, 192, 26), (5, 900, 12),
+    (1, 1, 1), (16, 64, 1), (17, 65, 2), (31, 127, 3), (48, 128, 4), (33, 100, 5), (16, 130, 6), (19, 520, 7),
+    (2, 1100, 13), (5, 64, 40), (18, 70, 26), (3, 300, 11),
   ]
 
   @Test(arguments: TestTable.all, Level.allCases)
@@ -27,6 +27,7 @@ import Testing
       linear(
         weights, level, table.kernels, x: x.base, xRowStride: xStride, rows: shape.rows, y: y.base, yRowStride: yStride,
         scratch: scratch.base)
+      let decoded = (0..<(shape.n * shape.k)).map { site.value($0 / shape.k, $0 % shape.k, level) }
       for row in 0..<shape.rows {
         let input = (0..<shape.k).map { x[row * xStride + $0] }
         let read = level.isNested ? quantizedRow(input) : input.map(Double.init)
@@ -34,7 +35,7 @@ import Testing
           var expected = withBias ? Double(site.bias[output]) : 0
           var magnitude = expected.magnitude
           for k in 0..<shape.k {
-            let weight = site.value(output, k, level)
+            let weight = decoded[output * shape.k + k]
             expected += read[k] * weight
             // A nested weight is `s·U + lo'`, whose parts may cancel: both are at most the group's range.
             magnitude += read[k].magnitude * (level.isNested ? 2 * (weight.magnitude + 0.6) : weight.magnitude)
@@ -112,9 +113,9 @@ import Testing
   /// Blocks computed apart, as threads do, give the same bits.
   @Test(arguments: TestTable.all, Level.allCases)
   func blocksAreIndependent(table: TestTable, level: Level) throws {
-    for rows in [1, 2, 11] {
+    for rows in [1, 5] {
       var random = SeededRandom("LinearTests.blocksAreIndependent", rows)
-      let (n, k) = (70, 700)
+      let (n, k) = (70, 560)
       let site = try Site(n: n, k: k, random: &random)
       let weights = site.weights(level)
       let x = GuardedBuffer<Float>((0..<(rows * k)).map { _ in random.normal() })

@@ -1,3 +1,4 @@
+import Hardware
 import Kernels
 
 /// The tables this machine can run, with a name for messages.
@@ -6,5 +7,11 @@ struct TestTable: Sendable, CustomStringConvertible {
   var kernels: KernelTable
   var description: String { name }
 
-  static let all: [TestTable] = [TestTable(name: "portable", kernels: .portable)]
+  /// Code lives as long as its set, so the sets live as long as the process.
+  static let generated = KernelSet(features: KernelFeatures(CPUFeatures.live()))
+
+  static let all: [TestTable] = [
+    TestTable(name: "portable", kernels: .portable),
+    TestTable(name: "generated", kernels: generated.table),
+  ]
 }

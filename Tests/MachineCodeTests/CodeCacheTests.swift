@@ -90,7 +90,8 @@ struct AddArguments {
     let cache = CodeCache<Int>(calls: calls)
     var generated = 0
     for _ in 0..<3 {
-      #expect(throws: AdaptQError(.unsupported, "machine code: the system refuses executable pages: Permission denied")) {
+      #expect(throws: AdaptQError(.unsupported, "machine code: the system refuses executable pages: Permission denied"))
+      {
         _ = try cache.code(for: 1) { () throws(AdaptQError) in
           generated += 1
           return ("ret", [0xC3])

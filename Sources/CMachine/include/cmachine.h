@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <sys/auxv.h>
 
+#include "cmachine_affinity.h"
 #include "cmachine_atomics.h"
 #include "cmachine_storage.h"
 

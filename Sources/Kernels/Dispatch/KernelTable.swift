@@ -25,7 +25,7 @@ public struct KernelTable: BitwiseCopyable, Sendable {
   /// Takes ``QuantizeArguments``.
   public var quantize: Kernel
   /// Whether `quantize` writes words besides codes.
-  public var wantsWords: Bool
+  public var writesWords: Bool
   /// Take ``DenseArguments`` with FP32 and FP16 weights.
   public var dense32: Kernel
   public var dense16: Kernel
@@ -37,6 +37,12 @@ public struct KernelTable: BitwiseCopyable, Sendable {
   public var int6: NestedKernels
   public var int4: NestedKernels
   public var int2: NestedKernels
+  /// Takes ``UnaryArguments``.
+  public var gelu: Kernel = KernelTable.portableGelu
+  /// Takes ``SoftmaxArguments``.
+  public var softmaxRows: Kernel = KernelTable.portableSoftmaxRows
+  /// Takes ``LayerNormArguments``.
+  public var layerNorm: Kernel = KernelTable.portableLayerNorm
 
   /// The kernels of a nested level; those of INT8 for a level that is not nested.
   @inlinable public func nested(_ level: Level) -> NestedKernels {

@@ -23,6 +23,15 @@ func popAll(_ asm: borrowing X64Assembler, _ registers: [GPR64]) {
   for register in registers.reversed() { asm.pop(register) }
 }
 
+/// Makes room for `byteCount` bytes on the stack at a multiple of 64 and keeps the old stack pointer in `savedPointer`, a
+/// place in the new frame. Uses rax.
+func emitAlignedFrame(_ asm: borrowing X64Assembler, byteCount: Int, savedPointer: Mem) {
+  asm.mov(GPR64.rax, GPR64.rsp)
+  asm.sub(GPR64.rsp, byteCount)
+  asm.and(GPR64.rsp, -64)
+  asm.mov(savedPointer, GPR64.rax)
+}
+
 /// Rows at a stride, reachable from pointers that are three rows apart: `base[0] + {0, 1, 2} · stride`, and so on.
 struct RowPointers {
   let bases: [GPR64]

@@ -61,7 +61,8 @@ extension CodeBuffer {
     append32(0)
     addFixup(
       Fixup(
-        position: here, end: here + 4 + immediateBytes, target: target, addend: address.displacement, mnemonic: mnemonic))
+        position: here, end: here + 4 + immediateBytes, target: target, addend: address.displacement, mnemonic: mnemonic
+      ))
   }
 
   func appendModRM(field: Int, register: Int) {

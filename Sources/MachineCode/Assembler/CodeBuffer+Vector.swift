@@ -28,6 +28,10 @@ extension CodeBuffer {
     if roles.broadcast != 0 && roles.broadcast != opcode.broadcastByteCount {
       return refuseThis("no broadcast of \(roles.broadcast * 8)-bit elements")
     }
+    if masking.mask != nil && !opcode.maskable { return refuseThis("cannot be masked") }
+    if roles.byteCount < opcode.leastByteCount && opcode.leastByteCount > 16 {
+      return refuseThis("needs \(opcode.leastByteCount * 8)-bit vectors")
+    }
     if let mask = masking.mask, !(1...7).contains(mask.number) { return refuseThis("\(mask) cannot be a write mask") }
 
     let needsEVEX = roles.highest > 15 || roles.byteCount == 64 || masking.mask != nil || roles.broadcast != 0
@@ -124,6 +128,7 @@ struct VectorRoles {
     case .rm: places = [\.reg, \.rm]
     case .mr: places = [\.rm, \.reg]
     case .rvm: places = [\.reg, \.vvvv, \.rm]
+    case .rmv: places = [\.reg, \.rm, \.vvvv]
     case .mvr: places = [\.rm, \.vvvv, \.reg]
     case .vm:
       places = [\.vvvv, \.rm]

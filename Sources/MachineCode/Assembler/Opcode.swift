@@ -19,6 +19,9 @@ struct Opcode {
   var fixedByteCount: Int = 0
   /// The element size an embedded broadcast would have; 0: the instruction has none.
   var broadcastByteCount: Int = 0
+  /// The shortest vector the instruction works on.
+  var leastByteCount = 16
+  var maskable = true
   /// VEX.L is given by the operands unless the instruction fixes it (mask instructions).
   var fixedL: UInt8?
 
@@ -62,6 +65,10 @@ struct Opcode {
   var eighth: Opcode { with { $0.vectorShift = 3 } }
   /// The memory operand has this many bytes at every vector width.
   func bytes(_ count: Int) -> Opcode { with { $0.fixedByteCount = count } }
+  /// No 128-bit form.
+  var wide: Opcode { with { $0.leastByteCount = 32 } }
+  var zmmOnly: Opcode { with { $0.leastByteCount = 64 } }
+  var unmasked: Opcode { with { $0.maskable = false } }
   func slash(_ digit: UInt8) -> Opcode { with { $0.digit = digit } }
   func length(_ l: UInt8) -> Opcode { with { $0.fixedL = l } }
 
@@ -80,6 +87,8 @@ enum OperandOrder {
   case mr
   /// reg, vvvv, rm
   case rvm
+  /// reg, rm, vvvv (BMI2)
+  case rmv
   /// rm, vvvv, reg (masked stores)
   case mvr
   /// vvvv, rm; reg is the opcode extension

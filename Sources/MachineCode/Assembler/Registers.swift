@@ -2,7 +2,7 @@
 // accepted here and refused, with the mnemonic, by the instruction that uses it.
 
 /// A vector register of one width.
-public protocol VectorRegister: VectorDestination, Hashable, Sendable where Register == Self {
+public protocol VectorRegister: VectorDestination, Hashable, Sendable, CustomStringConvertible where Register == Self {
   /// 0…31; numbers from 16 on need an EVEX form.
   var number: Int { get }
   init(_ number: Int)

@@ -151,10 +151,11 @@ public struct VConvertNarrow {
   public func callAsFunction<D: VectorDestination>(_ d: D, _ a: XMM) where D.Register == XMM {
     code.emit(opcode, name, .rm, [.v(d.register), .v(a)], masking: d.masking)
   }
-  /// The memory's width does not follow from the destination: `source` says 128, 256 or 512 bits.
-  public func callAsFunction<R: VectorRegister, D: VectorDestination>(_ d: D, _ a: some MemoryOperand, as source: R.Type) {
-    code.emit(
-      opcode, name, .rm, [.v(d.register), .m(a)], masking: d.masking, vectorByteCount: R.byteCount)
+  /// An XMM destination does not tell 128 from 256 bits of memory: `source` does.
+  public func callAsFunction<R: WideRegister, D: VectorDestination>(
+    _ d: D, _ a: some MemoryOperand, as source: R.Type
+  ) where D.Register == R.Half {
+    code.emit(opcode, name, .rm, [.v(d.register), .m(a)], masking: d.masking, vectorByteCount: R.byteCount)
   }
 }
 

@@ -99,10 +99,10 @@ public struct LaneMove<General: GeneralRegister> {
   public func callAsFunction(_ d: XMM, _ source: General) { code.emit(opcode, name, .rm, [.v(d), .g(source)]) }
   public func callAsFunction(_ d: General, _ source: XMM) { code.emit(toGeneral, name, .mr, [.g(d), .v(source)]) }
   public func callAsFunction(_ d: XMM, _ source: Mem) {
-    code.emit(isQuad ? .pF3(0x7E).evexW1.bytes(8) : opcode, name, .rm, [.v(d), .m(source)])
+    code.emit(isQuad && d.number < 16 ? .pF3(0x7E).vexOnly : opcode, name, .rm, [.v(d), .m(source)])
   }
   public func callAsFunction(_ target: Mem, _ source: XMM) {
-    code.emit(isQuad ? .p66(0xD6).evexW1.bytes(8) : toGeneral, name, .mr, [.m(target), .v(source)])
+    code.emit(isQuad && source.number < 16 ? .p66(0xD6).vexOnly : toGeneral, name, .mr, [.m(target), .v(source)])
   }
 }
 

@@ -174,3 +174,14 @@ public struct ScalarI {
     code.emit(opcode, name, .rvm, [.v(d.register), .v(a), .m(b)], immediate: i, masking: d.masking)
   }
 }
+
+/// dest, source, source: XMM registers only.
+public struct XXX {
+  let code: CodeBuffer
+  let opcode: Opcode
+  let name: String
+  init(_ code: CodeBuffer, _ opcode: Opcode, _ name: String = #function) {
+    (self.code, self.opcode, self.name) = (code, opcode, name)
+  }
+  public func callAsFunction(_ d: XMM, _ a: XMM, _ b: XMM) { code.emit(opcode, name, .rvm, [.v(d), .v(a), .v(b)]) }
+}

@@ -66,29 +66,29 @@ extension X64Assembler {
   public var vbroadcastf64x2: VBroadcastBlock { VBroadcastBlock(code, .p66x38(0x1A).w1.bytes(16).evexOnly) }
   public var vbroadcasti64x2: VBroadcastBlock { VBroadcastBlock(code, .p66x38(0x5A).w1.bytes(16).evexOnly) }
   /// ZMM only.
-  public var vbroadcastf32x8: VBroadcastBlock { VBroadcastBlock(code, .p66x38(0x1B).bytes(32).evexOnly) }
-  public var vbroadcasti32x8: VBroadcastBlock { VBroadcastBlock(code, .p66x38(0x5B).bytes(32).evexOnly) }
-  public var vbroadcastf64x4: VBroadcastBlock { VBroadcastBlock(code, .p66x38(0x1B).w1.bytes(32).evexOnly) }
-  public var vbroadcasti64x4: VBroadcastBlock { VBroadcastBlock(code, .p66x38(0x5B).w1.bytes(32).evexOnly) }
+  public var vbroadcastf32x8: VBroadcastBlock { VBroadcastBlock(code, .p66x38(0x1B).bytes(32).zmmOnly.evexOnly) }
+  public var vbroadcasti32x8: VBroadcastBlock { VBroadcastBlock(code, .p66x38(0x5B).bytes(32).zmmOnly.evexOnly) }
+  public var vbroadcastf64x4: VBroadcastBlock { VBroadcastBlock(code, .p66x38(0x1B).w1.bytes(32).zmmOnly.evexOnly) }
+  public var vbroadcasti64x4: VBroadcastBlock { VBroadcastBlock(code, .p66x38(0x5B).w1.bytes(32).zmmOnly.evexOnly) }
   public var vextractf32x4: VExtract<XMM> { VExtract(code, .p66x3A(0x19).bytes(16).evexOnly) }
   public var vextracti32x4: VExtract<XMM> { VExtract(code, .p66x3A(0x39).bytes(16).evexOnly) }
-  public var vextractf32x8: VExtract<YMM> { VExtract(code, .p66x3A(0x1B).bytes(32).evexOnly) }
-  public var vextracti32x8: VExtract<YMM> { VExtract(code, .p66x3A(0x3B).bytes(32).evexOnly) }
-  public var vextractf64x4: VExtract<YMM> { VExtract(code, .p66x3A(0x1B).w1.bytes(32).evexOnly) }
-  public var vextracti64x4: VExtract<YMM> { VExtract(code, .p66x3A(0x3B).w1.bytes(32).evexOnly) }
+  public var vextractf32x8: VExtract<YMM> { VExtract(code, .p66x3A(0x1B).bytes(32).zmmOnly.evexOnly) }
+  public var vextracti32x8: VExtract<YMM> { VExtract(code, .p66x3A(0x3B).bytes(32).zmmOnly.evexOnly) }
+  public var vextractf64x4: VExtract<YMM> { VExtract(code, .p66x3A(0x1B).w1.bytes(32).zmmOnly.evexOnly) }
+  public var vextracti64x4: VExtract<YMM> { VExtract(code, .p66x3A(0x3B).w1.bytes(32).zmmOnly.evexOnly) }
   public var vinsertf32x4: VInsert<XMM> { VInsert(code, .p66x3A(0x18).bytes(16).evexOnly) }
   public var vinserti32x4: VInsert<XMM> { VInsert(code, .p66x3A(0x38).bytes(16).evexOnly) }
-  public var vinsertf32x8: VInsert<YMM> { VInsert(code, .p66x3A(0x1A).bytes(32).evexOnly) }
-  public var vinserti32x8: VInsert<YMM> { VInsert(code, .p66x3A(0x3A).bytes(32).evexOnly) }
-  public var vinsertf64x4: VInsert<YMM> { VInsert(code, .p66x3A(0x1A).w1.bytes(32).evexOnly) }
-  public var vinserti64x4: VInsert<YMM> { VInsert(code, .p66x3A(0x3A).w1.bytes(32).evexOnly) }
+  public var vinsertf32x8: VInsert<YMM> { VInsert(code, .p66x3A(0x1A).bytes(32).zmmOnly.evexOnly) }
+  public var vinserti32x8: VInsert<YMM> { VInsert(code, .p66x3A(0x3A).bytes(32).zmmOnly.evexOnly) }
+  public var vinsertf64x4: VInsert<YMM> { VInsert(code, .p66x3A(0x1A).w1.bytes(32).zmmOnly.evexOnly) }
+  public var vinserti64x4: VInsert<YMM> { VInsert(code, .p66x3A(0x3A).w1.bytes(32).zmmOnly.evexOnly) }
 
   // MARK: shuffles
 
-  public var vshuff32x4: VVVI { VVVI(code, .p66x3A(0x23).d32.evexOnly) }
-  public var vshuff64x2: VVVI { VVVI(code, .p66x3A(0x23).w1.d64.evexOnly) }
-  public var vshufi32x4: VVVI { VVVI(code, .p66x3A(0x43).d32.evexOnly) }
-  public var vshufi64x2: VVVI { VVVI(code, .p66x3A(0x43).w1.d64.evexOnly) }
+  public var vshuff32x4: VVVI { VVVI(code, .p66x3A(0x23).d32.wide.evexOnly) }
+  public var vshuff64x2: VVVI { VVVI(code, .p66x3A(0x23).w1.d64.wide.evexOnly) }
+  public var vshufi32x4: VVVI { VVVI(code, .p66x3A(0x43).d32.wide.evexOnly) }
+  public var vshufi64x2: VVVI { VVVI(code, .p66x3A(0x43).w1.d64.wide.evexOnly) }
   public var valignd: VVVI { VVVI(code, .p66x3A(0x03).d32.evexOnly) }
   public var vpermb: VVV { VVV(code, .p66x38(0x8D).evexOnly) }
   public var vpermw: VVV { VVV(code, .p66x38(0x8D).w1.evexOnly) }

@@ -18,6 +18,10 @@ extension X64Assembler {
   public var vaddpd: VVV { VVV(code, .p66(0x58).q) }
   public var vmulpd: VVV { VVV(code, .p66(0x59).q) }
   public var vsubpd: VVV { VVV(code, .p66(0x5C).q) }
+  public var vminpd: VVV { VVV(code, .p66(0x5D).q) }
+  public var vdivpd: VVV { VVV(code, .p66(0x5E).q) }
+  public var vmaxpd: VVV { VVV(code, .p66(0x5F).q) }
+  public var vsqrtpd: VV { VV(code, .p66(0x51).q) }
   public var vrcpps: VVVex { VVVex(code, .np0F(0x53)) }
   public var vrsqrtps: VVVex { VVVex(code, .np0F(0x52)) }
   public var vhaddps: VVVVex { VVVVex(code, .pF2(0x7C)) }
@@ -77,9 +81,9 @@ extension X64Assembler {
   public var vshufps: VVVI { VVVI(code, .np0F(0xC6).d32) }
   public var vshufpd: VVVI { VVVI(code, .p66(0xC6).q) }
   public var vpermilps: VPermuteLanes { VPermuteLanes(code, .p66x38(0x0C).d32, immediate: .p66x3A(0x04).d32) }
-  public var vperm2f128: VVVIVex { VVVIVex(code, .p66x3A(0x06)) }
+  public var vperm2f128: VVVIVex { VVVIVex(code, .p66x3A(0x06).wide) }
   /// YMM and ZMM: lanes of the second source, picked by the first.
-  public var vpermps: VVV { VVV(code, .p66x38(0x16).d32) }
+  public var vpermps: VVV { VVV(code, .p66x38(0x16).d32.wide) }
 
   // MARK: conversions
 

@@ -95,6 +95,23 @@ public struct GeneralRM {
   }
 }
 
+/// dest, source or memory, count or index (BMI2); leaves the flags alone, except `bzhi`.
+public struct GeneralRMV {
+  let code: CodeBuffer
+  let opcode: Opcode
+  let name: String
+  init(_ code: CodeBuffer, _ opcode: Opcode, _ name: String = #function) {
+    (self.code, self.opcode, self.name) = (code, opcode.vexOnly, name)
+  }
+  private func width<R: GeneralRegister>(_ type: R.Type) -> Opcode { R.bitCount == 64 ? opcode.w1 : opcode }
+  public func callAsFunction<R: GeneralRegister>(_ d: R, _ a: R, _ b: R) {
+    code.emit(width(R.self), name, .rmv, [.g(d), .g(a), .g(b)])
+  }
+  public func callAsFunction<R: GeneralRegister>(_ d: R, _ a: Mem, _ b: R) {
+    code.emit(width(R.self), name, .rmv, [.g(d), .m(a), .g(b)])
+  }
+}
+
 /// A jump on a condition, or always.
 public struct Jump {
   let code: CodeBuffer
@@ -175,7 +192,7 @@ extension X64Assembler {
   /// Zero-extends a byte.
   public func movzx8(_ d: GPR32, _ source: Mem) { extend("movzx8", [0x0F, 0xB6], d, .m(source)) }
   /// Zero-extends the low byte of a register.
-  public func movzx8(_ d: GPR32, _ source: GPR32) { 
+  public func movzx8(_ d: GPR32, _ source: GPR32) {
     extend("movzx8", [0x0F, 0xB6], d, .g(source), forceREX: (4...7).contains(source.number))
   }
   /// Zero-extends 16 bits.
@@ -236,6 +253,12 @@ extension X64Assembler {
   public var cmovge: GeneralRM { GeneralRM(code, 0x4D) }
   public var cmovle: GeneralRM { GeneralRM(code, 0x4E) }
   public var cmovg: GeneralRM { GeneralRM(code, 0x4F) }
+
+  /// The low bits of the source, as many as the last operand says: a tail mask from -1 (BMI2).
+  public var bzhi: GeneralRMV { GeneralRMV(code, .np0F38(0xF5)) }
+  public var shlx: GeneralRMV { GeneralRMV(code, .p66x38(0xF7)) }
+  public var shrx: GeneralRMV { GeneralRMV(code, .pF2x38(0xF7)) }
+  public var sarx: GeneralRMV { GeneralRMV(code, .pF3x38(0xF7)) }
 
   /// dest = source · immediate.
   public func imul<R: GeneralRegister>(_ d: R, _ source: R, _ immediate: Int) {

@@ -21,7 +21,7 @@ extension X64Assembler {
   public var vpsubusw: VVV { VVV(code, .p66(0xD9)) }
   public var vpavgb: VVV { VVV(code, .p66(0xE0)) }
   public var vpavgw: VVV { VVV(code, .p66(0xE3)) }
-  public var vpsadbw: VVV { VVV(code, .p66(0xF6)) }
+  public var vpsadbw: VVV { VVV(code, .p66(0xF6).unmasked) }
   /// Unsigned bytes of the first source times signed bytes of the second; pair sums saturate to 16 bits.
   public var vpmaddubsw: VVV { VVV(code, .p66x38(0x04)) }
   public var vpmaddwd: VVV { VVV(code, .p66(0xF5)) }
@@ -91,11 +91,15 @@ extension X64Assembler {
   public var vpshuflw: VVI { VVI(code, .pF2(0x70)) }
   public var vpshufhw: VVI { VVI(code, .pF3(0x70)) }
   /// YMM and ZMM: lanes of the second source, picked by the first.
-  public var vpermd: VVV { VVV(code, .p66x38(0x36).d32) }
+  public var vpermd: VVV { VVV(code, .p66x38(0x36).d32.wide) }
   /// YMM and ZMM. By immediate within 256 bits, or (EVEX) by a register.
-  public var vpermq: VPermuteLanes { VPermuteLanes(code, .p66x38(0x36).w1.d64.evexOnly, immediate: .p66x3A(0x00).w1.d64) }
-  public var vpermpd: VPermuteLanes { VPermuteLanes(code, .p66x38(0x16).w1.d64.evexOnly, immediate: .p66x3A(0x01).w1.d64) }
-  public var vperm2i128: VVVIVex { VVVIVex(code, .p66x3A(0x46)) }
+  public var vpermq: VPermuteLanes {
+    VPermuteLanes(code, .p66x38(0x36).w1.d64.wide.evexOnly, immediate: .p66x3A(0x00).w1.d64.wide)
+  }
+  public var vpermpd: VPermuteLanes {
+    VPermuteLanes(code, .p66x38(0x16).w1.d64.wide.evexOnly, immediate: .p66x3A(0x01).w1.d64.wide)
+  }
+  public var vperm2i128: VVVIVex { VVVIVex(code, .p66x3A(0x46).wide) }
   public var vpalignr: VVVI { VVVI(code, .p66x3A(0x0F)) }
   public var vpblendw: VVVIVex { VVVIVex(code, .p66x3A(0x0E)) }
   public var vpblendd: VVVIVex { VVVIVex(code, .p66x3A(0x02)) }

@@ -28,13 +28,13 @@ extension X64Assembler {
 
   public var vmovshdup: VV { VV(code, .pF3(0x16)) }
   public var vmovsldup: VV { VV(code, .pF3(0x12)) }
-  /// Low half of the first source, low half of the second moved up (registers only in use; memory forms load 8 bytes).
-  public var vmovlhps: Scalar { Scalar(code, .np0F(0x16).bytes(8)) }
-  /// High half of the second source moved down.
-  public var vmovhlps: Scalar { Scalar(code, .np0F(0x12).bytes(8)) }
+  /// Low half of the first source, low half of the second moved up.
+  public var vmovlhps: XXX { XXX(code, .np0F(0x16)) }
+  /// High half of the second source moved down, high half of the first.
+  public var vmovhlps: XXX { XXX(code, .np0F(0x12)) }
 
   public var vbroadcastss: VBroadcast { VBroadcast(code, .p66x38(0x18).bytes(4)) }
-  public var vbroadcastsd: VBroadcast { VBroadcast(code, .p66x38(0x19).evexW1.bytes(8)) }
+  public var vbroadcastsd: VBroadcast { VBroadcast(code, .p66x38(0x19).evexW1.bytes(8).wide) }
   public var vpbroadcastb: VBroadcastInteger<GPR32> {
     VBroadcastInteger(code, .p66x38(0x78).bytes(1), general: 0x7A)
   }

@@ -37,10 +37,13 @@ extension PlanContext {
         if outcome.kind != .done { return outcome }
       case .layerNorm: layerNormStep(step)
       case .unary:
-        Operators.apply(
-          UnaryOperation(rawValue: step.pointee.function) ?? .gelu, slot(step.pointee.input0).pointee.floats,
-          slot(step.pointee.output).pointee.floats,
-          count: slot(step.pointee.output).pointee.count)
+        let (x, y) = (slot(step.pointee.input0), slot(step.pointee.output))
+        let operation = UnaryOperation(rawValue: step.pointee.function) ?? .gelu
+        if operation == .gelu {
+          gelu(kernels, x.pointee.floats, y.pointee.floats, count: y.pointee.count)
+        } else {
+          Operators.apply(operation, x.pointee.floats, y.pointee.floats, count: y.pointee.count)
+        }
       case .binary: binaryStep(step)
       case .attention: attentionStep(step)
       case .softmax: softmaxStep(step)
@@ -118,8 +121,8 @@ extension PlanContext {
     let (x, y) = (slot(step.pointee.input0), slot(step.pointee.output))
     let width = y.pointee.width
     let residual = step.pointee.input3 >= 0 ? UnsafePointer(slot(step.pointee.input3).pointee.floats) : nil
-    Operators.layerNorm(
-      x.pointee.floats, xStride: width, residual: residual, residualStride: width,
+    layerNorm(
+      kernels, x.pointee.floats, xStride: width, residual: residual, residualStride: width,
       gamma: slot(step.pointee.input1).pointee.floats, beta: slot(step.pointee.input2).pointee.floats,
       eps: step.pointee.number, rows: y.pointee.rows, width: width, y.pointee.floats, yStride: width)
   }
@@ -130,8 +133,9 @@ extension PlanContext {
     if x.pointee.data != y.pointee.data {
       y.pointee.data.copyMemory(from: x.pointee.data, byteCount: y.pointee.count &* 4)
     }
-    Operators.softmaxRows(
-      y.pointee.floats, rows: y.pointee.rows, width: width, rowStride: width, scale: 1, mask: nil, maskRowStride: 0)
+    softmaxRows(
+      kernels, y.pointee.floats, rows: y.pointee.rows, width: width, rowStride: width, scale: 1, mask: nil,
+      maskRowStride: 0)
   }
 
   private func maskedMeanStep(_ step: UnsafeMutablePointer<Step>) {
@@ -185,8 +189,8 @@ extension PlanContext {
         matmul(
           kernels, x: q.pointee.floats + (batch &* queries &* qWidth &+ head &* d), xRowStride: qWidth, rows: queries,
           panel: packed, n: keys, k: d, alpha: 1, y: scores, yRowStride: scoreStride, scratch: scratch)
-        Operators.softmaxRows(
-          scores, rows: queries, width: keys, rowStride: scoreStride, scale: step.pointee.number,
+        softmaxRows(
+          kernels, scores, rows: queries, width: keys, rowStride: scoreStride, scale: step.pointee.number,
           mask: keep >= 0 ? UnsafePointer(mask) : nil, maskRowStride: 0)
         Operators.packRows(vBase, xStride: vWidth, rows: keys, width: e, into: packed)
         matmul(

@@ -1,6 +1,3 @@
-import Graph
-import NestedFormat
-
 /// Type and sizes of an input or output as trivial data, for checks on the run path.
 public struct TensorLayout: BitwiseCopyable {
   public var elementType: Int32
@@ -9,8 +6,18 @@ public struct TensorLayout: BitwiseCopyable {
   public var sources: InlineArray<8, Int>
 }
 
-// All of these need a prepared session; sizes are those last resolved.
-extension Session {
+/// A session as the run path sees it: pointers only. Lives as long as the session.
+///
+/// Everything here needs a prepared session and is for the one run or shape question in progress; sizes are those last
+/// resolved.
+public struct RunHandle: BitwiseCopyable {
+  let state: UnsafeMutablePointer<SessionState>
+  let context: UnsafeMutablePointer<PlanContext>
+  let prepared: UnsafeMutablePointer<Bool>
+  /// For error texts only: nothing on the run path follows it.
+  public let session: Unmanaged<Session>
+
+  @inline(__always) public var isPrepared: Bool { prepared.pointee }
   @inline(__always) public var inputCount: Int { context.pointee.inputCount }
   @inline(__always) public var outputCount: Int { context.pointee.outputCount }
 
@@ -44,6 +51,17 @@ extension Session {
     return slot.pointee.count &* slot.pointee.elementByteCount
   }
 
+  /// Sets the size of a symbol for the next run or shape question; false if it is above what was prepared, or below 1.
+  @inline(__always)
+  public func setSymbol(_ symbol: Int, _ size: Int) -> Bool {
+    if size < 1 || size > context.pointee.maximumSymbols[symbol] { return false }
+    context.pointee.symbols[symbol] = size
+    return true
+  }
+
+  @inline(__always)
+  public func maximumSize(ofSymbol symbol: Int) -> Int { context.pointee.maximumSymbols[symbol] }
+
   @inline(__always)
   public func currentSize(ofSymbol symbol: Int) -> Int { context.pointee.symbols[symbol] }
 
@@ -51,8 +69,22 @@ extension Session {
   @inline(__always)
   public func resolveShapes() { context.pointee.resolveShapes() }
 
+  /// Tensors of the next run: inputs, then outputs.
+  @inline(__always)
+  public func bind(_ index: Int, _ binding: TensorBinding) { state.pointee.bindings[index] = binding }
+
   @inline(__always)
   public func binding(_ index: Int) -> TensorBinding { state.pointee.bindings[index] }
 
-  public func hasLevel(_ level: Level) -> Bool { levels.contains(level) }
+  @inline(__always)
+  public func hasLevel(_ level: UInt8) -> Bool {
+    for rung in 0..<state.pointee.rungCount where state.pointee.rungs[rung] == level { return true }
+    return false
+  }
+
+  /// Runs with what ``setSymbol(_:_:)`` and ``bind(_:_:)`` have set.
+  ///
+  /// - Parameter callLevel: bits of a level for this call only; 0 for what the session says.
+  @inline(__always)
+  public func run(callLevel: UInt8) -> RunReport { SessionState.run(state, callLevel: callLevel) }
 }

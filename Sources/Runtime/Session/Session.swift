@@ -7,7 +7,7 @@ import NestedFormat
 
 /// One stream of inferences on a model: owns plan, level choice and telemetry. No thread of its own.
 ///
-/// ``prepare(maximumShapes:)`` and ``run(callLevel:)`` must not overlap on one session: the C ABI's handle table refuses a
+/// ``prepare(maximumShapes:)`` and runs through ``handle`` must not overlap on one session: the C ABI's handle table refuses a
 /// second one. Setters may be called on any thread at any time.
 public final class Session: @unchecked Sendable {
   public static let telemetryCapacity = 256
@@ -20,6 +20,7 @@ public final class Session: @unchecked Sendable {
   let state: UnsafeMutablePointer<SessionState>
   /// Only initialized when ``isPrepared``.
   let context: UnsafeMutablePointer<PlanContext>
+  private let prepared: UnsafeMutablePointer<Bool>
   private let memory: MemoryBlock
   private let kernelOwner: AnyObject?
   private var plan: ExecutionPlan?
@@ -45,6 +46,7 @@ public final class Session: @unchecked Sendable {
     let bindingsAt = try layout.reserve(
       TensorBinding.self, model.graph.inputs.count + model.graph.outputs.count)
     let planAt = try layout.reserve(PlanContext.self, 1)
+    let preparedAt = try layout.reserve(Bool.self, 1)
     let isTableAt = try layout.reserve(UInt8.self, siteCount)
     memory = try MemoryBlock.allocate(byteCount: layout.byteCount, purpose: "session")
     let base = memory.base
@@ -53,6 +55,8 @@ public final class Session: @unchecked Sendable {
     for (index, level) in levels.enumerated() { rungs[index] = level.rawValue }
     let mask = UInt64(1) << UInt64(levels.count) - 1
     context = (base + planAt).assumingMemoryBound(to: PlanContext.self)
+    prepared = (base + preparedAt).assumingMemoryBound(to: Bool.self)
+    prepared.initialize(to: false)
     state = (base + stateAt).assumingMemoryBound(to: SessionState.self)
     state.initialize(
       to: SessionState(
@@ -72,7 +76,7 @@ public final class Session: @unchecked Sendable {
     self.kernelOwner = kernelOwner
   }
 
-  public var isPrepared: Bool { plan != nil }
+  public var isPrepared: Bool { prepared.pointee }
 
   /// Bytes of intermediate values; 0 before ``prepare(maximumShapes:)``.
   public var workingByteCount: Int { plan?.byteCount ?? 0 }
@@ -94,6 +98,7 @@ public final class Session: @unchecked Sendable {
     state.pointee.appliedRungs = UInt64(1) << UInt64(levels.count) - 1
     state.pointee.lastRung = -1
     context.initialize(to: plan.context)
+    prepared.pointee = true
   }
 
   private func maximumSymbols(_ shapes: [[Int]]) throws(AdaptQError) -> [Int] {
@@ -128,26 +133,10 @@ public final class Session: @unchecked Sendable {
     return symbols
   }
 
-  // MARK: - Running
-
-  /// Sets the size of a symbol for the next run or shape question; false if it is above what was prepared, or below 1.
-  /// Only after a successful prepare.
-  @inline(__always)
-  public func setSymbol(_ symbol: Int, _ size: Int) -> Bool {
-    if size < 1 || size > context.pointee.maximumSymbols[symbol] { return false }
-    context.pointee.symbols[symbol] = size
-    return true
+  /// The session for the run path. Only one run at a time may use it; the session must outlive it.
+  public var handle: RunHandle {
+    RunHandle(state: state, context: context, prepared: prepared, session: Unmanaged.passUnretained(self))
   }
-
-  public func maximumSize(ofSymbol symbol: Int) -> Int { context.pointee.maximumSymbols[symbol] }
-
-  /// Tensors of the next run: inputs, then outputs.
-  @inline(__always)
-  public func bind(_ index: Int, _ binding: TensorBinding) { state.pointee.bindings[index] = binding }
-
-  /// Runs with what ``setSymbol(_:_:)`` and ``bind(_:_:)`` have set; only after a successful prepare.
-  @inline(__always)
-  public func run(callLevel: UInt8) -> RunReport { SessionState.run(state, callLevel: callLevel) }
 
   // MARK: - Setters, any thread
 
@@ -159,20 +148,23 @@ public final class Session: @unchecked Sendable {
     cmachine_atomic_store(SessionState.mailbox(state, 1), UInt64(level?.rawValue ?? 0))
   }
 
-  /// - Parameter levels: nil for all of the session.
-  public func setAllowed(_ wanted: [Level]?) throws(AdaptQError) {
+  /// Which levels the budget may choose from. Allocates nothing, so that a host may call it between any two runs.
+  ///
+  /// - Parameter isAllowed: nil for all of the session.
+  /// - Returns: true, and nothing changes, if a level outside the session is allowed or none of its own.
+  public func setAllowed(_ isAllowed: ((Level) -> Bool)?) -> Bool {
     var mask = UInt64(1) << UInt64(levels.count) - 1
-    if let wanted {
-      if wanted.isEmpty { throw .invalidArgument("levels: none; the session has \(levelNames)") }
+    if let isAllowed {
       mask = 0
-      for level in wanted {
-        guard let rung = levels.firstIndex(of: level) else {
-          throw .unsupported("level \(level.name) is not allowed in this session, which has \(levelNames)")
-        }
-        mask |= 1 << UInt64(rung)
+      for rung in 0..<levels.count where isAllowed(levels[rung]) { mask |= 1 << UInt64(rung) }
+      var wanted = 0
+      for raw: UInt8 in 0...32 {
+        if let level = Level(rawValue: raw), isAllowed(level) { wanted += 1 }
       }
+      if mask == 0 || wanted != mask.nonzeroBitCount { return true }
     }
     cmachine_atomic_store(SessionState.mailbox(state, 2), mask)
+    return false
   }
 
   /// - Parameter nanoseconds: nil for no budget.
@@ -193,13 +185,21 @@ public final class Session: @unchecked Sendable {
 
   private var levelNames: String { levels.map(\.name).joined(separator: ", ") }
 
-  // MARK: - Telemetry, not during a run
+  // MARK: - Telemetry
+  // What is copied while a run is in progress may be torn: callers look before and after, and throw it away then.
 
-  public func copyTelemetry(into records: UnsafeMutablePointer<InferenceRecord>, capacity: Int) -> Int {
-    state.pointee.ring.copyLast(into: records, capacity: capacity)
+  /// At most `capacity` of the newest inferences, oldest of them first, with the level of their linear sites.
+  public func lastInferences(_ capacity: Int) -> [(record: InferenceRecord, level: Level)] {
+    let ring = state.pointee.ring
+    let records = [InferenceRecord](unsafeUninitializedCapacity: Session.telemetryCapacity) { buffer, count in
+      guard let base = buffer.baseAddress else { return }
+      count = ring.copyLast(into: base, capacity: min(capacity, Session.telemetryCapacity))
+    }
+    return records.map { record in
+      let rung = Int(record.rung)
+      return (record, levels.indices.contains(rung) ? levels[rung] : .int8)
+    }
   }
-
-  public func level(ofRung rung: Int) -> Level { levels.indices.contains(rung) ? levels[rung] : .int8 }
 
   /// Levels of all sites in inference `sequence`, counted from 1; nil if it is not kept.
   public func siteLevels(sequence: UInt64) -> [Level]? {

@@ -1,0 +1,82 @@
+import Base
+import CAdaptQ
+import NestedFormat
+import Runtime
+
+@c @implementation public func adaptq_session_run(
+  _ session: OpaquePointer?, _ inputs: UnsafePointer<adaptq_tensor>?, _ inputCount: Int,
+  _ outputs: UnsafePointer<adaptq_tensor>?, _ outputCount: Int, _ options: UnsafePointer<adaptq_run_options>?,
+  _ report: UnsafeMutablePointer<adaptq_run_report>?
+) -> adaptq_status {
+  guarded { () throws(AdaptQError) in
+    try withRunningHandle(session, as: SessionObject.self, \.run) { (run) throws(AdaptQError) in
+      if !run.isPrepared { throw notPrepared() }
+      if inputCount != run.inputCount { throw countError(inputCount, run.inputCount, "n_inputs") }
+      if outputCount != run.outputCount { throw countError(outputCount, run.outputCount, "n_outputs") }
+      let inputArray = try StructArray(inputs, count: inputCount, "adaptq_tensor", parameter: "inputs")
+      let outputArray = try StructArray(outputs, count: outputCount, "adaptq_tensor", parameter: "outputs")
+      let callLevel = try readCallLevel(options, run)
+      var target: OutStruct<adaptq_run_report>?
+      if let report { target = try OutStruct(report, "adaptq_run_report") }
+      try run.setInputSizes(inputArray)
+      try run.bindInputs(inputArray)
+      try run.bindOutputs(outputArray)
+      let result = run.run(callLevel: callLevel)
+      if result.outcome.kind != .done { throw indexError(result.outcome, run) }
+      if let target { write(result, to: target) }
+    }
+  }
+}
+
+@inline(__always)
+private func write(_ result: RunReport, to target: OutStruct<adaptq_run_report>) {
+  var value = adaptq_run_report()
+  value.sequence = result.sequence
+  value.latency_ns = Int64(result.latencyNanoseconds)
+  value.budget_ns = Int64(result.budgetNanoseconds)
+  value.level = Int32(result.level.rawValue)
+  value.reason = Int32(result.reason.rawValue) &+ 1
+  value.budget_missed = result.budgetMissed ? 1 : 0
+  value.level_changed = result.levelChanged ? 1 : 0
+  value.budget_unreachable = result.budgetUnreachable ? 1 : 0
+  target.write(value)
+}
+
+/// Bits of the level for this call, 0 for automatic.
+@inline(__always)
+private func readCallLevel(
+  _ options: UnsafePointer<adaptq_run_options>?, _ run: RunHandle
+) throws(AdaptQError) -> UInt8 {
+  guard let options else { return 0 }
+  var wanted = adaptq_run_options()
+  try readStruct(options, "adaptq_run_options", into: &wanted)
+  if wanted.deadline_ns != 0 { throw deadlineError(wanted.deadline_ns) }
+  if wanted.level == ADAPTQ_LEVEL_AUTO { return 0 }
+  let level = UInt8(truncatingIfNeeded: wanted.level)
+  if Int32(level) != wanted.level || !run.hasLevel(level) { throw callLevelError(wanted.level) }
+  return level
+}
+
+@inline(never)
+private func deadlineError(_ deadline: Int64) -> AdaptQError {
+  .invalidArgument("adaptq_run_options.deadline_ns is \(deadline); reserved, must be 0")
+}
+
+@inline(never)
+private func callLevelError(_ value: adaptq_level) -> AdaptQError {
+  do throws(AdaptQError) {
+    let level = try levelArgument(value, "adaptq_run_options.level")
+    return .unsupported("adaptq_run_options.level \(level?.name ?? "AUTO") is not allowed in this session")
+  } catch {
+    return error
+  }
+}
+
+/// Nil for ADAPTQ_LEVEL_AUTO.
+func levelArgument(_ value: adaptq_level, _ field: StaticString) throws(AdaptQError) -> Level? {
+  if value == ADAPTQ_LEVEL_AUTO { return nil }
+  guard let raw = UInt8(exactly: value), let level = Level(rawValue: raw) else {
+    throw .invalidArgument("\(field) is \(value); expected 0, 2, 4, 6, 8, 16 or 32")
+  }
+  return level
+}

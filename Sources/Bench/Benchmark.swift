@@ -1,0 +1,60 @@
+import Base
+import Graph
+import Hardware
+import Kernels
+
+/// Measures products and a model on this machine: one thread, bound to one CPU, everything interleaved, medians.
+///
+/// docs/bench.md says what each number means. Whoever calls this stays bound to that CPU.
+public enum Benchmark {
+  /// - Parameters:
+  ///   - model: a model to measure besides the products, and what to call it.
+  ///   - print: takes lines as they become known.
+  /// - Throws: what the machine refuses (memory, generated code), or a model that cannot be measured.
+  public static func run(
+    _ options: BenchReport.Options, model: (model: Model, path: String)?, cases: [MatrixCase] = MatrixCase.standard,
+    print: (String) -> Void
+  ) throws(AdaptQError) -> BenchReport {
+    let machine = Machine.pinned()
+    let features = KernelFeatures(CPUFeatures.live(), maximum: try InstructionSet.maximumFromEnvironment())
+    let kernels = KernelSet(features: features)
+    var report = BenchReport(
+      options: options, machine: machine, instructionSet: features.highest.name,
+      generatedKernels: kernels.entries.filter { $0.whyNot == nil }.map(\.name),
+      portableKernels: kernels.entries.filter { $0.whyNot != nil }.map(\.description))
+    if let why = kernels.whyNotGenerated { report.portableKernels.append("all, because \(why)") }
+    func show(_ lines: [String]) {
+      for line in lines { print(line) }
+      print("")
+    }
+    show(report.header)
+
+    report.limits = try MachineLimits.measure(machine, features, rounds: max(options.roundCount, 31))
+    show(report.limits.lines)
+
+    let bench = MatrixBench(
+      machine: machine, limits: report.limits, kernels: kernels.table,
+      rounds: InterleavedRounds(
+        rounds: options.roundCount, sampleNanoseconds: options.quick ? 100_000 : 500_000,
+        budgetNanoseconds: options.quick ? 1_000_000_000 : 30_000_000_000))
+    for matrix in cases {
+      let result = try bench.measure(matrix)
+      report.matrices.append(result)
+      show(result.lines)
+    }
+
+    if let (model, path) = model {
+      let levels = model.levels.map(\.name).joined(separator: " ")
+      print("model \(path), \(model.byteCount) bytes, levels \(levels), batch 1")
+      let reference = model.levels.first ?? .int8
+      let bench = ModelBench(
+        model: model, path: path, kernels: kernels,
+        rounds: InterleavedRounds(
+          rounds: options.roundCount, sampleNanoseconds: 0, warms: true,
+          budgetNanoseconds: options.quick ? 3_000_000_000 : 120_000_000_000))
+      report.model = try bench.measure { point in show(point.lines(reference: reference)) }
+    }
+    withExtendedLifetime(kernels) {}
+    return report
+  }
+}

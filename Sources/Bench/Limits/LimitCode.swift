@@ -1,0 +1,111 @@
+import Base
+import Hardware
+import MachineCode
+
+// Loops that do one thing as fast as the CPU can: what kernels are compared with.
+
+/// Takes a buffer and a count; see the emitters.
+typealias LimitFunction = @convention(c) (UnsafeRawPointer, Int) -> Void
+
+enum LimitCode: String, CaseIterable {
+  /// Both read `count` bytes, a multiple of 1024, once in order; the second with software prefetch.
+  case read
+  case prefetchedRead
+  /// The others do `count` turns of ``operationsPerTurn(_:_:)`` operations in registers.
+  case fusedMultiplyAdd
+  /// `vpmaddwd` and the `vpaddd` that adds its result.
+  case multiplyAddWords
+  case dotBytes
+
+  static let chains = 12
+  static let repeats = 2
+
+  /// Multiplications and additions of one turn.
+  static func operationsPerTurn(_ code: LimitCode, vectorByteCount: Int) -> Int {
+    let perByte: Int
+    switch code {
+    case .read, .prefetchedRead: return 0
+    case .fusedMultiplyAdd: perByte = 4
+    case .multiplyAddWords: perByte = 8
+    case .dotBytes: perByte = 16
+    }
+    // Two operations per product: elements of 4, 2 and 1 bytes.
+    return vectorByteCount * perByte / 8 * chains * repeats
+  }
+
+  /// - Returns: nil when the CPU cannot do it.
+  func generate(_ features: KernelFeatures) throws(AdaptQError) -> (bytes: [UInt8], vectorByteCount: Int)? {
+    if !features.avx2 { return nil }
+    switch self {
+    case .dotBytes:
+      if features.vnni512 { return (try LimitCode.dotBytes(ZMM.self) { $0.vpdpbusd($1, $2, $3) }, 64) }
+      if features.avxvnni { return (try LimitCode.dotBytes(YMM.self) { $0.vpdpbusdVEX($1, $2, $3) }, 32) }
+      return nil
+    default:
+      if features.avx512 { return (try emit(ZMM.self), 64) }
+      return (try emit(YMM.self), 32)
+    }
+  }
+
+  private func emit<V: WideRegister>(_: V.Type) throws(AdaptQError) -> [UInt8] {
+    switch self {
+    case .read: return try LimitCode.reading(V.self, prefetchDistance: nil)
+    case .prefetchedRead: return try LimitCode.reading(V.self, prefetchDistance: 4096)
+    case .multiplyAddWords:
+      return try LimitCode.turns(V.self) { asm, chain, a, b in
+        let product = V(LimitCode.chains + chain % 2)
+        asm.vpmaddwd(product, a, b)
+        asm.vpaddd(V(chain), V(chain), product)
+      }
+    default:
+      return try LimitCode.turns(V.self) { asm, chain, a, b in asm.vfmadd231ps(V(chain), a, b) }
+    }
+  }
+
+  private static func dotBytes<V: WideRegister>(
+    _: V.Type, _ instruction: (borrowing X64Assembler, V, V, V) -> Void
+  ) throws(AdaptQError) -> [UInt8] {
+    try turns(V.self) { asm, chain, a, b in instruction(asm, V(chain), a, b) }
+  }
+
+  private static func reading<V: WideRegister>(_: V.Type, prefetchDistance: Int?) throws(AdaptQError) -> [UInt8] {
+    let asm = X64Assembler()
+    let (address, count) = (GPR64.rdi, GPR64.rsi)
+    for register in 0..<8 { asm.vxorps(V(register), V(register), V(register)) }
+    asm.align(32)
+    let loop = asm.here()
+    for position in stride(from: 0, to: 1024, by: V.byteCount) {
+      if let prefetchDistance, position % 64 == 0 { asm.prefetcht0(address[position + prefetchDistance]) }
+      let sum = V(position / V.byteCount % 8)
+      asm.vorps(sum, sum, address[position])
+    }
+    asm.add(address, 1024)
+    asm.sub(count, 1024)
+    asm.jg(loop)
+    asm.vzeroupper()
+    asm.ret()
+    return try asm.finish()
+  }
+
+  /// Enough independent chains to hide a latency of 5 in 2 pipes, twice per turn so that the loop itself is free.
+  private static func turns<V: WideRegister>(
+    _: V.Type, _ body: (borrowing X64Assembler, _ chain: Int, _ a: V, _ b: V) -> Void
+  ) throws(AdaptQError) -> [UInt8] {
+    let asm = X64Assembler()
+    let count = GPR64.rsi
+    let (a, b) = (V(14), V(15))
+    asm.vbroadcastss(a, asm.constant32(Float(0.001)))
+    asm.vbroadcastss(b, asm.constant32(Float(0.002)))
+    for chain in 0..<chains { asm.vxorps(V(chain), V(chain), V(chain)) }
+    asm.align(32)
+    let loop = asm.here()
+    for _ in 0..<repeats {
+      for chain in 0..<chains { body(asm, chain, a, b) }
+    }
+    asm.sub(count, 1)
+    asm.jg(loop)
+    asm.vzeroupper()
+    asm.ret()
+    return try asm.finish()
+  }
+}

@@ -1,0 +1,69 @@
+extension KernelTable {
+  static var portableGelu: Kernel {
+    {
+      let a = $0.load(as: UnaryArguments.self)
+      Operators.apply(.gelu, a.x, a.y, count: a.count)
+    }
+  }
+
+  static var portableSoftmaxRows: Kernel {
+    {
+      let a = $0.load(as: SoftmaxArguments.self)
+      Operators.softmaxRows(
+        a.x, rows: a.rows, width: a.width, rowStride: a.rowStride / 4, scale: a.scale, mask: a.mask,
+        maskRowStride: a.maskRowStride / 4)
+    }
+  }
+
+  static var portableLayerNorm: Kernel {
+    {
+      let a = $0.load(as: LayerNormArguments.self)
+      Operators.layerNorm(
+        a.x, xStride: a.xRowStride / 4, residual: a.residual, residualStride: a.residualRowStride / 4, gamma: a.gamma,
+        beta: a.beta, eps: a.eps, rows: a.rows, width: a.width, a.y, yStride: a.yRowStride / 4)
+    }
+  }
+
+  mutating func install(_ operation: OperatorSpec.Operation, _ kernel: @escaping Kernel) {
+    switch operation {
+    case .gelu: gelu = kernel
+    case .softmaxRows: softmaxRows = kernel
+    case .layerNorm: layerNorm = kernel
+    }
+  }
+}
+
+// MARK: - Calls on the run path
+
+/// ``Operators/apply(_:_:_:count:)`` of GELU by the table's kernel.
+@inline(__always)
+public func gelu(_ table: KernelTable, _ x: UnsafePointer<Float>, _ y: UnsafeMutablePointer<Float>, count: Int) {
+  var arguments = UnaryArguments(x: x, y: y, count: count)
+  table.gelu(&arguments)
+}
+
+/// ``Operators/softmaxRows(_:rows:width:rowStride:scale:mask:maskRowStride:)`` by the table's kernel; strides are
+/// elements.
+@inline(__always)
+public func softmaxRows(
+  _ table: KernelTable, _ x: UnsafeMutablePointer<Float>, rows: Int, width: Int, rowStride: Int, scale: Float,
+  mask: UnsafePointer<Float>?, maskRowStride: Int
+) {
+  var arguments = SoftmaxArguments(
+    x: x, rowStride: 4 &* rowStride, mask: mask, maskRowStride: 4 &* maskRowStride, rows: rows, width: width,
+    scale: scale)
+  table.softmaxRows(&arguments)
+}
+
+/// Layer normalization as ``Operators`` has it, by the table's kernel; strides are elements.
+@inline(__always)
+public func layerNorm(
+  _ table: KernelTable, _ x: UnsafePointer<Float>, xStride: Int, residual: UnsafePointer<Float>?, residualStride: Int,
+  gamma: UnsafePointer<Float>, beta: UnsafePointer<Float>, eps: Float, rows: Int, width: Int,
+  _ y: UnsafeMutablePointer<Float>, yStride: Int
+) {
+  var arguments = LayerNormArguments(
+    x: x, xRowStride: 4 &* xStride, residual: residual, residualRowStride: 4 &* residualStride, gamma: gamma,
+    beta: beta, y: y, yRowStride: 4 &* yStride, rows: rows, width: width, eps: eps)
+  table.layerNorm(&arguments)
+}

@@ -1,0 +1,240 @@
+import Base
+import MachineCode
+import NestedFormat
+
+// Quantized activations by unpacked panels on CPUs without dot-product instructions. `vpmaddubsw` multiplies unsigned codes
+// by signed activations and adds pairs in 16 bits, saturating: codes of b bits and |q| ≤ 127 give at most
+// (2^b − 1) · 127 · 2 per step, so that many steps may be added before 16 bits are full:
+//
+//   8 bits: not even one; codes and activations are 16-bit words and `vpmaddwd` adds pairs in 32 bits
+//   6 bits: 2 steps      4 bits: 8 steps      2 bits: 43 steps, more than a group has
+
+/// ``PanelArguments`` for any number of rows, in tiles of at most `spec.rows`. The panel is what
+/// ``emitUnpackAVX2(_:_:)`` of the same level writes.
+func emitPanelAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(AdaptQError) {
+  var tiles: [PanelTileAVX2] = []
+  for rows in 1...spec.rows { tiles.append(try PanelTileAVX2(rows: rows, spec)) }
+  let g = PanelGeneralRegisters()
+  pushAll(asm, calleeSaved)
+  emitAlignedFrame(asm, byteCount: g.frameByteCount, savedPointer: g.savedPointer)
+  loadFields(
+    asm, (g.steps, \PanelArguments.x), (g.x.stride, \PanelArguments.xRowStride), (g.rows, \PanelArguments.rows),
+    (g.scales, \PanelArguments.scales), (g.offsetDistance, \PanelArguments.offsets), (g.start, \PanelArguments.start),
+    (g.y, \PanelArguments.y))
+  asm.sub(g.offsetDistance, g.scales)
+  asm.mov(g.tileX, g.steps)
+  asm.mov(g.tileScales, g.scales)
+  asm.mov(g.tileStart, g.start)
+  asm.mov(g.tileY, g.y)
+  emitRowTiles(asm, rows: g.rows, largest: spec.rows) { asm, size in tiles[size - 1].emit(asm, g) }
+  asm.vzeroupper()
+  asm.mov(GPR64.rsp, g.savedPointer)
+  popAll(asm, calleeSaved)
+  asm.ret()
+}
+
+/// Roles of the general registers and of the stack frame.
+struct PanelGeneralRegisters {
+  let x = RowPointers(bases: [.rsi, .rbx], stride: .r8)
+  let panel = GPR64.rdx
+  let panelScales = GPR64.rcx
+  /// The first row's scale of the current group; the offset lies `offsetDistance` further on.
+  let scales = GPR64.r9
+  let offsetDistance = GPR64.r10
+  let rows = GPR64.r11
+  let steps = GPR64.rax
+  /// Walk over the rows of one tile at the end of a group.
+  let start = GPR64.rbp
+  let y = GPR64.r12
+  let scale = GPR64.r13
+  let groups = GPR64.r14
+  /// What is added to `start` from row to row: its own stride for the first group, that of y afterwards.
+  let startStride = GPR64.r15
+
+  let tileX = GPR64.rsp[0]
+  let tileScales = GPR64.rsp[8]
+  let tileStart = GPR64.rsp[16]
+  let tileY = GPR64.rsp[24]
+  /// The tile of `start` for the first group, that of y afterwards.
+  let groupStart = GPR64.rsp[32]
+  let savedPointer = GPR64.rsp[40]
+  /// 32-bit sums that do not fit the registers while 16-bit ones are added up.
+  let sums = 64
+  let frameByteCount = 64 + 12 * 32
+}
+
+/// One tile of `rows` rows by 16 outputs.
+struct PanelTileAVX2 {
+  let rows: Int
+  let level: Level
+  let accumulators: [YMM]
+  let weights: [YMM]
+  let temporaries: [YMM]
+
+  init(rows: Int, _ spec: GEMMSpec) throws(AdaptQError) {
+    self.rows = rows
+    level = spec.level
+    var plan = RegisterPlan(count: 16, for: KernelName(spec).description)
+    accumulators = try plan.take(rows * 2, "accumulators").map { YMM($0) }
+    weights = try plan.take(2, "weights").map { YMM($0) }
+    temporaries = try plan.take(2, "products").map { YMM($0) }
+  }
+
+  /// Bytes of activations that one turn of the inner loop takes.
+  private var turnByteCount: Int { level == .int8 ? 32 : (level == .int6 ? 16 : 32) }
+  private var turns: Int { (level == .int8 ? 128 : 64) / turnByteCount }
+
+  func emit(_ asm: borrowing X64Assembler, _ g: PanelGeneralRegisters) {
+    loadFields(
+      asm, (g.panel, \PanelArguments.panel), (g.panelScales, \PanelArguments.panelScales),
+      (g.groups, \PanelArguments.groups), (g.startStride, \PanelArguments.startRowStride))
+    asm.mov(g.x.bases[0], g.tileX)
+    g.x.derive(asm, rows: rows)
+    asm.mov(g.scales, g.tileScales)
+    asm.mov(g.start, g.tileStart)
+    asm.mov(g.groupStart, g.start)
+    let group = asm.here()
+    switch level {
+    case .int8: emitWords(asm, g)
+    case .int6: emitPairs(asm, g)
+    default: emitBytes(asm, g)
+    }
+    emitGroupEnd(asm, g)
+    asm.mov(g.y, g.tileY)
+    asm.mov(g.groupStart, g.y)
+    asm.mov(g.startStride, GPR64.rdi[offset(\PanelArguments.yRowStride)])
+    asm.add(g.panelScales, 128)
+    asm.add(g.scales, 4)
+    asm.dec(g.groups)
+    asm.jnz(group)
+    // The next tile.
+    asm.imul(g.steps, g.x.stride, rows)
+    asm.add(g.tileX, g.steps)
+    let strides: [(Mem, PartialKeyPath<PanelArguments>)] = [
+      (g.tileScales, \.scaleRowStride), (g.tileStart, \.startRowStride), (g.tileY, \.yRowStride),
+    ]
+    for (place, stride) in strides {
+      asm.mov(g.steps, GPR64.rdi[offset(stride)])
+      asm.imul(g.steps, g.steps, rows)
+      asm.add(place, g.steps)
+    }
+  }
+
+  /// 8 bits: words, exact in 32 bits.
+  private func emitWords(_ asm: borrowing X64Assembler, _ g: PanelGeneralRegisters) {
+    for accumulator in accumulators { asm.vpxor(accumulator, accumulator, accumulator) }
+    let (product, broadcast) = (temporaries[0], temporaries[1])
+    emitTurns(asm, g) { asm in
+      for step in 0..<(turnByteCount / 4) {
+        for part in 0..<2 { asm.vmovdqa(weights[part], g.panel[64 * step + 32 * part]) }
+        for row in 0..<rows {
+          asm.vpbroadcastd(broadcast, g.x.address(row, 4 * step))
+          asm.vpmaddwd(product, broadcast, weights[0])
+          asm.vpaddd(accumulators[2 * row], accumulators[2 * row], product)
+          asm.vpmaddwd(broadcast, broadcast, weights[1])
+          asm.vpaddd(accumulators[2 * row + 1], accumulators[2 * row + 1], broadcast)
+        }
+      }
+      asm.add(g.panel, 64 * turnByteCount / 4)
+    }
+  }
+
+  /// 6 bits: two steps fit 16 bits.
+  private func emitPairs(_ asm: borrowing X64Assembler, _ g: PanelGeneralRegisters) {
+    let ones = asm.constants32(Array(repeating: 0x0001_0001, count: 8))
+    for accumulator in accumulators { asm.vpxor(accumulator, accumulator, accumulator) }
+    emitTurns(asm, g) { asm in
+      for pair in 0..<(turnByteCount / 8) {
+        for part in 0..<2 {
+          asm.vmovdqa(weights[0], g.panel[128 * pair + 32 * part])
+          asm.vmovdqa(weights[1], g.panel[128 * pair + 64 + 32 * part])
+          for row in 0..<rows {
+            let sum = accumulators[2 * row + part]
+            for step in 0..<2 {
+              asm.vpbroadcastd(temporaries[step], g.x.address(row, 8 * pair + 4 * step))
+              asm.vpmaddubsw(temporaries[step], weights[step], temporaries[step])
+            }
+            asm.vpaddw(temporaries[0], temporaries[0], temporaries[1])
+            asm.vpmaddwd(temporaries[0], temporaries[0], ones)
+            asm.vpaddd(sum, sum, temporaries[0])
+          }
+        }
+      }
+      asm.add(g.panel, 64 * turnByteCount / 4)
+    }
+  }
+
+  /// 4 and 2 bits: 16-bit sums over 8 steps (4 bits, two turns) or the whole group (2 bits).
+  private func emitBytes(_ asm: borrowing X64Assembler, _ g: PanelGeneralRegisters) {
+    let ones = asm.constants32(Array(repeating: 0x0001_0001, count: 8))
+    let (product, broadcast) = (temporaries[0], temporaries[1])
+    for turn in 0..<2 {
+      for step in 0..<8 {
+        // The first product of a sum needs no addition.
+        let first = step == 0 && (turn == 0 || level == .int4)
+        for part in 0..<2 { asm.vmovdqa(weights[part], g.panel[64 * (8 * turn + step) + 32 * part]) }
+        for row in 0..<rows {
+          let sums = (accumulators[2 * row], accumulators[2 * row + 1])
+          asm.vpbroadcastd(broadcast, g.x.address(row, 32 * turn + 4 * step))
+          if first {
+            asm.vpmaddubsw(sums.0, weights[0], broadcast)
+            asm.vpmaddubsw(sums.1, weights[1], broadcast)
+          } else {
+            asm.vpmaddubsw(product, weights[0], broadcast)
+            asm.vpaddw(sums.0, sums.0, product)
+            asm.vpmaddubsw(broadcast, weights[1], broadcast)
+            asm.vpaddw(sums.1, sums.1, broadcast)
+          }
+        }
+      }
+      if turn == 1 || level == .int4 {
+        for (index, sum) in accumulators.enumerated() {
+          let stored = GPR64.rsp[g.sums + 32 * index]
+          asm.vpmaddwd(sum, sum, ones)
+          if level == .int4 {
+            if turn == 0 { asm.vmovdqu(stored, sum) } else { asm.vpaddd(sum, sum, stored) }
+          }
+        }
+      }
+    }
+    asm.add(g.panel, 1024)
+    g.x.advance(asm, rows: rows, by: 64)
+  }
+
+  private func emitTurns(
+    _ asm: borrowing X64Assembler, _ g: PanelGeneralRegisters, _ turn: (borrowing X64Assembler) -> Void
+  ) {
+    asm.mov(g.steps, turns)
+    asm.align(32)
+    let loop = asm.here()
+    turn(asm)
+    g.x.advance(asm, rows: rows, by: turnByteCount)
+    asm.dec(g.steps)
+    asm.jnz(loop)
+  }
+
+  /// y = start + a · (s' · A) + offset · lo'; the next group starts from y.
+  private func emitGroupEnd(_ asm: borrowing X64Assembler, _ g: PanelGeneralRegisters) {
+    let (scale, offsetFactor) = (temporaries[0], temporaries[1])
+    asm.mov(g.start, g.groupStart)
+    asm.mov(g.y, g.tileY)
+    asm.mov(g.scale, g.scales)
+    for row in 0..<rows {
+      asm.vbroadcastss(scale, g.scale[0])
+      asm.vbroadcastss(offsetFactor, g.scale[g.offsetDistance, 1])
+      for part in 0..<2 {
+        let sum = accumulators[2 * row + part]
+        asm.vcvtdq2ps(sum, sum)
+        asm.vmulps(sum, sum, g.panelScales[32 * part])
+        asm.vfmadd213ps(sum, scale, g.start[32 * part])
+        asm.vfmadd231ps(sum, offsetFactor, g.panelScales[64 + 32 * part])
+        asm.vmovups(g.y[32 * part], sum)
+      }
+      if row + 1 < rows {
+        asm.add(g.start, g.startStride)
+        asm.add(g.y, GPR64.rdi[offset(\PanelArguments.yRowStride)])
+        asm.add(g.scale, GPR64.rdi[offset(\PanelArguments.scaleRowStride)])
+      }
+    }
+  }
+}

@@ -1,0 +1,165 @@
+import Base
+import MachineCode
+import NestedFormat
+
+/// ``UnpackArguments``: planes to the panel that ``emitPanelAVX2(_:_:)`` of the same level reads.
+///
+/// Below 8 bits the panel is the 16 vectors `v_j` of a block as unsigned bytes `U_b`. At 8 bits each byte becomes a 16-bit
+/// word, and each `v_j` two vectors of pairs: first inputs 4j and 4j + 2 of every output, then 4j + 1 and 4j + 3.
+func emitUnpackAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(AdaptQError) {
+  let level = spec.level
+  let r = try UnpackRegisters(spec)
+  let planes: [GPR64] = [.rsi, .rdx, .rcx, .r8]
+  let fields: [PartialKeyPath<UnpackArguments>] = [\.plane0, \.plane1, \.plane2, \.plane3]
+  let (scales, panel, panelScales, groups) = (GPR64.r9, GPR64.r10, GPR64.r11, GPR64.rax)
+  for plane in 0..<level.planes { asm.mov(planes[plane], GPR64.rdi[offset(fields[plane])]) }
+  loadFields(
+    asm, (scales, \UnpackArguments.scales), (panel, \UnpackArguments.panel),
+    (panelScales, \UnpackArguments.panelScales), (groups, \UnpackArguments.groups))
+  let masks = DecodeMasks(asm, [0xCC, 0xF0, 0x3C, 0x0F, 0x03, 0x0C, 0x30, 0xC0], registers: r.masks)
+  let decoder = DigitDecoder(masks: masks)
+  let vectorByteCount = level == .int8 ? 128 : 64
+  if level == .int8 { asm.vmovdqa(r.lowBytes, asm.constants32(Array(repeating: 0x00FF_00FF, count: 8))) }
+
+  asm.align(32)
+  let loop = asm.here()
+  for quarter in 0..<4 {
+    for part in 0..<2 {
+      for plane in 0..<level.planes { asm.vmovdqu(r.planes[plane], planes[plane][64 * quarter + 32 * part]) }
+      let target = panel[4 * quarter * vectorByteCount + 32 * part]
+      switch level {
+      case .int8: emitUnpack8(asm, r, decoder, target)
+      case .int6: emitUnpack6(asm, r, decoder, target)
+      case .int4:
+        decoder.mergePlanes(asm, r.planes[0], r.planes[1], temporary: r.temporaries[0])
+        for field in 0..<4 {
+          let digit = r.temporaries[field % 2]
+          decoder.nibble(
+            asm, digit, even: r.planes[1], odd: r.planes[0], r: field, temporary: r.temporaries[2])
+          asm.vmovdqa(target.offset(64 * field), digit)
+        }
+      default:
+        for field in 0..<4 {
+          let digit = r.temporaries[field % 3]
+          decoder.pair(asm, digit, r.planes[0], field: (3 + field) % 4)
+          asm.vmovdqa(target.offset(64 * field), digit)
+        }
+      }
+    }
+  }
+  emitScales(asm, level, scales, panelScales, r.temporaries)
+  for plane in 0..<level.planes { asm.add(planes[plane], 256) }
+  asm.add(scales, 64)
+  asm.add(panel, 16 * vectorByteCount)
+  asm.add(panelScales, 128)
+  asm.dec(groups)
+  asm.jnz(loop)
+  asm.vzeroupper()
+  asm.ret()
+}
+
+struct UnpackRegisters {
+  let planes: [YMM]
+  let temporaries: [YMM]
+  let lowBytes: YMM
+  let masks: [YMM]
+
+  init(_ spec: GEMMSpec) throws(AdaptQError) {
+    var plan = RegisterPlan(count: 16, for: KernelName(spec).description)
+    planes = try plan.take(4, "planes").map { YMM($0) }
+    temporaries = try plan.take(4, "temporaries").map { YMM($0) }
+    lowBytes = YMM(try plan.take("mask of low bytes"))
+    masks = try plan.take(7, "masks").map { YMM($0) }
+  }
+}
+
+/// 8 bits: merging planes twice leaves each code rotated left by 2r; doubling a byte to a word undoes the rotation with one
+/// shift.
+private func emitUnpack8(_ asm: borrowing X64Assembler, _ r: UnpackRegisters, _ decoder: DigitDecoder, _ target: Mem) {
+  let (t, word) = (r.temporaries[0], r.temporaries[1])
+  decoder.mergePlanes(asm, r.planes[0], r.planes[1], temporary: t)
+  decoder.mergePlanes(asm, r.planes[2], r.planes[3], temporary: t)
+  // Even: high nibbles from planes 0 and 1 for r = 0, from planes 2 and 3 for r = 2.
+  asm.vpxor(t, r.planes[1], r.planes[3])
+  decoder.masks.and(asm, t, t, 0xF0)
+  asm.vpxor(r.planes[1], r.planes[1], t)
+  asm.vpxor(r.planes[3], r.planes[3], t)
+  // Odd: the middle four bits are r = 3's from planes 0 and 1.
+  asm.vpxor(t, r.planes[0], r.planes[2])
+  decoder.masks.and(asm, t, t, 0x3C)
+  asm.vpxor(r.planes[0], r.planes[0], t)
+  asm.vpxor(r.planes[2], r.planes[2], t)
+  let rotated = [r.planes[3], r.planes[0], r.planes[1], r.planes[2]]
+  for field in 0..<4 {
+    for odd in 0..<2 {
+      let place = target.offset(128 * field + 64 * odd)
+      if field == 0 {
+        if odd == 0 { asm.vpand(word, rotated[0], r.lowBytes) } else { asm.vpsrlw(word, rotated[0], 8) }
+      } else {
+        let bytes = (0..<16).map { UInt8($0 / 2 * 2 + odd) }
+        asm.vpshufb(word, rotated[field], asm.constant256(bytes + bytes))
+        asm.vpsrlw(word, word, 2 * field)
+        asm.vpand(word, word, r.lowBytes)
+      }
+      asm.vmovdqa(place, word)
+    }
+  }
+}
+
+/// 6 bits: plane 2 keeps r in field (1 + r) mod 4, next to or apart from the digit of planes 0 and 1.
+private func emitUnpack6(_ asm: borrowing X64Assembler, _ r: UnpackRegisters, _ decoder: DigitDecoder, _ target: Mem) {
+  let (odd, even, low) = (r.planes[0], r.planes[1], r.planes[2])
+  let (a, b) = (r.temporaries[0], r.temporaries[1])
+  let masks = decoder.masks
+  decoder.mergePlanes(asm, odd, even, temporary: a)
+  // r = 0: all six bits lie together, two places too high.
+  masks.and(asm, a, even, 0xF0)
+  masks.and(asm, b, low, 0x0C)
+  asm.vpor(a, a, b)
+  asm.vpsrlw(a, a, 2)
+  asm.vmovdqa(target, a)
+  // r = 1
+  masks.and(asm, a, odd, 0xC0)
+  masks.and(asm, b, low, 0x30)
+  asm.vpor(a, a, b)
+  masks.and(asm, b, odd, 0x03)
+  asm.vpsrlw(a, a, 4)
+  asm.vpsllw(b, b, 4)
+  asm.vpor(a, a, b)
+  asm.vmovdqa(target.offset(64), a)
+  // r = 2
+  masks.and(asm, a, even, 0x0F)
+  asm.vpsrlw(b, low, 6)
+  asm.vpsllw(a, a, 2)
+  masks.and(asm, b, b, 0x03)
+  asm.vpor(a, a, b)
+  asm.vmovdqa(target.offset(128), a)
+  // r = 3: in place.
+  masks.and(asm, a, odd, 0x3C)
+  masks.and(asm, b, low, 0x03)
+  asm.vpor(a, a, b)
+  asm.vmovdqa(target.offset(192), a)
+}
+
+/// One line of scales: `s' = s · factor · 2^(8-b)`, `lo' = (lo + s · 2^(7-b)) · factor`.
+private func emitScales(
+  _ asm: borrowing X64Assembler, _ level: Level, _ scales: GPR64, _ panelScales: GPR64, _ t: [YMM]
+) {
+  let bin = Float(1 << (8 - level.bits))
+  let (s, lo, factor, constant) = (t[0], t[1], t[2], t[3])
+  asm.vbroadcastss(factor, GPR64.rdi[offset(\UnpackArguments.factor)])
+  for part in 0..<2 {
+    asm.vcvtph2ps(s, scales[16 * part])
+    asm.vcvtph2ps(lo, scales[32 + 16 * part])
+    asm.vbroadcastss(constant, asm.constant32(bin / 2))
+    asm.vfmadd231ps(lo, s, constant)
+    asm.vmulps(lo, lo, factor)
+    asm.vmovups(panelScales[64 + 32 * part], lo)
+    asm.vmulps(s, s, factor)
+    if bin != 1 {
+      asm.vbroadcastss(constant, asm.constant32(bin))
+      asm.vmulps(s, s, constant)
+    }
+    asm.vmovups(panelScales[32 * part], s)
+  }
+}
