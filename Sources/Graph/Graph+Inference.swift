@@ -120,7 +120,9 @@ extension Graph {
   }
 
   private func resultTypes(_ id: RegionID, _ context: String) throws(AdaptQError) -> [ValueType] {
-    guard regions.indices.contains(id.index) else { throw .invalidFile("\(context): region \(id.index) does not exist") }
+    guard regions.indices.contains(id.index) else {
+      throw .invalidFile("\(context): region \(id.index) does not exist")
+    }
     var types: [ValueType] = []
     for result in regions[id.index].results {
       guard values.indices.contains(result.index) else {

@@ -42,7 +42,9 @@ public struct GraphBuilder {
     return ValueID(graph.values.count - 1)
   }
 
-  public mutating func linearSite(_ name: String, _ weight: TensorBytes, bias: TensorBytes?) throws(AdaptQError) -> SiteID {
+  public mutating func linearSite(_ name: String, _ weight: TensorBytes, bias: TensorBytes?) throws(AdaptQError)
+    -> SiteID
+  {
     try site(name, .linear, weight, bias)
   }
 

@@ -56,7 +56,8 @@ struct BERTImporter {
     let keep = builder.input("attention_mask", .int64, [batch, sequence])
 
     let words = try builder.embeddingSite(
-      "embeddings.word_embeddings", try tensors.tensor("embeddings.word_embeddings.weight", shape: [vocabulary, hidden]))
+      "embeddings.word_embeddings",
+      try tensors.tensor("embeddings.word_embeddings.weight", shape: [vocabulary, hidden]))
     let places = try builder.embeddingSite("embeddings.position_embeddings", try positionTable())
     var x = try builder.add(.embedding(words), ids)
     let steps = try builder.add(.range(axis: 1), ids)

@@ -62,7 +62,8 @@ struct FloatTensors {
       let block = try MemoryBlock.allocate(byteCount: count * 4, purpose: "tensor \"\(name)\"")
       for index in 0..<count {
         let bits = UInt16(
-          littleEndian: file.owner.base.loadUnaligned(fromByteOffset: entry.range.lowerBound + index * 2, as: UInt16.self))
+          littleEndian: file.owner.base.loadUnaligned(
+            fromByteOffset: entry.range.lowerBound + index * 2, as: UInt16.self))
         let value = entry.dtype == .f16 ? Half(bits: bits).float : Float(bitPattern: UInt32(bits) << 16)
         block.base.storeBytes(of: value, toByteOffset: index * 4, as: Float.self)
       }

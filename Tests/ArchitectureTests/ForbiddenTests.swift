@@ -6,7 +6,10 @@ import Testing
   static let patterns: [(what: String, pattern: String)] = [
     ("try!", #"\btry!"#), ("as!", #"\bas!"#), ("fatalError", #"\bfatalError\s*\("#),
     ("precondition", #"\bprecondition(Failure)?\s*\("#), ("assert", #"\bassert(ionFailure)?\s*\("#),
-    ("Foundation or Dispatch", #"\bimport\s+(struct\s+|class\s+|enum\s+|func\s+)?(Foundation|FoundationEssentials|Dispatch)\b"#),
+    (
+      "Foundation or Dispatch",
+      #"\bimport\s+(struct\s+|class\s+|enum\s+|func\s+)?(Foundation|FoundationEssentials|Dispatch)\b"#
+    ),
     ("async or await", #"\b(async|await)\b"#), ("Task", #"\b(Task|TaskGroup|MainActor)\b"#),
     ("actor", #"\b(actor|globalActor)\b"#),
     // A `!` directly behind an operand: forced unwrapping, or an implicitly unwrapped type.
@@ -19,7 +22,9 @@ import Testing
     let code = SourceText.code(source)
     var found: [String] = []
     for (what, pattern) in patterns {
-      for line in try SourceText.lines(code, matching: pattern) { found.append("\(line.number): \(what): \(line.text)") }
+      for line in try SourceText.lines(code, matching: pattern) {
+        found.append("\(line.number): \(what): \(line.text)")
+      }
     }
     return found
   }

@@ -9,7 +9,7 @@ import Testing
     "NestedFormat": [], "Kernels": ["MachineCode", "Hardware", "NestedFormat"], "Graph": ["NestedFormat"],
     "Control": [], "Text": [], "Runtime": ["Graph", "Kernels", "Hardware", "Control", "CMachine"],
     "Tuning": ["Runtime"], "Importers": ["Graph", "Text"], "Simulation": ["Control"], "Pictures": [],
-    "Bench": ["Runtime"], "AdaptQ": ["Runtime", "Tuning", "Text", "CAdaptQ", "CMachine"],
+    "Bench": ["Runtime", "CMachine"], "AdaptQ": ["Runtime", "Tuning", "Text", "CAdaptQ", "CMachine"],
     "CLI": ["Runtime", "Tuning", "Importers", "Simulation", "Pictures", "Bench", "Text", "ArgumentParser"],
   ]
 
@@ -106,7 +106,8 @@ import Testing
 
   private static func imports(_ code: String) throws -> [String] {
     let kinds = "typealias|struct|class|enum|protocol|let|var|func"
-    let pattern = #"(?m)^[^\S\n]*(?:(?:@\w+(?:\([^)]*\))?|public|package|internal|private|fileprivate)\s+)*"#
+    let pattern =
+      #"(?m)^[^\S\n]*(?:(?:@\w+(?:\([^)]*\))?|public|package|internal|private|fileprivate)\s+)*"#
       + "import\\s+(?:(?:\(kinds))\\s+)?(\\w+)"
     return try all(pattern, code)
   }

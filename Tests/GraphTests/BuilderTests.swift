@@ -64,46 +64,87 @@ import Testing
   )
 
   static let cases: [Case] = [
-    ("embedding of floats", "not an integer", { f throws(AdaptQError) in _ = try f.builder.add(.embedding(f.table), f.x) }),
-    ("embedding of a linear site", "not embedding", { f throws(AdaptQError) in _ = try f.builder.add(.embedding(f.linear), f.ids) }),
+    (
+      "embedding of floats", "not an integer",
+      { f throws(AdaptQError) in _ = try f.builder.add(.embedding(f.table), f.x) }
+    ),
+    (
+      "embedding of a linear site", "not embedding",
+      { f throws(AdaptQError) in _ = try f.builder.add(.embedding(f.linear), f.ids) }
+    ),
     ("no such site", "site 7", { f throws(AdaptQError) in _ = try f.builder.add(.linear(SiteID(7)), f.x) }),
     ("negative site", "site -1", { f throws(AdaptQError) in _ = try f.builder.add(.linear(SiteID(-1)), f.x) }),
     ("linear of integers", "not float32", { f throws(AdaptQError) in _ = try f.builder.add(.linear(f.linear), f.ids) }),
-    ("linear of a scalar", "last size", { f throws(AdaptQError) in _ = try f.builder.add(.linear(f.linear), f.scalar) }),
-    ("two inputs to linear", "2 inputs", { f throws(AdaptQError) in _ = try f.builder.add(.linear(f.linear), f.x, f.x) }),
+    (
+      "linear of a scalar", "last size", { f throws(AdaptQError) in _ = try f.builder.add(.linear(f.linear), f.scalar) }
+    ),
+    (
+      "two inputs to linear", "2 inputs",
+      { f throws(AdaptQError) in _ = try f.builder.add(.linear(f.linear), f.x, f.x) }
+    ),
     ("no input", "0 inputs", { f throws(AdaptQError) in _ = try f.builder.add(.softmax) }),
     ("value does not exist", "value 99", { f throws(AdaptQError) in _ = try f.builder.add(.softmax, ValueID(99)) }),
     ("negative value", "value -1", { f throws(AdaptQError) in _ = try f.builder.add(.softmax, ValueID(-1)) }),
-    ("gamma of another size", "input 1", { f throws(AdaptQError) in _ = try f.builder.add(.layerNorm(epsilon: 1), f.x, f.x, f.row) }),
-    ("epsilon negative", "epsilon", { f throws(AdaptQError) in _ = try f.builder.add(.layerNorm(epsilon: -1), f.x, f.row, f.row) }),
+    (
+      "gamma of another size", "input 1",
+      { f throws(AdaptQError) in _ = try f.builder.add(.layerNorm(epsilon: 1), f.x, f.x, f.row) }
+    ),
+    (
+      "epsilon negative", "epsilon",
+      { f throws(AdaptQError) in _ = try f.builder.add(.layerNorm(epsilon: -1), f.x, f.row, f.row) }
+    ),
     ("epsilon NaN", "epsilon", { f throws(AdaptQError) in _ = try f.builder.add(.l2Normalize(epsilon: .nan), f.x) }),
     ("epsilon 0", "epsilon", { f throws(AdaptQError) in _ = try f.builder.add(.l2Normalize(epsilon: 0), f.x) }),
     ("softmax of a scalar", "scalar", { f throws(AdaptQError) in _ = try f.builder.add(.softmax, f.scalar) }),
     ("axis", "axis 2", { f throws(AdaptQError) in _ = try f.builder.add(.range(axis: 2), f.ids) }),
     ("axis negative", "axis -1", { f throws(AdaptQError) in _ = try f.builder.add(.range(axis: -1), f.ids) }),
-    ("heads", "3 heads", { f throws(AdaptQError) in _ = try f.builder.add(.attention(heads: 3, scale: 1), f.x, f.x, f.x) }),
-    ("no heads", "0 heads", { f throws(AdaptQError) in _ = try f.builder.add(.attention(heads: 0, scale: 1), f.x, f.x, f.x) }),
-    ("scale", "scale", { f throws(AdaptQError) in _ = try f.builder.add(.attention(heads: 2, scale: .infinity), f.x, f.x, f.x) }),
-    ("rank of q", "rank 1", { f throws(AdaptQError) in _ = try f.builder.add(.attention(heads: 2, scale: 1), f.row, f.x, f.x) }),
+    (
+      "heads", "3 heads",
+      { f throws(AdaptQError) in _ = try f.builder.add(.attention(heads: 3, scale: 1), f.x, f.x, f.x) }
+    ),
+    (
+      "no heads", "0 heads",
+      { f throws(AdaptQError) in _ = try f.builder.add(.attention(heads: 0, scale: 1), f.x, f.x, f.x) }
+    ),
+    (
+      "scale", "scale",
+      { f throws(AdaptQError) in _ = try f.builder.add(.attention(heads: 2, scale: .infinity), f.x, f.x, f.x) }
+    ),
+    (
+      "rank of q", "rank 1",
+      { f throws(AdaptQError) in _ = try f.builder.add(.attention(heads: 2, scale: 1), f.row, f.x, f.x) }
+    ),
     ("float mask", "not an integer", { f throws(AdaptQError) in _ = try f.builder.add(.maskedMean, f.x, f.x) }),
     ("mean of ids", "not float32", { f throws(AdaptQError) in _ = try f.builder.add(.maskedMean, f.ids, f.keep) }),
     ("state", "state 0", { f throws(AdaptQError) in _ = try f.builder.add(.readState(StateID(0))) }),
     ("region", "region 3", { f throws(AdaptQError) in _ = try f.builder.add(.loop(body: RegionID(3)), f.ids) }),
-    ("broadcast", "do not broadcast", { f throws(AdaptQError) in
-      let wide = try f.builder.add(.linear(f.linear), f.x)
-      _ = try f.builder.add(.binary(.add), wide, f.x)
-    }),
-    ("site of rank 1", "rank 1", { f throws(AdaptQError) in
-      _ = try f.builder.linearSite("a", try .of([2], [1, 2]), bias: nil)
-    }),
-    ("bias of another size", "bias", { f throws(AdaptQError) in
-      _ = try f.builder.linearSite("a", try .of([1, 2], [1, 2]), bias: try .of([2], [1, 2]))
-    }),
-    ("heads beyond any machine", "heads", { f throws(AdaptQError) in
-      // Divides the width, but would not fit 32 bits.
-      let x = f.builder.input("huge", .float32, [f.batch, f.steps, .fixed(1 << 31)])
-      _ = try f.builder.add(.attention(heads: 1 << 31, scale: 1), x, x, x)
-    }),
+    (
+      "broadcast", "do not broadcast",
+      { f throws(AdaptQError) in
+        let wide = try f.builder.add(.linear(f.linear), f.x)
+        _ = try f.builder.add(.binary(.add), wide, f.x)
+      }
+    ),
+    (
+      "site of rank 1", "rank 1",
+      { f throws(AdaptQError) in
+        _ = try f.builder.linearSite("a", try .of([2], [1, 2]), bias: nil)
+      }
+    ),
+    (
+      "bias of another size", "bias",
+      { f throws(AdaptQError) in
+        _ = try f.builder.linearSite("a", try .of([1, 2], [1, 2]), bias: try .of([2], [1, 2]))
+      }
+    ),
+    (
+      "heads beyond any machine", "heads",
+      { f throws(AdaptQError) in
+        // Divides the width, but would not fit 32 bits.
+        let x = f.builder.input("huge", .float32, [f.batch, f.steps, .fixed(1 << 31)])
+        _ = try f.builder.add(.attention(heads: 1 << 31, scale: 1), x, x, x)
+      }
+    ),
   ]
 
   @Test(arguments: cases.indices) func refused(_ index: Int) throws {

@@ -50,7 +50,8 @@ import Testing
   @Test func truncated() throws {
     let bytes = try file()
     let header = 8 + Int(bytes[0]) + Int(bytes[1]) << 8
-    let lengths = Array(0..<min(header, bytes.count)) + Array(stride(from: header, to: bytes.count, by: 397))
+    let lengths =
+      Array(0..<min(header, bytes.count)) + Array(stride(from: header, to: bytes.count, by: 397))
       + [bytes.count - 1]
     for length in lengths { #expect(try !loadAndRun(bytes[..<length]), "\(length) of \(bytes.count) bytes") }
   }
@@ -81,7 +82,9 @@ import Testing
     var random = SeededRandom("dataBytes")
     for _ in 0..<150 {
       var changed = bytes
-      for _ in 0..<20 { changed[Int.random(in: header..<bytes.count, using: &random)] = .random(in: 0...255, using: &random) }
+      for _ in 0..<20 {
+        changed[Int.random(in: header..<bytes.count, using: &random)] = .random(in: 0...255, using: &random)
+      }
       _ = try loadAndRun(changed)
     }
   }

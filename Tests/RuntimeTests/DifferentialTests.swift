@@ -54,7 +54,8 @@ import Testing
           outputs += 1
           if error > (level.isNested ? 0.08 : 2e-4) {
             Issue.record(
-              "case \(index) \(level.name), sizes \(sizes), output \(position): error \(error)\n\(random.listing.joined(separator: "\n"))")
+              "case \(index) \(level.name), sizes \(sizes), output \(position): error \(error)\n\(random.listing.joined(separator: "\n"))"
+            )
           }
         }
       }

@@ -79,8 +79,9 @@ struct MiniLMTests {
     let kernels = try kernels()
     let session = try Session(model: model, allowed: [.fp32], kernels: kernels.table, kernelOwner: kernels)
     let ids = try #require(
-      String(decoding: try ModelDirectory.golden("sentences.tokens"), as: UTF8.self).split(separator: "\n").first)
-      .split(separator: " ").compactMap { Int64($0) }
+      String(decoding: try ModelDirectory.golden("sentences.tokens"), as: UTF8.self).split(separator: "\n").first
+    )
+    .split(separator: " ").compactMap { Int64($0) }
     try session.prepare(maximumShapes: [[1, ids.count], [1, ids.count]])
     let mask = Tensor.integers([1, ids.count], [Int64](repeating: 1, count: ids.count))
     let (outputs, _) = try session.run(symbols: [1, ids.count], [.integers([1, ids.count], ids), mask])

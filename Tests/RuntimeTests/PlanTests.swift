@@ -141,8 +141,10 @@ import Testing
     let x = builder.input("x", .float32, [.fixed(2)])
     builder.output("y", try builder.add(.softmax, x))
     var file = try ContainerFile(try ContainerWriter(builder: builder, keep: []).write())
-    try file.setModel(["graph", "states", 0], try JSON.parse(
-      #"{"name":"s","type":{"element":"float32","shape":[2]},"maximum":0}"#, ""))
+    try file.setModel(
+      ["graph", "states", 0],
+      try JSON.parse(
+        #"{"name":"s","type":{"element":"float32","shape":[2]},"maximum":0}"#, ""))
     try file.setModel(["graph", "regions", 0, "nodes", 0, "op"], .string("writeState"))
     try file.setModel(["graph", "regions", 0, "nodes", 0, "attributes", "state"], .integer(0))
     let session = try Session(try Model(try file.block(), source: "state"))

@@ -190,7 +190,8 @@ struct ReferenceInterpreter {
         for query in 0..<queries {
           let scores = kept.map { key in
             (0..<d).reduce(0.0) {
-              $0 + q.data[(b * queries + query) * q.width + head * d + $1] * k.data[(b * keys + key) * k.width + head * d + $1]
+              $0 + q.data[(b * queries + query) * q.width + head * d + $1]
+                * k.data[(b * keys + key) * k.width + head * d + $1]
             } * scale
           }
           let shares = kept.isEmpty ? [Double](repeating: 1 / Double(keys), count: keys) : softmax(scores)

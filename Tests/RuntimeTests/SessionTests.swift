@@ -54,7 +54,8 @@ import Testing
 
   @Test func symbolsOutOfRange() throws {
     let session = try session()
-    #expect(!session.setSymbol(0, 4) && !session.setSymbol(0, 0) && !session.setSymbol(1, -1) && !session.setSymbol(1, .max))
+    #expect(
+      !session.setSymbol(0, 4) && !session.setSymbol(0, 0) && !session.setSymbol(1, -1) && !session.setSymbol(1, .max))
     #expect(session.setSymbol(0, 3) && session.setSymbol(1, 7))
   }
 
@@ -179,7 +180,8 @@ import Testing
       let levels = try #require(session.siteLevels(sequence: UInt64(index + 1)))
       #expect(levels[1...].allSatisfy { $0 == inferences[index].level })
     }
-    #expect(records[1].budgetNanoseconds == 1 && records[1].reason == .budgetChanged && records[0].budgetNanoseconds == 0)
+    #expect(
+      records[1].budgetNanoseconds == 1 && records[1].reason == .budgetChanged && records[0].budgetNanoseconds == 0)
     #expect(session.siteLevels(sequence: 0) == nil && session.siteLevels(sequence: 24) == nil)
   }
 

@@ -26,7 +26,8 @@ public struct ContainerWriter {
   private static func append(
     _ plan: inout [Planned], _ name: String, _ dtype: Safetensors.DType, _ byteCount: Int
   ) throws(AdaptQError) {
-    let offset = try plan.last.map { last throws(AdaptQError) in try checkedSum(last.offset, last.byteCount, name) } ?? 0
+    let offset =
+      try plan.last.map { last throws(AdaptQError) in try checkedSum(last.offset, last.byteCount, name) } ?? 0
     plan.append(Planned(name: name, dtype: dtype, byteCount: try roundedUp(byteCount, to: 64), offset: offset))
   }
 
@@ -70,7 +71,9 @@ public struct ContainerWriter {
       }
     }
     var text = header(plan, records)
-    if text.count > headerCount - 8 { throw .internalError("header of \(text.count) bytes, \(headerCount - 8) planned") }
+    if text.count > headerCount - 8 {
+      throw .internalError("header of \(text.count) bytes, \(headerCount - 8) planned")
+    }
     while text.count < headerCount - 8 { text.append(UInt8(ascii: " ")) }
     block.base.storeBytes(of: UInt64(headerCount - 8).littleEndian, as: UInt64.self)
     text.withUnsafeBytes { bytes in

@@ -127,7 +127,8 @@ public struct Safetensors {
       throw .invalidFile("tensor \"\(name)\": \(tensor.range.count) bytes, needs \(byteCount)")
     }
     if tensor.range.lowerBound % alignment != 0 {
-      throw .invalidFile("tensor \"\(name)\": begins at byte \(tensor.range.lowerBound), not a multiple of \(alignment)")
+      throw .invalidFile(
+        "tensor \"\(name)\": begins at byte \(tensor.range.lowerBound), not a multiple of \(alignment)")
     }
     return UnsafeRawPointer(owner.base + tensor.range.lowerBound)
   }

@@ -52,7 +52,8 @@ public final class ExecutionPlan: @unchecked Sendable {
     for (index, value) in graph.values.enumerated() {
       var slot = ValueSlot(
         data: arena.base + values.offsets[lowering.storage[index]], rank: value.type.rank,
-        elementByteCount: value.type.element.byteCount, elementType: value.type.element.rawValue, dims: InlineArray(repeating: 1),
+        elementByteCount: value.type.element.byteCount, elementType: value.type.element.rawValue,
+        dims: InlineArray(repeating: 1),
         sources: InlineArray(repeating: 1))
       if let constant = value.constant { slot.data = UnsafeMutableRawPointer(mutating: model.constants[constant]) }
       for (axis, dimension) in value.type.shape.enumerated() {

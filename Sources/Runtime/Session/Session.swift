@@ -41,7 +41,8 @@ public final class Session: @unchecked Sendable {
     var layout = BlockLayout()
     let stateAt = try layout.reserve(SessionState.self, 1)
     let recordsAt = try layout.reserve(InferenceRecord.self, Session.telemetryCapacity)
-    let siteLevelsAt = try layout.reserve(UInt8.self, try checkedProduct(Session.telemetryCapacity, siteCount, "telemetry"))
+    let siteLevelsAt = try layout.reserve(
+      UInt8.self, try checkedProduct(Session.telemetryCapacity, siteCount, "telemetry"))
     let bindingsAt = try layout.reserve(
       TensorBinding.self, model.graph.inputs.count + model.graph.outputs.count)
     let planAt = try layout.reserve(PlanContext.self, 1)
