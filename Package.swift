@@ -66,7 +66,7 @@ let package = Package(
       ],
       path: "Sources/CLI", swiftSettings: library),
 
-    .target(name: "TestSupport", dependencies: ["MachineCode"], path: "Tests/TestSupport"),
+    .target(name: "TestSupport", dependencies: ["Base", "Graph", "MachineCode"], path: "Tests/TestSupport"),
     .testTarget(name: "BaseTests", dependencies: ["Base", "TestSupport"]),
     .testTarget(name: "MachineCodeTests", dependencies: ["Base", "MachineCode", "TestSupport"]),
     .testTarget(
@@ -79,6 +79,14 @@ let package = Package(
       name: "BenchTests",
       dependencies: ["Bench", "Kernels", "MachineCode", "Hardware", "NestedFormat", "Base", "TestSupport"]),
     .testTarget(name: "ControlTests", dependencies: ["Control", "Base", "TestSupport"]),
+    .testTarget(name: "ArchitectureTests"),
+    .testTarget(name: "GraphTests", dependencies: ["Graph", "NestedFormat", "Base", "TestSupport"]),
+    .testTarget(
+      name: "RuntimeTests",
+      dependencies: [
+        "Runtime", "Importers", "Graph", "Kernels", "NestedFormat", "Hardware", "Control", "Text", "Base",
+        "TestSupport",
+      ]),
     .testTarget(name: "TextTests", dependencies: ["Text", "Base", "TestSupport"], exclude: ["Golden"]),
   ]
 )

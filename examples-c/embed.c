@@ -384,7 +384,10 @@ static void pin(cpu_set_t *cpus) {
   CPU_ZERO(cpus);
   CPU_SET(first, cpus);
   if (sched_setaffinity(0, sizeof *cpus, cpus) != 0) fail("sched_setaffinity", strerror(errno));
-  printf("\nthis program runs on CPU %d\n", first);
+  double load[1] = {0};
+  getloadavg(load, 1);
+  printf("\nthis program runs on CPU %d; load average before: %.2f%s\n", first, load[0],
+         load[0] > 0.7 ? " (something else is running: \"calm\" is not calm)" : "");
 }
 
 // Finds the batch of at least min-ms milliseconds at the high level and measures every level there. The session that

@@ -242,8 +242,9 @@ typedef struct adaptq_tensor {
   size_t data_size; /* bytes at `data`; at least what type and sizes need */
 } adaptq_tensor;
 
-/** Allocates, generates code and measures costs for inputs up to the given sizes; later runs within them allocate and
- *  compile nothing. May be called again with other sizes; the former preparation stays valid if it fails.
+/** Allocates and measures costs for inputs up to the given sizes; later runs within them allocate nothing. (Code is
+ *  generated once per runtime, by its first adaptq_session_create().) May be called again with other
+ *  sizes; the former preparation stays valid if it fails.
  *
  *  Shapes    `max_inputs[i]` gives type, rank and the largest size of each dimension of input i; `data` is ignored and
  *            may be NULL.
@@ -256,7 +257,8 @@ ADAPTQ_API adaptq_status adaptq_session_prepare(adaptq_session *session, const a
 /** The shape output `index` will have for inputs of the given sizes (`data` is ignored).
  *
  *  Memory    writes type, rank, sizes and data_size (bytes needed) of *output; leaves `data` alone. struct_size is read.
- *  Errors    ADAPTQ_NOT_PREPARED, ADAPTQ_OUT_OF_RANGE, ADAPTQ_INVALID_ARGUMENT
+ *  Threads   ADAPTQ_BUSY during a run, and a run that begins during this call gets ADAPTQ_BUSY.
+ *  Errors    ADAPTQ_NOT_PREPARED, ADAPTQ_OUT_OF_RANGE, ADAPTQ_INVALID_ARGUMENT, ADAPTQ_BUSY
  *  Since     0.1 */
 ADAPTQ_API adaptq_status adaptq_session_output_shape(adaptq_session *session, const adaptq_tensor *inputs,
                                                      size_t n_inputs, size_t index, adaptq_tensor *output);
@@ -287,7 +289,7 @@ typedef struct adaptq_run_options {
 typedef struct adaptq_run_report {
   size_t struct_size;
   uint64_t sequence;    /* number of this run in its session, from 1 */
-  int64_t latency_ns;   /* monotonic time from entry to exit */
+  int64_t latency_ns;   /* monotonic time from the checked arguments to the written outputs */
   int64_t budget_ns;    /* 0: none */
   adaptq_level level;   /* of the linear sites */
   int32_t reason;       /* ADAPTQ_REASON_* */
@@ -353,7 +355,8 @@ typedef struct adaptq_level_cost {
  *  Memory    writes up to `capacity` entries (each with its struct_size set) and *count, the number there are. With too
  *            small a capacity: ADAPTQ_BUFFER_TOO_SMALL, *count is written, costs are not. costs may be NULL with
  *            capacity 0.
- *  Errors    ADAPTQ_NOT_PREPARED
+ *  Threads   ADAPTQ_BUSY during a run, and a run that begins during this call gets ADAPTQ_BUSY.
+ *  Errors    ADAPTQ_NOT_PREPARED, ADAPTQ_BUSY
  *  Since     0.1 */
 ADAPTQ_API adaptq_status adaptq_session_costs(adaptq_session *session, adaptq_level_cost *costs, size_t capacity,
                                               size_t *count);
@@ -373,7 +376,8 @@ typedef struct adaptq_telemetry {
 /** The last inferences, oldest first: at most 256 are kept.
  *
  *  Memory    writes min(capacity, kept) entries, the newest ones, and their number to *count.
- *  Errors    ADAPTQ_BUSY  while a run is in progress
+ *  Threads   Never disturbs a run. ADAPTQ_BUSY if a run is in progress or begins during this call: ask again.
+ *  Errors    ADAPTQ_BUSY, ADAPTQ_INVALID_ARGUMENT
  *  Since     0.1 */
 ADAPTQ_API adaptq_status adaptq_session_telemetry(adaptq_session *session, adaptq_telemetry *entries, size_t capacity,
                                                   size_t *count);

@@ -102,7 +102,7 @@ struct StructArray<Struct: BitwiseCopyable> {
     stride = try checkedStructSize(start, as: Struct.self, name, firstSize: firstSize)
     base = start
     guard count > 0 && !count.multipliedReportingOverflow(by: stride).overflow else {
-      throw AdaptQError(.outOfRange, "\(parameter): \(UInt(bitPattern: count)) structs of \(stride) bytes")
+      throw .invalidArgument("\(parameter): \(UInt(bitPattern: count)) structs of \(stride) bytes are not possible")
     }
     if !checkingAll { return }
     var index = 1

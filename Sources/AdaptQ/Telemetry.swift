@@ -9,29 +9,25 @@ import Runtime
   _ count: UnsafeMutablePointer<Int>?
 ) -> adaptq_status {
   guarded { () throws(AdaptQError) in
-    try withRunningHandle(session, as: SessionObject.self) { (object) throws(AdaptQError) in
-      let count = try required(count, "count")
-      let wanted = min(capacity < 0 ? Int.max : capacity, Session.telemetryCapacity)
-      let target = try StructArray(
-        UnsafePointer(entries), count: wanted, "adaptq_telemetry", parameter: "entries", checkingAll: false)
-      var written = 0
-      withUnsafeTemporaryAllocation(of: InferenceRecord.self, capacity: Session.telemetryCapacity) { records in
-        guard let base = records.baseAddress else { return }
-        written = object.session.copyTelemetry(into: base, capacity: wanted)
-        for index in 0..<written {
-          let record = base[index]
-          var value = adaptq_telemetry()
-          value.sequence = record.sequence &+ 1
-          value.latency_ns = record.latencyNanoseconds
-          value.budget_ns = record.budgetNanoseconds
-          value.work = record.work
-          value.level = Int32(object.session.level(ofRung: Int(record.rung)).rawValue)
-          value.reason = Int32(record.reason.rawValue) &+ 1
-          value.budget_missed = record.missed ? 1 : 0
-          target.write(value, at: index)
-        }
+    let count = try required(count, "count")
+    let wanted = min(capacity < 0 ? Int.max : capacity, Session.telemetryCapacity)
+    let target = try StructArray(
+      UnsafePointer(entries), count: wanted, "adaptq_telemetry", parameter: "entries", checkingAll: false)
+    try withObservedHandle(session, as: SessionObject.self) { (object) throws(AdaptQError) in
+      object.session.lastInferences(wanted)
+    } finish: { (kept) throws(AdaptQError) in
+      for (index, inference) in kept.enumerated() {
+        var value = adaptq_telemetry()
+        value.sequence = inference.record.sequence &+ 1
+        value.latency_ns = inference.record.latencyNanoseconds
+        value.budget_ns = inference.record.budgetNanoseconds
+        value.work = inference.record.work
+        value.level = Int32(inference.level.rawValue)
+        value.reason = Int32(inference.record.reason.rawValue) &+ 1
+        value.budget_missed = inference.record.missed ? 1 : 0
+        target.write(value, at: index)
       }
-      count.pointee = written
+      count.pointee = kept.count
     }
   }
 }
@@ -40,11 +36,13 @@ import Runtime
   _ session: OpaquePointer?, _ sequence: UInt64, _ levels: UnsafeMutablePointer<adaptq_level>?, _ count: Int
 ) -> adaptq_status {
   guarded { () throws(AdaptQError) in
-    try withRunningHandle(session, as: SessionObject.self) { (object) throws(AdaptQError) in
-      let levels = try required(levels, "levels")
+    let levels = try required(levels, "levels")
+    try withObservedHandle(session, as: SessionObject.self) { (object) throws(AdaptQError) in
       let sites = object.session.model.graph.sites.count
       if count != sites { throw .invalidArgument("count is \(UInt(bitPattern: count)); the model has \(sites) sites") }
-      guard let kept = object.session.siteLevels(sequence: sequence) else {
+      return object.session.siteLevels(sequence: sequence)
+    } finish: { (kept) throws(AdaptQError) in
+      guard let kept else {
         throw AdaptQError(.notFound, "sequence \(sequence): not among the last \(Session.telemetryCapacity) inferences")
       }
       for (index, level) in kept.enumerated() { levels[index] = Int32(level.rawValue) }

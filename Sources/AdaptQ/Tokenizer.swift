@@ -50,7 +50,9 @@ final class TokenizerObject: HandleObject {
       let count = try required(count, "count")
       if length < 0 { throw AdaptQError(.outOfRange, "length: \(UInt(bitPattern: length))") }
       if maxLength < 0 { throw .invalidArgument("max_length is \(maxLength); expected 0 or more") }
-      if capacity != 0 && ids == nil { throw .invalidArgument("ids is NULL, capacity is \(UInt(bitPattern: capacity))") }
+      if capacity != 0 && ids == nil {
+        throw .invalidArgument("ids is NULL, capacity is \(UInt(bitPattern: capacity))")
+      }
       let bytes = UnsafeRawBufferPointer(start: length == 0 ? nil : try required(text, "text"), count: length)
       let room = capacity < 0 ? Int.max : capacity
       let needed = try object.tokenizer.encode(

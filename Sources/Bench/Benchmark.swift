@@ -29,7 +29,7 @@ public enum Benchmark {
     }
     show(report.header)
 
-    report.limits = try MachineLimits.measure(machine, features, rounds: options.roundCount)
+    report.limits = try MachineLimits.measure(machine, features, rounds: max(options.roundCount, 31))
     show(report.limits.lines)
 
     let bench = MatrixBench(
@@ -50,7 +50,7 @@ public enum Benchmark {
       let bench = ModelBench(
         model: model, path: path, kernels: kernels,
         rounds: InterleavedRounds(
-          rounds: options.roundCount, sampleNanoseconds: 0,
+          rounds: options.roundCount, sampleNanoseconds: 0, warms: true,
           budgetNanoseconds: options.quick ? 3_000_000_000 : 120_000_000_000))
       report.model = try bench.measure { point in show(point.lines(reference: reference)) }
     }

@@ -28,6 +28,25 @@ extension NestedView {
   }
 }
 
+extension RowTable {
+  /// The same checks for a table stored by rows.
+  public func validate(_ site: @autoclosure () -> String) throws(AdaptQError) {
+    if !(factor.isNormal && factor > 0) {
+      throw .invalidFile("\(site()): factor \(factor) is not a positive normal number")
+    }
+    for index in 0..<(rows &* groups) {
+      let step = Half(bits: UInt16(littleEndian: scales.loadUnaligned(fromByteOffset: index &* 4, as: UInt16.self)))
+      let minimum = Half(
+        bits: UInt16(littleEndian: scales.loadUnaligned(fromByteOffset: index &* 4 &+ 2, as: UInt16.self)))
+      if !(step.isZeroOrNormal && step.bits & 0x8000 == 0 && minimum.isZeroOrNormal) {
+        throw .invalidFile(
+          "\(site()): step \(step.float) or minimum \(minimum.float) of row \(index / groups), group "
+            + "\(index % groups) is not zero or normal")
+      }
+    }
+  }
+}
+
 extension Half {
   /// Neither subnormal, nor infinite, nor NaN.
   var isZeroOrNormal: Bool {

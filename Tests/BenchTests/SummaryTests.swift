@@ -32,12 +32,24 @@ import Testing
   }
 
   @Test func summaryDoesNotNeedOrder() {
-    let summary = Summary([5, 1, 4, 2, 3], callsPerSample: 7)
+    let summary = Summary([5, 1, 4, 2, 3].map { Sample(nanoseconds: $0) }, callsPerSample: 7)
     #expect(summary.median == 3)
     #expect(summary.minimum == 1)
     #expect(summary.percentile95 == 5)
     #expect(summary.rounds == 5)
     #expect(summary.callsPerSample == 7)
+  }
+
+  @Test func disturbedSamplesAreLeftOut() {
+    let good = [1.0, 2, 3].map { Sample(nanoseconds: $0) }
+    let bad = [100.0, 200].map { Sample(nanoseconds: $0, isDisturbed: true) }
+    let summary = Summary(good + bad, callsPerSample: 1)
+    #expect(summary.median == 2)
+    #expect(summary.percentile95 == 3)
+    #expect(summary.rounds == 5)
+    #expect(summary.disturbed == 2)
+    // Two good ones are too few to judge by.
+    #expect(Summary(good.prefix(2) + bad, callsPerSample: 1).median == 51)
   }
 
   @Test func contestantsTakeTurns() throws {
@@ -49,6 +61,13 @@ import Testing
       }
     #expect(order == [0, 0, 1, 1, 2, 2, 0, 1, 2, 1, 2, 0, 2, 0, 1])
     #expect(summaries.map(\.rounds) == [3, 3, 3])
+  }
+
+  @Test func aWarmCallComesFirst() throws {
+    var order: [Int] = []
+    _ = try InterleavedRounds(rounds: 1, sampleNanoseconds: 0, warms: true)
+      .measure(contestants: 2) { contestant, _ in order.append(contestant) }
+    #expect(order == [0, 0, 1, 1, 0, 0, 1, 1])
   }
 
   @Test func aSpentBudgetEndsTheRounds() throws {

@@ -55,6 +55,7 @@ public struct MachineLimits: Equatable, Sendable {
     let words = buffer.base.assumingMemoryBound(to: UInt64.self)
     for index in 0..<(sizes.memory / 8) { words[index] = random.next() }
 
+    let piece = 4 << 20
     var contestants: [Contestant] = []
     for (target, byteCount, name) in [
       (\MachineLimits.memoryRead, sizes.memory, "read from memory"), (\.l3Read, sizes.l3, "read from L3"),
@@ -63,7 +64,10 @@ public struct MachineLimits: Equatable, Sendable {
       for code in [LimitCode.read, .prefetchedRead] {
         guard let function = functions[code]?.function else { continue }
         contestants.append(
-          Contestant(target: target, name: name, unit: "GB/s", function: function, count: byteCount, work: byteCount))
+          // Memory is read piece by piece, so that a sample is short.
+          Contestant(
+            target: target, name: name, unit: "GB/s", function: function, count: min(byteCount, piece),
+            work: min(byteCount, piece), span: byteCount))
       }
     }
     for (target, code, name, unit) in [
@@ -74,13 +78,18 @@ public struct MachineLimits: Equatable, Sendable {
       let turns = 1000
       let work = turns * LimitCode.operationsPerTurn(code, vectorByteCount: vectorByteCount)
       contestants.append(
-        Contestant(target: target, name: name, unit: unit, function: function, count: turns, work: work))
+        Contestant(target: target, name: name, unit: unit, function: function, count: turns, work: work, span: 0))
     }
     let base = UnsafeRawPointer(buffer.base)
-    let summaries = try InterleavedRounds(rounds: rounds, sampleNanoseconds: 2_000_000)
+    var positions = [Int](repeating: 0, count: contestants.count)
+    let summaries = try InterleavedRounds(rounds: rounds, sampleNanoseconds: 300_000)
       .measure(contestants: contestants.count) { index, calls throws(AdaptQError) in
         let contestant = contestants[index]
-        for _ in 0..<calls { contestant.function(base, contestant.count) }
+        for _ in 0..<calls {
+          contestant.function(base + positions[index], contestant.count)
+          positions[index] += contestant.count
+          if positions[index] + contestant.count > contestant.span { positions[index] = 0 }
+        }
       }
     withExtendedLifetime(cache) {}
     return collect(contestants, summaries)
@@ -106,6 +115,8 @@ public struct MachineLimits: Equatable, Sendable {
     var function: LimitFunction
     var count: Int
     var work: Int
+    /// Bytes that the calls walk through.
+    var span: Int
   }
 }
 
@@ -120,6 +131,6 @@ struct LimitSizes {
     let wanted = min(max(256 << 20, machine.l3ByteCount &* 4), 2 << 30)
     memory = max(min(wanted, (machine.availableMemory ?? wanted) / 4), 1 << 20) & ~1023
     l2 = min(max(machine.l2ByteCount / 2, 16 << 10), memory) & ~1023
-    l3 = min(max(machine.l3ByteCount / 4, machine.l2ByteCount &* 2), memory) & ~1023
+    l3 = min(max(machine.l3ByteCount / 8, machine.l2ByteCount &* 2), 4 << 20, memory) & ~1023
   }
 }

@@ -95,6 +95,8 @@ struct MatrixBench {
       }
       next[index] = copy
     }
+    var rounds = rounds
+    rounds.warms = !matrix.fromMemory
     let summaries = try rounds.measure(contestants: levels.count) { index, calls throws(AdaptQError) in
       call(index, calls)
     }

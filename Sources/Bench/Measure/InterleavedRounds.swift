@@ -8,17 +8,31 @@ func monotonicNanoseconds() -> Int {
   return time.tv_sec &* 1_000_000_000 &+ time.tv_nsec
 }
 
+/// Time that the calling thread has been running, in nanoseconds.
+func threadNanoseconds() -> Int {
+  var time = timespec()
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+  return time.tv_sec &* 1_000_000_000 &+ time.tv_nsec
+}
+
 /// Times contestants in turn, one sample of each per round, so that a moment of load or a change of clock rate does not fall
 /// on one of them alone. Each round begins with another contestant, so that none always follows the same one.
+///
+/// A sample during which the thread waited for its CPU measures the scheduler: it is left out where enough others are there.
 struct InterleavedRounds {
   /// Rounds wanted.
   var rounds: Int
   /// A sample is as many calls as fill about this time, at least one.
   var sampleNanoseconds: Int
+  /// Whether an untimed call of the same contestant comes before each sample, so that caches hold what they hold when one
+  /// contestant runs for long.
+  var warms = false
   /// After this time no further round begins, once there are ``minimumRounds``.
   var budgetNanoseconds = 60_000_000_000
 
   static let minimumRounds = 3
+  /// A sample that waited for longer than this share of its time is left out.
+  static let toleratedWait = 0.02
 
   /// - Parameter run: makes `calls` calls of `contestant`; all of its time counts.
   /// - Returns: one summary per contestant.
@@ -26,7 +40,7 @@ struct InterleavedRounds {
     contestants: Int, _ run: (_ contestant: Int, _ calls: Int) throws(AdaptQError) -> Void
   ) throws(AdaptQError) -> [Summary] {
     var calls = [Int](repeating: 1, count: contestants)
-    var samples = [[Double]](repeating: [], count: contestants)
+    var samples = [[Sample]](repeating: [], count: contestants)
     // Twice: the first call touches pages and caches, the second says how long one takes.
     for contestant in 0..<contestants {
       try run(contestant, 1)
@@ -38,10 +52,16 @@ struct InterleavedRounds {
     for round in 0..<max(rounds, 1) {
       for position in 0..<contestants {
         let contestant = (position + round) % contestants
+        if warms { try run(contestant, 1) }
+        let startOfThread = threadNanoseconds()
         let start = monotonicNanoseconds()
         try run(contestant, calls[contestant])
         let elapsed = monotonicNanoseconds() - start
-        samples[contestant].append(Double(elapsed) / Double(calls[contestant]))
+        let waited = elapsed - (threadNanoseconds() - startOfThread)
+        samples[contestant].append(
+          Sample(
+            nanoseconds: Double(elapsed) / Double(calls[contestant]),
+            isDisturbed: Double(waited) > Double(elapsed) * InterleavedRounds.toleratedWait))
       }
       if round + 1 >= InterleavedRounds.minimumRounds && monotonicNanoseconds() - begin > budgetNanoseconds { break }
     }

@@ -1,5 +1,13 @@
 import Base
 
+/// One sample.
+struct Sample: Equatable {
+  /// Per call.
+  var nanoseconds: Double
+  /// Whether the thread waited for its CPU meanwhile.
+  var isDisturbed = false
+}
+
 /// What is kept of one contestant's samples. Times are nanoseconds per call.
 public struct Summary: Equatable, Sendable {
   public var median: Double
@@ -7,16 +15,22 @@ public struct Summary: Equatable, Sendable {
   public var minimum: Double
   /// Samples taken, one in each round.
   public var rounds: Int
+  /// Samples during which the thread waited for its CPU. They are left out of the times above unless fewer than
+  /// three others are there.
+  public var disturbed: Int
   /// Calls that one sample lasted.
   public var callsPerSample: Int
 
-  /// - Parameter samples: nanoseconds per call, at least one.
-  public init(_ samples: [Double], callsPerSample: Int) {
-    let sorted = samples.sorted()
+  /// - Parameter samples: at least one.
+  init(_ samples: [Sample], callsPerSample: Int) {
+    let undisturbed = samples.filter { !$0.isDisturbed }
+    let used = undisturbed.count >= InterleavedRounds.minimumRounds ? undisturbed : samples
+    let sorted = used.map(\.nanoseconds).sorted()
     median = middle(sorted: sorted)
     percentile95 = percentile(95, sorted: sorted)
     minimum = sorted.first ?? 0
     rounds = samples.count
+    disturbed = samples.count - undisturbed.count
     self.callsPerSample = callsPerSample
   }
 }

@@ -56,15 +56,18 @@ struct ModelBench {
       result.points.append(point)
       progress(point)
     }
+    // Its handle is all that the runs hold on to.
+    withExtendedLifetime((session, inputs)) {}
     return result
   }
 
   private func measure(_ session: Session, _ inputs: ModelInputs, _ length: Int) throws(AdaptQError) -> ModelPoint {
     let levels = session.levels
+    let handle = session.handle
     try inputs.bind(session, length: length)
     func run(_ index: Int, _ calls: Int) throws(AdaptQError) {
       for _ in 0..<calls {
-        let report = session.run(callLevel: levels[index].rawValue)
+        let report = handle.run(callLevel: levels[index].rawValue)
         if report.outcome.kind != .done {
           throw .internalError("bench: index \(report.outcome.index) in a table of \(report.outcome.rows) rows")
         }

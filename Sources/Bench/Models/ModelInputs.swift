@@ -61,15 +61,16 @@ final class ModelInputs {
   /// Sets sizes and tensors for runs of `length`; only after the session is prepared.
   func bind(_ session: Session, length: Int) throws(AdaptQError) {
     let graph = model.graph
+    let run = session.handle
     for symbol in graph.symbols.indices {
       let size = symbol == lengthSymbol ? length : 1
-      if !session.setSymbol(symbol, size) {
+      if !run.setSymbol(symbol, size) {
         throw AdaptQError(.outOfRange, "bench: \(graph.symbols[symbol]) = \(size) is above what was prepared")
       }
     }
     for (index, value) in (graph.inputs + graph.outputs).enumerated() {
       let count = try ModelInputs.count(graph, value, length: length)
-      session.bind(
+      run.bind(
         index,
         TensorBinding(data: memory.base + offsets[index], byteCount: count * graph.type(of: value).element.byteCount))
     }

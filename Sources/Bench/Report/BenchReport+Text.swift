@@ -47,7 +47,7 @@ extension MatrixResult {
         row.share.map { "\(fixed($0 * 100, 0)) %" } ?? "-", row.limit?.name ?? "-",
       ])
     }
-    return [title] + table.lines
+    return [title] + table.lines + disturbance(rows.map(\.summary))
   }
 }
 
@@ -63,6 +63,18 @@ extension ModelPoint {
     let sentences = rows.filter { $0.level != reference }.map { row in
       "\(row.level.name) is \(fixed(row.ratio, 1))x \(reference.name) at \(length)"
     }
-    return table.lines + sentences
+    return table.lines + sentences + disturbance(rows.map(\.summary))
   }
+}
+
+/// A line that says how busy the machine was, where it was.
+private func disturbance(_ summaries: [Summary]) -> [String] {
+  let disturbed = summaries.map(\.disturbed).reduce(0, +)
+  if disturbed == 0 { return [] }
+  let kept = summaries.contains { $0.rounds - $0.disturbed < InterleavedRounds.minimumRounds }
+  let all = summaries.map(\.rounds).reduce(0, +)
+  return [
+    "the CPU was busy elsewhere during \(disturbed) of \(all) samples; "
+      + (kept ? "too many to leave all of them out: do not trust these numbers" : "they are left out")
+  ]
 }

@@ -87,7 +87,8 @@ extension Summary {
     [
       .init("median_ns", .number(median)), .init("p95_ns", .number(percentile95)),
       .init("minimum_ns", .number(minimum)),
-      .init("rounds", .integer(rounds)), .init("calls_per_sample", .integer(callsPerSample)),
+      .init("rounds", .integer(rounds)), .init("disturbed", .integer(disturbed)),
+      .init("calls_per_sample", .integer(callsPerSample)),
     ]
   }
 }

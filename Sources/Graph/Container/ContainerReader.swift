@@ -144,6 +144,7 @@ extension Model {
         codes: try file.pointer(name("codes"), .u8, atLeast: shape.codeByteCount),
         scales: try file.pointer(name("scales"), .f16, atLeast: shape.scaleByteCount), factor: try factor(),
         shape: shape)
+      try table.validate(what)
       forms.table = table
     }
     for part in ["plane0", "plane1", "plane2", "plane3", "scales", "codes", "fp16", "fp32"] {

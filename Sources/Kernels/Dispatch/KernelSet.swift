@@ -35,7 +35,7 @@ public final class KernelSet: Sendable {
   ///   - allowCodeGeneration: false keeps everything portable.
   ///   - levels: the levels that will be run; others stay portable.
   public init(
-    features: KernelFeatures, allowCodeGeneration: Bool = true, levels: some Sequence<Level> = Level.allCases,
+    features: KernelFeatures, allowCodeGeneration: Bool = true, levels: some Collection<Level> = Level.allCases,
     calls: CodeCalls = .live
   ) {
     cache = CodeCache(calls: calls)
@@ -51,19 +51,46 @@ public final class KernelSet: Sendable {
       let results = cache.prepare(specs) { spec throws(AdaptQError) in
         (KernelName(spec).description, try KernelGenerator.generate(spec))
       }
-      var good: [GEMMSpec: Kernel] = [:]
-      for (spec, result) in zip(specs, results) {
-        if case .success(let code) = result { good[spec] = unsafeBitCast(code.address, to: Kernel.self) }
-      }
-      let failures = table.install(good)
-      for (spec, result) in zip(specs, results) {
-        var why = failures[spec]
-        if case .failure(let error) = result { why = error.message }
-        entries.append(Entry(spec: spec, name: KernelName(spec).description, whyNot: why))
-      }
+      let outcome = KernelSet.install(zip(specs, results).map { ($0, $1) }, into: &table)
+      entries = specs.map { Entry(spec: $0, name: KernelName($0).description, whyNot: outcome[$0] ?? nil) }
     }
     operators = OperatorSet(features: features, allowCodeGeneration: allowCodeGeneration, calls: calls, into: &table)
     self.table = table
     self.entries = entries
+  }
+
+  /// Fills the table slot by slot, each after its check.
+  ///
+  /// - Returns: for every spec why it is not in use, or nil.
+  private static func install(
+    _ made: [(spec: GEMMSpec, code: Result<InstalledCode, AdaptQError>)], into table: inout KernelTable
+  ) -> [GEMMSpec: String?] {
+    var outcome: [GEMMSpec: String?] = [:]
+    let check: KernelCheck
+    do throws(AdaptQError) {
+      check = try KernelCheck()
+    } catch {
+      for item in made { outcome[item.spec] = error.message }
+      return outcome
+    }
+    var slots: [KernelSlot] = []
+    for item in made where !slots.contains(KernelSlot(item.spec)) { slots.append(KernelSlot(item.spec)) }
+    for slot in slots {
+      var trial = table
+      var why: String?
+      let members = made.filter { KernelSlot($0.spec) == slot }
+      for member in members {
+        switch member.code {
+        case .success(let code): trial.install(unsafeBitCast(code.address, to: Kernel.self), for: member.spec)
+        case .failure(let error): why = why ?? error.message
+        }
+      }
+      if why == nil, let difference = check.difference(trial, slot) {
+        why = "it disagrees with its twin: \(difference)"
+      }
+      if why == nil { table = trial }
+      for member in members { outcome[member.spec] = .some(why) }
+    }
+    return outcome
   }
 }

@@ -5,7 +5,7 @@ extension KernelTable {
   public static var portable: KernelTable {
     KernelTable(
       quantize: { quantizeReference($0.load(as: QuantizeArguments.self)) },
-      wantsWords: false,
+      writesWords: true,
       dense32: { denseReference($0.load(as: DenseArguments.self)) },
       dense16: { denseHalfReference($0.load(as: DenseArguments.self)) },
       widen: { widenReference($0.load(as: WidenArguments.self)) },

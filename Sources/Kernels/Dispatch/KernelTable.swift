@@ -25,7 +25,7 @@ public struct KernelTable: BitwiseCopyable, Sendable {
   /// Takes ``QuantizeArguments``.
   public var quantize: Kernel
   /// Whether `quantize` writes words besides codes.
-  public var wantsWords: Bool
+  public var writesWords: Bool
   /// Take ``DenseArguments`` with FP32 and FP16 weights.
   public var dense32: Kernel
   public var dense16: Kernel

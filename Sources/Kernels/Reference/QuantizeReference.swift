@@ -1,4 +1,4 @@
-/// ``QuantizeArguments`` in plain Swift; writes no words.
+/// ``QuantizeArguments`` in plain Swift; writes words too, so that it serves every panel kernel.
 func quantizeReference(_ a: QuantizeArguments) {
   let groups = (a.k &+ 63) / 64
   for row in 0..<a.rows {
@@ -29,6 +29,13 @@ func quantizeReference(_ a: QuantizeArguments) {
         sum &+= Int32(code)
       }
       for k in count..<64 { codes.storeBytes(of: 0, toByteOffset: first &+ k, as: Int8.self) }
+      let words = UnsafeMutableRawPointer(a.words) + row &* a.wordRowStride
+      for k in 0..<64 {
+        // Of four inputs the second and the third change places.
+        let place = k & ~3 | (k & 1) &<< 1 | (k & 2) &>> 1
+        let code = Int16(codes.load(fromByteOffset: first &+ k, as: Int8.self))
+        words.storeBytes(of: code, toByteOffset: (first &+ place) &* 2, as: Int16.self)
+      }
       scales.storeBytes(of: scale, toByteOffset: group &* 4, as: Float.self)
       offsets.storeBytes(of: scale * Float(sum), toByteOffset: group &* 4, as: Float.self)
     }

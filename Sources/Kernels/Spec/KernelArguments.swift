@@ -63,7 +63,7 @@ public struct QuantizeArguments: BitwiseCopyable {
   /// `[rows][codeRowStride]`, bytes beyond `k` up to the next multiple of 64 become 0.
   public var codes: UnsafeMutablePointer<Int8>
   public var codeRowStride: Int
-  /// The same codes as 16-bit words, written only by kernels whose panels want them; see `QuantizedActivations.words`.
+  /// The same codes as 16-bit words, not written by kernels whose panels read codes; see `QuantizedActivations.words`.
   public var words: UnsafeMutablePointer<Int16>
   public var wordRowStride: Int
   public var scales: UnsafeMutablePointer<Float>
@@ -104,7 +104,8 @@ public struct UnpackArguments: BitwiseCopyable {
   public var scales: UnsafeRawPointer
   /// 64-byte aligned.
   public var panel: UnsafeMutableRawPointer
-  /// Per group 16 floats `s' = s · factor · 2^(8-b)`, then 16 floats `lo' = (lo + s · 2^(7-b)) · factor`.
+  /// Per group 16 floats `s' = s · factor · 2^(8-b)`, then 16 floats `lo' = (lo + s · 2^(7-b)) · factor`. A pair of kernels
+  /// whose panel holds `U_b · 2^(8-b)` leaves that power out of `s'`.
   public var panelScales: UnsafeMutablePointer<Float>
   public var groups: Int
   public var factor: Float

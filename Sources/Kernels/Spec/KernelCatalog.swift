@@ -5,30 +5,34 @@ import NestedFormat
 public enum KernelCatalog {
   /// What a CPU with `features` uses for products at `levels`: one kernel per place in a ``KernelTable``. Empty where
   /// nothing can be generated.
-  public static func specs(for features: KernelFeatures, levels: some Sequence<Level>) -> [GEMMSpec] {
+  public static func specs(for features: KernelFeatures, levels: some Collection<Level>) -> [GEMMSpec] {
     guard features.avx2 else { return [] }
     let float: InstructionSet = features.avx512 ? .avx512 : .avx2
-    let rows = float == .avx512 ? 14 : 6
+    let floatRows = float == .avx512 ? 14 : 6
+    // Without VNNI, 256-bit pairs do as well as 512-bit ones.
+    let nested: InstructionSet = features.vnni512 ? .avx512vnni : .avx2
+    let nestedRows = nested == .avx512vnni ? 12 : 6
+    let gfni = nested == .avx512vnni && features.gfni
     var result: [GEMMSpec] = []
     // Attention multiplies FP32 activations whatever the weights' level is.
-    result.append(GEMMSpec(.dense, isa: float, level: .fp32, activations: .float32, rows: rows))
-    let nested: InstructionSet = .avx2
-    if levels.contains(where: \.isNested) {
+    result.append(GEMMSpec(.dense, isa: float, level: .fp32, activations: .float32, rows: floatRows))
+    if levels.contains(.fp16) {
+      result.append(GEMMSpec(.dense, isa: float, level: .fp16, activations: .float32, rows: floatRows))
+      result.append(GEMMSpec(.widen, isa: float, level: .fp16, activations: .float32, rows: 1))
+    }
+    let nestedLevels = Set(levels).filter(\.isNested).sorted(by: >)
+    if !nestedLevels.isEmpty {
       result.append(GEMMSpec(.quantize, isa: nested, level: .fp32, activations: .int8PerRowAndGroup, rows: 1))
     }
-    for level in Set(levels).sorted(by: >) {
-      switch level {
-      case .fp32: break
-      case .fp16:
-        result.append(GEMMSpec(.dense, isa: float, level: .fp16, activations: .float32, rows: rows))
-        result.append(GEMMSpec(.widen, isa: float, level: .fp16, activations: .float32, rows: 1))
-      default:
-        result.append(GEMMSpec(.unpack, isa: nested, level: level, activations: .int8PerRowAndGroup, rows: 1))
-        result.append(GEMMSpec(.panel, isa: nested, level: level, activations: .int8PerRowAndGroup, rows: 6))
-        for rows in 1...4 {
-          result.append(GEMMSpec(.vector, isa: nested, level: level, activations: .int8PerRowAndGroup, rows: rows))
-        }
+    for level in nestedLevels {
+      func add(_ operation: GEMMSpec.Operation, rows: Int, decodes: Bool = true) {
+        result.append(
+          GEMMSpec(
+            operation, isa: nested, gfni: gfni && decodes, level: level, activations: .int8PerRowAndGroup, rows: rows))
       }
+      add(.unpack, rows: 1)
+      add(.panel, rows: nestedRows, decodes: false)
+      for rows in 1...4 { add(.vector, rows: rows) }
     }
     return result
   }

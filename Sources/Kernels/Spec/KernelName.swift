@@ -98,7 +98,8 @@ public struct KernelName: Hashable, Sendable, CustomStringConvertible {
       if (48...57).contains(character) {
         let digit = Int(character) - 48
         if digits == 6 { return result }
-        if digits == 0 { result.append(digit) } else { result[result.count - 1] = result[result.count - 1] * 10 + digit }
+        if digits == 0 { result.append(0) }
+        result[result.count - 1] = result[result.count - 1] * 10 + digit
         digits += 1
       } else {
         digits = 0

@@ -4,12 +4,12 @@
 public struct QuantizedActivations: BitwiseCopyable, @unchecked Sendable {
   /// A group whose largest magnitude is below this counts as zeros, so that 127 / max|x| stays finite. The bound is far
   /// below what a Float sum of other terms can resolve.
-  public static let smallestMagnitude: Float = 0x1p-100
+  public static let smallestMagnitude: Float = 0x1p-118
 
   /// `[rows][rowStride]`, −127...127; a row is padded with zeros to a multiple of 64.
   public var codes: UnsafeMutablePointer<Int8>
-  /// The same codes as words for kernels that multiply 16-bit pairs: per four inputs `q0, q2, q1, q3`. Only written when
-  /// the table says so (``KernelTable/wantsWords``).
+  /// The same codes as words for kernels that multiply 16-bit pairs: per four inputs `q0, q2, q1, q3`. Not
+  /// written where no kernel of the table reads them (``KernelTable/writesWords``).
   public var words: UnsafeMutablePointer<Int16>
   /// `[rows][groups]`.
   public var scales: UnsafeMutablePointer<Float>

@@ -9,16 +9,20 @@ public enum KernelGenerator {
   /// - Throws: `.unsupported` for a spec that no generator serves or that does not fit the registers.
   public static func generate(_ spec: GEMMSpec) throws(AdaptQError) -> [UInt8] {
     let asm = X64Assembler()
+    let isKnown = [.avx2, .avx512, .avx512vnni].contains(spec.isa)
+    guard isKnown, spec.rows > 0, spec.columns == 16, spec.groupSize == 64 else {
+      throw .unsupported("\(KernelName(spec)): no generator")
+    }
     let wide = spec.isa != .avx2
     switch spec.operation {
     case .dense:
       if wide { try emitDense(asm, spec, ZMM.self) } else { try emitDense(asm, spec, YMM.self) }
     case .widen:
       if wide { emitWiden(asm, spec, ZMM.self) } else { emitWiden(asm, spec, YMM.self) }
-    case .quantize: emitQuantizeAVX2(asm, spec, writesWords: !wide)
-    case .unpack: try emitUnpackAVX2(asm, spec)
-    case .panel: try emitPanelAVX2(asm, spec)
-    case .vector: try emitVectorAVX2(asm, spec)
+    case .quantize: emitQuantizeAVX2(asm, spec, writesWords: spec.writesWords)
+    case .unpack: if wide { try emitUnpackAVX512(asm, spec) } else { try emitUnpackAVX2(asm, spec) }
+    case .panel: if wide { try emitPanelAVX512(asm, spec) } else { try emitPanelAVX2(asm, spec) }
+    case .vector: if wide { try emitVectorAVX512(asm, spec) } else { try emitVectorAVX2(asm, spec) }
     }
     return try asm.finish()
   }

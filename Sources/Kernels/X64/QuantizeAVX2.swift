@@ -135,7 +135,8 @@ private func emitQuantizeGroup(
     asm.vmovdqu(g.target[32 * half], v[4 * half])
   }
   if writesWords {
-    let order = asm.constant256((0..<2).flatMap { _ in [0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15] as [UInt8] })
+    let half: [UInt8] = [0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15]
+    let order = asm.constant256(half + half)
     for quarter in 0..<4 {
       let part = v[4 * (quarter / 2)]
       if quarter % 2 == 0 {

@@ -184,13 +184,21 @@ public final class Session: @unchecked Sendable {
 
   private var levelNames: String { levels.map(\.name).joined(separator: ", ") }
 
-  // MARK: - Telemetry, not during a run
+  // MARK: - Telemetry
+  // What is copied while a run is in progress may be torn: callers look before and after, and throw it away then.
 
-  public func copyTelemetry(into records: UnsafeMutablePointer<InferenceRecord>, capacity: Int) -> Int {
-    state.pointee.ring.copyLast(into: records, capacity: capacity)
+  /// At most `capacity` of the newest inferences, oldest of them first, with the level of their linear sites.
+  public func lastInferences(_ capacity: Int) -> [(record: InferenceRecord, level: Level)] {
+    let ring = state.pointee.ring
+    let records = [InferenceRecord](unsafeUninitializedCapacity: Session.telemetryCapacity) { buffer, count in
+      guard let base = buffer.baseAddress else { return }
+      count = ring.copyLast(into: base, capacity: min(capacity, Session.telemetryCapacity))
+    }
+    return records.map { record in
+      let rung = Int(record.rung)
+      return (record, levels.indices.contains(rung) ? levels[rung] : .int8)
+    }
   }
-
-  public func level(ofRung rung: Int) -> Level { levels.indices.contains(rung) ? levels[rung] : .int8 }
 
   /// Levels of all sites in inference `sequence`, counted from 1; nil if it is not kept.
   public func siteLevels(sequence: UInt64) -> [Level]? {

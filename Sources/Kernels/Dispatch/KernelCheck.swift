@@ -1,0 +1,228 @@
+import Base
+import NestedFormat
+
+/// Compares generated kernels with their portable twins on one small shape before first use.
+///
+/// This catches wrong results, for instance of an emulated or broken CPU, not faults. Integers are compared through floats:
+/// with all scales 1 a product with nested weights is an integer below 2²⁴, which every order of summation gives exactly.
+struct KernelCheck {
+  private static let n = 32
+  /// Three groups, the last one short.
+  private static let k = 150
+  private static let groups = 3
+  /// Enough for two tiles of the largest kernels.
+  private static let rows = 17
+
+  private let memory: MemoryBlock
+  private let nested: NestedShape
+  private let twin = KernelTable.portable
+
+  /// - Throws: when there is no memory.
+  init() throws(AdaptQError) {
+    nested = try NestedShape(n: KernelCheck.n, k: KernelCheck.k)
+    memory = try MemoryBlock.allocate(byteCount: KernelCheck.byteCount, purpose: "kernel check")
+  }
+
+  /// nil when the kernels of `slot` in `table` agree with the portable ones; else what differs.
+  func difference(_ table: KernelTable, _ slot: KernelSlot) -> String? {
+    switch slot {
+    case .quantize: quantizeDifference(table)
+    case .dense(let level): denseDifference(table, level, widened: false)
+    case .widen: denseDifference(table, .fp16, widened: true)
+    case .panel(let level): nestedDifference(table, level, rows: KernelCheck.rows, vectorRows: 0)
+    case .vector(let level, let rows): nestedDifference(table, level, rows: rows, vectorRows: 4)
+    }
+  }
+
+  // MARK: memory
+
+  private static let weightByteCount = n * 192 * 5
+  private static let inputByteCount = rows * k * 4
+  private static let outputByteCount = rows * n * 4
+  private static let quantizedByteCount = QuantizedActivations.byteCount(rows: rows, k: k)
+  private static let byteCount =
+    (weightByteCount + inputByteCount + 2 * outputByteCount + 2 * quantizedByteCount + 64 * 8)
+    + productScratchByteCount(maxRows: rows)
+
+  /// Consecutive parts of the block, each at a multiple of 64.
+  private struct Layout {
+    var next: UnsafeMutableRawPointer
+    mutating func take(_ byteCount: Int) -> UnsafeMutableRawPointer {
+      let part = next
+      next += (byteCount &+ 63) & ~63
+      return part
+    }
+  }
+
+  private struct Parts {
+    let weights: UnsafeMutableRawPointer
+    let x: UnsafeMutablePointer<Float>
+    let got: UnsafeMutablePointer<Float>
+    let expected: UnsafeMutablePointer<Float>
+    let quantized: QuantizedActivations
+    let quantizedTwin: QuantizedActivations
+    let scratch: UnsafeMutableRawPointer
+  }
+
+  private func parts(rows: Int) -> Parts {
+    var layout = Layout(next: memory.base)
+    return Parts(
+      weights: layout.take(KernelCheck.weightByteCount),
+      x: layout.take(KernelCheck.inputByteCount).assumingMemoryBound(to: Float.self),
+      got: layout.take(KernelCheck.outputByteCount).assumingMemoryBound(to: Float.self),
+      expected: layout.take(KernelCheck.outputByteCount).assumingMemoryBound(to: Float.self),
+      quantized: QuantizedActivations(
+        memory: layout.take(KernelCheck.quantizedByteCount), rows: rows, k: KernelCheck.k),
+      quantizedTwin: QuantizedActivations(
+        memory: layout.take(KernelCheck.quantizedByteCount), rows: rows, k: KernelCheck.k),
+      scratch: layout.take(productScratchByteCount(maxRows: rows)))
+  }
+
+  /// Marsaglia's xorshift: the same numbers in every process.
+  private struct Numbers {
+    var state: UInt64 = 0x9E37_79B9_7F4A_7C15
+    mutating func next() -> UInt64 {
+      state ^= state &<< 13
+      state ^= state &>> 7
+      state ^= state &<< 17
+      return state
+    }
+    /// -1 ..< 1 in steps of 2⁻²³.
+    mutating func float() -> Float { Float(Int32(truncatingIfNeeded: next() &>> 40) &- (1 &<< 23)) * 0x1p-23 }
+  }
+
+  // MARK: checks
+
+  private func quantizeDifference(_ table: KernelTable) -> String? {
+    let p = parts(rows: KernelCheck.rows)
+    var numbers = Numbers()
+    for index in 0..<(KernelCheck.rows * KernelCheck.k) { p.x[index] = numbers.float() * 3 }
+    p.x[5] = 100
+    for index in 0..<64 { p.x[index + KernelCheck.k] = 0 }
+    p.x[2 * KernelCheck.k + 3] = .infinity
+    quantize(x: p.x, xRowStride: KernelCheck.k, into: p.quantized, table)
+    quantize(x: p.x, xRowStride: KernelCheck.k, into: p.quantizedTwin, twin)
+    let (got, expected) = (p.quantized, p.quantizedTwin)
+    for group in 0..<(KernelCheck.rows * KernelCheck.groups) {
+      if expected.scales[group].isNaN {
+        if !got.scales[group].isNaN || !got.offsets[group].isNaN { return "an infinity leaves no NaN" }
+        continue
+      }
+      if got.scales[group] != expected.scales[group] || got.offsets[group] != expected.offsets[group] {
+        return "scale or offset of group \(group) differs"
+      }
+      for index in (64 * group)..<(64 * group + 64) where got.codes[index] != expected.codes[index] {
+        return "code \(index) is \(got.codes[index]), expected \(expected.codes[index])"
+      }
+      for index in (16 * group)..<(16 * group + 16) where table.writesWords {
+        for (place, input) in [0, 2, 1, 3].enumerated()
+        where got.words[4 * index + place] != Int16(expected.codes[4 * index + input]) {
+          return "word \(4 * index + place) differs"
+        }
+      }
+    }
+    return nil
+  }
+
+  private func denseDifference(_ table: KernelTable, _ level: Level, widened: Bool) -> String? {
+    let p = parts(rows: KernelCheck.rows)
+    var numbers = Numbers()
+    var table = table
+    table.widenRows = widened ? 0 : Int.max
+    for index in 0..<(KernelCheck.rows * KernelCheck.k) { p.x[index] = numbers.float() }
+    let count = KernelCheck.n * KernelCheck.k
+    for index in 0..<count {
+      if level == .fp16 {
+        p.weights.storeBytes(of: Half(numbers.float()).bits, toByteOffset: 2 * index, as: UInt16.self)
+      } else {
+        p.weights.storeBytes(of: numbers.float(), toByteOffset: 4 * index, as: Float.self)
+      }
+    }
+    guard let shape = try? DenseShape(n: KernelCheck.n, k: KernelCheck.k, level: level) else { return "no shape" }
+    let view = DenseView(base: UnsafeRawPointer(p.weights), shape: shape)
+    let weights = LinearWeights(
+      n: KernelCheck.n, k: KernelCheck.k, fp16: level == .fp16 ? view : nil, fp32: level == .fp32 ? view : nil)
+    // Magnitudes are below 1, so k bounds their sum; both sides may be off.
+    let bound = Float(2 * ErrorBound.dense(k: KernelCheck.k, magnitude: Double(KernelCheck.k)))
+    for rows in [1, 2, 3, KernelCheck.rows] {
+      for (table, y) in [(table, p.got), (twin, p.expected)] {
+        linearDense(
+          weights, level, table, x: p.x, xRowStride: KernelCheck.k, rows: rows, y: y, yRowStride: KernelCheck.n,
+          firstBlock: 0, blocks: 2, scratch: p.scratch)
+      }
+      if let why = firstDifference(p, rows: rows, bound: bound) { return why }
+    }
+    return nil
+  }
+
+  private func nestedDifference(_ table: KernelTable, _ level: Level, rows: Int, vectorRows: Int) -> String? {
+    let p = parts(rows: rows)
+    var numbers = Numbers()
+    let table = table.withVectorRows(vectorRows, level)
+    let twin = twin.withVectorRows(0, level)
+    let size = nested.planeByteCount
+    let base = UnsafeRawPointer(p.weights)
+    let view = NestedView(
+      plane0: base, plane1: base + size, plane2: base + 2 * size, plane3: base + 3 * size, scales: base + 4 * size,
+      factor: 1, shape: nested)
+    let weights = LinearWeights(n: KernelCheck.n, k: KernelCheck.k, nested: view)
+    for pass in 0..<3 {
+      // 0: random codes, integers; 1: extreme codes, integers; 2: random codes and scales.
+      for index in 0..<(4 * size) {
+        p.weights.storeBytes(
+          of: pass == 1 ? 0xFF : UInt8(truncatingIfNeeded: numbers.next() &>> 32), toByteOffset: index, as: UInt8.self)
+      }
+      for index in 0..<(nested.scaleByteCount / 2) {
+        let isStep = index % 32 < 16
+        let value = pass == 2 ? (isStep ? 0.01 + 0.005 * numbers.float() : numbers.float()) : (isStep ? 1 : 0)
+        p.weights.storeBytes(of: Half(value).bits, toByteOffset: 4 * size + 2 * index, as: UInt16.self)
+      }
+      let q = p.quantized
+      for index in 0..<(rows * q.rowStride) {
+        let random = Int8(truncatingIfNeeded: Int64(numbers.next() % 255) &- 127)
+        let extreme: Int8 = index / q.rowStride % 2 == 0 ? 127 : -127
+        let code = pass == 1 ? extreme : random
+        q.codes[index] = code
+        q.words[index / 4 * 4 + [0, 2, 1, 3][index % 4]] = Int16(code)
+      }
+      for index in 0..<(rows * q.groups) {
+        q.scales[index] = pass == 2 ? 0.01 + 0.005 * numbers.float() : 1
+        q.offsets[index] = pass == 2 ? numbers.float() * 10 : 0
+      }
+      for (table, y) in [(table, p.got), (twin, p.expected)] {
+        linearQuantized(
+          weights, level, table, x: q, y: y, yRowStride: KernelCheck.n, firstBlock: 0, blocks: 2, scratch: p.scratch)
+      }
+      // Per group |a · s' · A| ≤ 0.015 · 0.015 · 64 · 127 · 255 and |offset · lo'| ≤ 10 · 2.
+      let magnitude = Double(KernelCheck.groups) * (0.015 * 0.015 * 64 * 127 * 255 + 20)
+      let bound = pass == 2 ? Float(2 * ErrorBound.nested(groups: KernelCheck.groups, magnitude: magnitude)) : 0
+      if let why = firstDifference(p, rows: rows, bound: bound) { return "pass \(pass): \(why)" }
+    }
+    return nil
+  }
+
+  private func firstDifference(_ p: Parts, rows: Int, bound: Float) -> String? {
+    for index in 0..<(rows * KernelCheck.n) {
+      let (got, expected) = (p.got[index], p.expected[index])
+      if !((got - expected).magnitude <= bound) {
+        let place = "row \(index / KernelCheck.n), output \(index % KernelCheck.n)"
+        return "\(place) is \(got), expected \(expected) ± \(bound)"
+      }
+    }
+    return nil
+  }
+}
+
+extension KernelTable {
+  /// The same table with another limit up to which one level uses its vector kernels.
+  fileprivate func withVectorRows(_ rows: Int, _ level: Level) -> KernelTable {
+    var changed = self
+    switch level {
+    case .int2: changed.int2.vectorRows = rows
+    case .int4: changed.int4.vectorRows = rows
+    case .int6: changed.int6.vectorRows = rows
+    default: changed.int8.vectorRows = rows
+    }
+    return changed
+  }
+}

@@ -1,0 +1,68 @@
+import Hardware
+import NestedFormat
+
+/// A place in a ``KernelTable``, filled by one kernel, or by two that only make sense together.
+enum KernelSlot: Hashable {
+  case quantize
+  case dense(Level)
+  case widen
+  /// The unpacking and the panel kernel, which share a private layout.
+  case panel(Level)
+  case vector(Level, rows: Int)
+
+  init(_ spec: GEMMSpec) {
+    switch spec.operation {
+    case .quantize: self = .quantize
+    case .dense: self = .dense(spec.level)
+    case .widen: self = .widen
+    case .panel, .unpack: self = .panel(spec.level)
+    case .vector: self = .vector(spec.level, rows: spec.rows)
+    }
+  }
+}
+
+extension KernelTable {
+  /// Puts a generated kernel in its place. A panel kernel and its unpacking kernel must both be put there.
+  mutating func install(_ kernel: Kernel, for spec: GEMMSpec) {
+    switch spec.operation {
+    case .quantize:
+      quantize = kernel
+      writesWords = spec.writesWords
+    case .dense: if spec.level == .fp16 { dense16 = kernel } else { dense32 = kernel }
+    case .widen: widen = kernel
+    case .unpack: change(spec.level) { $0.unpack = kernel }
+    case .panel:
+      change(spec.level) {
+        $0.panel = kernel
+        $0.readsWords = spec.readsWords
+        $0.panelGroupByteCount = spec.readsWords ? 2048 : 1024
+      }
+    case .vector:
+      change(spec.level) {
+        switch spec.rows {
+        case 1: $0.vector1 = kernel
+        case 2: $0.vector2 = kernel
+        case 3: $0.vector3 = kernel
+        default: $0.vector4 = kernel
+        }
+        $0.vectorRows = max($0.vectorRows, spec.rows)
+      }
+    }
+  }
+
+  private mutating func change(_ level: Level, _ body: (inout NestedKernels) -> Void) {
+    switch level {
+    case .int2: body(&int2)
+    case .int4: body(&int4)
+    case .int6: body(&int6)
+    default: body(&int8)
+    }
+  }
+}
+
+extension GEMMSpec {
+  /// Whether a panel kernel multiplies 16-bit words: AVX2 has no exact 8-bit dot product.
+  var readsWords: Bool { operation == .panel && isa == .avx2 && level == .int8 }
+  /// Whether a quantizing kernel writes words for such a panel kernel.
+  var writesWords: Bool { operation == .quantize && isa == .avx2 }
+}

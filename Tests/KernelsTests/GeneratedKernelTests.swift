@@ -1,0 +1,120 @@
+import Base
+import Hardware
+import Kernels
+import MachineCode
+import NestedFormat
+import TestSupport
+import Testing
+
+/// Every generated kernel against its portable twin: on this CPU where it has the instructions, else on an emulated one.
+@Suite struct GeneratedKernelTests {
+  private static let features = KernelFeatures(CPUFeatures.live())
+  private static let native = KernelCatalog.all.filter { features.supports($0.isa) && (features.gfni || !$0.gfni) }
+  private static let emulated = KernelCatalog.all.filter { $0.isa != .avx2 }
+
+  /// Runs trials and returns what went wrong.
+  private typealias Runner = ([(GEMMSpec, KernelTrial)]) throws -> [String]
+
+  private static func runNative(_ trials: [(GEMMSpec, KernelTrial)]) throws -> [String] {
+    var wrong: [String] = []
+    for (spec, trial) in trials {
+      let memory = try ExecutableMemory.install([KernelGenerator.generate(spec)])
+      let clobbered = try KernelCaller.call(memory.base, trial.argument)
+      if !clobbered.isEmpty { wrong.append("\(trial.label): does not preserve \(clobbered)") }
+      if let difference = trial.difference() { wrong.append("\(trial.label): \(difference)") }
+    }
+    return wrong
+  }
+
+  private static func runEmulated(_ trials: [(GEMMSpec, KernelTrial)]) throws -> [String] {
+    var wrong: [String] = []
+    let jobs = try trials.map { spec, trial in
+      EmulatedCPU.Job(code: try KernelGenerator.generate(spec), regions: trial.regions, argument: trial.argument)
+    }
+    // Without VNNI or GFNI where the kernel must not need them.
+    for model in [EmulatedCPU.Model.skylakeX, .icelake] {
+      let mine = trials.indices.filter { (trials[$0].0.isa == .avx512) == (model == .skylakeX) }
+      if mine.isEmpty { continue }
+      let problems = try EmulatedCPU.run(mine.map { jobs[$0] }, cpu: model, timeoutSeconds: 600)
+      for (index, problem) in zip(mine, problems) {
+        let trial = trials[index].1
+        if !problem.isEmpty { wrong.append("\(trial.label): \(problem)") }
+        if let difference = trial.difference() { wrong.append("\(trial.label): \(difference)") }
+      }
+    }
+    return wrong
+  }
+
+  /// - Parameter thorough: more shapes, where running is cheap.
+  private func check(_ specs: [GEMMSpec], thorough: Bool, _ run: Runner) throws {
+    var random = SeededRandom("GeneratedKernelTests.check")
+    var panels: [GEMMSpec: [KernelTrial.Panel]] = [:]
+    var first: [(GEMMSpec, KernelTrial)] = []
+    for spec in specs where spec.operation == .unpack {
+      for pass in 0..<3 {
+        let weights = KernelTrial.Weights(
+          nBlocks: 1, groups: pass == 2 ? 9 : 3, exact: pass < 2, extreme: pass == 1, atStart: pass == 0, &random)
+        let words = spec.isa == .avx2 && spec.level == .int8
+        let panel = KernelTrial.Panel(weights, groupByteCount: words ? 2048 : 1024)
+        panels[spec, default: []].append(panel)
+        first.append((spec, KernelTrial.unpack(spec, into: panel)))
+      }
+    }
+    var wrong = try run(first)
+    var second: [(GEMMSpec, KernelTrial)] = []
+    for spec in specs {
+      switch spec.operation {
+      case .unpack: break
+      case .widen: second.append((spec, .widen(spec, &random)))
+      case .quantize:
+        for (rows, k) in [(1, 64), (3, 100), (2, 63), (2, 193)] {
+          second.append((spec, .quantize(spec, rows: rows, k: k, &random)))
+        }
+      case .dense:
+        let all = thorough ? Array(1...40) : Array(1...spec.rows) + [spec.rows + 1, 2 * spec.rows + 3]
+        for (index, rows) in all.enumerated() {
+          let k = [1, 2, 3, 4, 5, 6, 7, 8, 13, 64][index % 10]
+          second.append((spec, .dense(spec, rows: rows, k: k, atStart: index % 2 == 0, &random)))
+        }
+      case .panel:
+        let pair = panels.filter { $0.key.isa == spec.isa && $0.key.level == spec.level }
+        for panels in pair.values {
+          for (pass, panel) in panels.enumerated() {
+            let all = thorough ? Array(1...13) + [17, 24, 40] : (pass == 2 ? Array(1...spec.rows) : [1, 2 * spec.rows + 3])
+            for rows in all {
+              second.append(
+                (
+                  spec,
+                  .panel(
+                    spec, panel, rows: rows, exact: pass < 2, extreme: pass == 1, atStart: rows % 2 == 0, &random)
+                ))
+            }
+          }
+        }
+      case .vector:
+        for pass in 0..<3 {
+          second.append(
+            (
+              spec,
+              .vector(
+                spec, nBlocks: pass + 1, groups: pass == 2 ? 9 : 2, exact: pass < 2, extreme: pass == 1,
+                atStart: pass % 2 == 0, &random)
+            ))
+        }
+      }
+    }
+    wrong += try run(second)
+    for text in wrong.prefix(20) { Issue.record("\(text)") }
+    #expect(wrong.isEmpty, "\(wrong.count) of \(first.count + second.count) trials went wrong")
+  }
+
+  @Test(.enabled(if: !GeneratedKernelTests.native.isEmpty, "needs AVX2, FMA and F16C"))
+  func equalTwinsOnThisCPU() throws {
+    try check(Self.native, thorough: true, Self.runNative)
+  }
+
+  @Test(.enabled(if: EmulatedCPU.missing == nil, "\(EmulatedCPU.missing ?? "")"))
+  func equalTwinsOnEmulatedCPUs() throws {
+    try check(Self.emulated, thorough: false, Self.runEmulated)
+  }
+}

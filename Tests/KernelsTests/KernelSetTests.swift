@@ -1,0 +1,67 @@
+import Hardware
+import MachineCode
+import NestedFormat
+import Testing
+
+@testable import Kernels
+
+@Suite struct KernelSetTests {
+  private let features = KernelFeatures(CPUFeatures.live())
+
+  @Test func usesEveryKernelOfThisMachine() {
+    let set = KernelSet(features: features)
+    for entry in set.entries { #expect(entry.whyNot == nil, "\(entry)") }
+    #expect(set.code.count == set.entries.count)
+    #expect(features.avx2 == (set.whyNotGenerated == nil))
+  }
+
+  @Test func saysWhyNothingIsGenerated() {
+    let switchedOff = KernelSet(features: features, allowCodeGeneration: false)
+    #expect(switchedOff.whyNotGenerated == "code generation is switched off")
+    let old = KernelSet(features: KernelFeatures())
+    #expect(old.whyNotGenerated?.contains("AVX2") == true)
+    #expect(old.entries.isEmpty && old.code.isEmpty)
+  }
+
+  @Test func refusedPagesLeaveThePortableKernels() {
+    var calls = CodeCalls.live
+    calls.makeExecutable = { _, _ in 13 }
+    let set = KernelSet(features: features, calls: calls)
+    for entry in set.entries { #expect(entry.whyNot?.contains("executable") == true, "\(entry)") }
+    // Compared by what they are: two closures with the same body are one function.
+    #expect(
+      unsafeBitCast(set.table.dense32, to: Int.self) == unsafeBitCast(KernelTable.portable.dense32, to: Int.self))
+  }
+
+  @Test func onlyAllowedLevelsAreGenerated() {
+    let set = KernelSet(features: features, levels: [.int4])
+    #expect(set.entries.allSatisfy { !$0.spec.level.isNested || $0.spec.level == .int4 })
+  }
+
+  /// Each wrong table must be noticed by the check of the slot that is wrong.
+  @Test func wrongKernelsAreNoticed() throws {
+    let check = try KernelCheck()
+    var table = KernelTable.portable
+    for slot in [.quantize, .dense(.fp32), .dense(.fp16), .widen] as [KernelSlot] {
+      #expect(check.difference(table, slot) == nil, "\(slot)")
+    }
+    for level in Level.nested {
+      #expect(check.difference(table, .panel(level)) == nil, "\(level)")
+      for rows in 1...4 { #expect(check.difference(table, .vector(level, rows: rows)) == nil, "\(level) \(rows)") }
+    }
+    swap(&table.dense32, &table.dense16)
+    #expect(check.difference(table, .dense(.fp32)) != nil)
+    #expect(check.difference(table, .dense(.fp16)) != nil)
+    table = .portable
+    swap(&table.int8, &table.int6)
+    #expect(check.difference(table, .panel(.int8)) != nil)
+    #expect(check.difference(table, .vector(.int6, rows: 3)) != nil)
+    table.widen = { _ in }
+    #expect(check.difference(table, .widen) != nil)
+    table.quantize = { raw in
+      KernelTable.portable.quantize(raw)
+      raw.load(as: QuantizeArguments.self).codes[7] &+= 1
+    }
+    #expect(check.difference(table, .quantize) != nil)
+  }
+}

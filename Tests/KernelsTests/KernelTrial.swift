@@ -1,0 +1,291 @@
+import Base
+import Kernels
+import NestedFormat
+import TestSupport
+
+/// One call of one kernel on small guarded buffers, and its twin's result: the same for this CPU and for an emulated one.
+final class KernelTrial {
+  let label: String
+  let argument: UnsafeMutableRawPointer
+  let regions: [EmulatedCPU.Region]
+  /// Compares what the kernel wrote with its twin; nil when they agree.
+  let difference: () -> String?
+  private let keep: [AnyObject]
+
+  private init<T: BitwiseCopyable>(
+    _ label: String, _ arguments: T, _ regions: [EmulatedCPU.Region], keep: [AnyObject],
+    difference: @escaping () -> String?
+  ) {
+    let block = GuardedBuffer<T>([arguments])
+    argument = UnsafeMutableRawPointer(block.base)
+    self.label = label
+    self.regions = regions + [.init(block, isWritable: false)]
+    self.keep = keep + [block]
+    self.difference = difference
+  }
+
+  private static let portable = KernelTable.portable
+
+  private static func unequal(
+    _ got: GuardedBuffer<Float>, _ expected: GuardedBuffer<Float>, bound: (Int) -> Double
+  ) -> String? {
+    for index in 0..<got.count {
+      let (a, b) = (got[index], expected[index])
+      if a == b || (a.isNaN && b.isNaN) { continue }
+      if !(Double(a - b).magnitude <= bound(index)) {
+        return "element \(index) is \(a), expected \(b) ± \(bound(index))"
+      }
+    }
+    return nil
+  }
+
+  // MARK: float kernels
+
+  static func dense(_ spec: GEMMSpec, rows: Int, k: Int, atStart: Bool, _ random: inout SeededRandom) -> KernelTrial {
+    let half = spec.level == .fp16
+    let (xStride, yStride) = (k + 3, 19)
+    let x = GuardedBuffer<Float>(
+      (0..<((rows - 1) * xStride + k)).map { _ in random.normal() }, edge: atStart ? .start : .end)
+    let values = (0..<(k * 16)).map { _ in random.normal() }
+    let w32 = GuardedBuffer<Float>(half ? [0] : values, edge: atStart ? .start : .end)
+    let w16 = GuardedBuffer<UInt16>(half ? values.map { Half($0).bits } : [0], edge: atStart ? .start : .end)
+    let start = GuardedBuffer<Float>((0..<16).map { _ in random.normal() }, edge: atStart ? .start : .end)
+    let count = (rows - 1) * yStride + 16
+    let y = GuardedBuffer<Float>(Array(repeating: 7, count: count), edge: atStart ? .start : .end)
+    let expected = GuardedBuffer<Float>(Array(repeating: 7, count: count))
+    func arguments(_ y: GuardedBuffer<Float>) -> DenseArguments {
+      DenseArguments(
+        x: x.base, xRowStride: xStride * 4, w: half ? UnsafeRawPointer(w16.base) : UnsafeRawPointer(w32.base),
+        start: start.base, startRowStride: 0, y: y.base, yRowStride: yStride * 4, k: k, rows: rows, alpha: 0.75)
+    }
+    var twin = arguments(expected)
+    if half { portable.dense16(&twin) } else { portable.dense32(&twin) }
+    // |x| and |w| are at most 6.
+    let bound = 2 * ErrorBound.dense(k: k, magnitude: Double(k) * 27 + 6)
+    return KernelTrial(
+      "\(KernelName(spec)) rows \(rows) k \(k)", arguments(y),
+      [
+        .init(x, isWritable: false), .init(w32, isWritable: false), .init(w16, isWritable: false),
+        .init(start, isWritable: false), .init(y),
+      ],
+      keep: [x, w32, w16, start, y, expected], difference: { unequal(y, expected) { _ in bound } })
+  }
+
+  static func widen(_ spec: GEMMSpec, _ random: inout SeededRandom) -> KernelTrial {
+    // All kinds of halves: zeros, subnormals, infinities and a NaN among them.
+    let bits: [UInt16] = [0, 0x8000, 1, 0x8001, 0x3FF, 0x400, 0x7BFF, 0xFBFF, 0x7C00, 0xFC00, 0x7E00]
+    let input = GuardedBuffer<UInt16>(bits + (0..<37).map { _ in UInt16.random(in: 0..<0x7C00, using: &random) })
+    let output = GuardedBuffer<Float>(count: 48)
+    let expected = GuardedBuffer<Float>(input.array.map { Half(bits: $0).float })
+    return KernelTrial(
+      "\(KernelName(spec))", WidenArguments(input: input.base, output: output.base, count: 48),
+      [.init(input, isWritable: false), .init(output)], keep: [input, output, expected],
+      difference: { unequal(output, expected) { _ in 0 } })
+  }
+
+  static func quantize(_ spec: GEMMSpec, rows: Int, k: Int, _ random: inout SeededRandom) -> KernelTrial {
+    let groups = (k + 63) / 64
+    let x = GuardedBuffer<Float>((0..<(rows * k)).map { _ in random.normal() })
+    x[rows * k - 1] = .nan
+    if rows > 1 { for index in 0..<min(k, 64) { x[index] = 0x1p-130 } }
+    let codes = (0..<2).map { _ in GuardedBuffer<Int8>(count: rows * groups * 64) }
+    let words = (0..<2).map { _ in GuardedBuffer<Int16>(count: rows * groups * 64) }
+    let scales = (0..<2).map { _ in GuardedBuffer<Float>(count: rows * groups) }
+    let offsets = (0..<2).map { _ in GuardedBuffer<Float>(count: rows * groups) }
+    func arguments(_ index: Int) -> QuantizeArguments {
+      QuantizeArguments(
+        x: x.base, xRowStride: k * 4, codes: codes[index].base, codeRowStride: groups * 64, words: words[index].base,
+        wordRowStride: groups * 128, scales: scales[index].base, offsets: offsets[index].base,
+        scaleRowStride: groups * 4, k: k, rows: rows)
+    }
+    var twin = arguments(1)
+    portable.quantize(&twin)
+    let writesWords = spec.isa == .avx2
+    return KernelTrial(
+      "\(KernelName(spec)) rows \(rows) k \(k)", arguments(0),
+      [.init(x, isWritable: false), .init(codes[0]), .init(words[0]), .init(scales[0]), .init(offsets[0])],
+      keep: [x] + codes + words + scales + offsets,
+      difference: {
+        // The last group is poisoned: its codes may be anything.
+        let sound = (rows * groups - 1) * 64
+        for index in 0..<sound where codes[0][index] != codes[1][index] {
+          return "code \(index) is \(codes[0][index]), expected \(codes[1][index])"
+        }
+        for index in 0..<sound where writesWords && words[0][index] != words[1][index] {
+          return "word \(index) is \(words[0][index]), expected \(words[1][index])"
+        }
+        return unequal(scales[0], scales[1]) { _ in 0 } ?? unequal(offsets[0], offsets[1]) { _ in 0 }
+      })
+  }
+
+  // MARK: nested kernels
+
+  /// The weights of `nBlocks` blocks by `groups` groups; every stream ends or starts at a guard page.
+  final class Weights {
+    let planes: [GuardedBuffer<UInt8>]
+    let scales: GuardedBuffer<UInt16>
+    let groups: Int
+    let factor: Float
+
+    /// - Parameter exact: scales 1 and minima 0, so that results are integers.
+    init(nBlocks: Int, groups: Int, exact: Bool, extreme: Bool, atStart: Bool, _ random: inout SeededRandom) {
+      let blocks = nBlocks * groups
+      self.groups = groups
+      factor = exact ? 1 : 0.5
+      planes = (0..<4).map { _ in
+        GuardedBuffer(
+          (0..<(blocks * 256)).map { _ in extreme ? 0xFF : UInt8.random(in: 0...255, using: &random) },
+          edge: atStart ? .start : .end)
+      }
+      scales = GuardedBuffer(
+        (0..<(blocks * 32)).map { index in
+          let isStep = index % 32 < 16
+          if exact { return isStep ? 0x3C00 : 0 }
+          return Half(isStep ? Float.random(in: 0.01..<0.02, using: &random) : Float.random(in: -2..<0, using: &random))
+            .bits
+        }, edge: atStart ? .start : .end)
+    }
+
+    func plane(_ index: Int, _ level: Level) -> UnsafeRawPointer {
+      // A plane that the level does not read is not there.
+      index < level.planes ? UnsafeRawPointer(planes[index].base) : UnsafeRawPointer(bitPattern: 64)!
+    }
+
+    func unpackArguments(_ level: Level, panel: UnsafeMutableRawPointer, scales out: UnsafeMutablePointer<Float>)
+      -> UnpackArguments
+    {
+      UnpackArguments(
+        plane0: plane(0, level), plane1: plane(1, level), plane2: plane(2, level), plane3: plane(3, level),
+        scales: UnsafeRawPointer(scales.base), panel: panel, panelScales: out, groups: groups, factor: factor)
+    }
+
+    func regions(_ level: Level) -> [EmulatedCPU.Region] {
+      (0..<level.planes).map { .init(planes[$0], isWritable: false) } + [.init(scales, isWritable: false)]
+    }
+  }
+
+  /// Rows of quantized activations; `exact` ones have scale 1 and no offset.
+  final class Activations {
+    let rows: Int
+    let groups: Int
+    let codes: GuardedBuffer<Int8>
+    let words: GuardedBuffer<Int16>
+    let scales: GuardedBuffer<Float>
+    let offsets: GuardedBuffer<Float>
+
+    init(rows: Int, groups: Int, exact: Bool, extreme: Bool, atStart: Bool, _ random: inout SeededRandom) {
+      self.rows = rows
+      self.groups = groups
+      let count = rows * groups * 64
+      var values = (0..<count).map { _ in Int8.random(in: -127...127, using: &random) }
+      if extreme { for index in 0..<count { values[index] = index / (groups * 64) % 2 == 0 ? 127 : -127 } }
+      codes = GuardedBuffer(values, edge: atStart ? .start : .end)
+      words = GuardedBuffer(
+        (0..<count).map { Int16(values[$0 & ~3 | [0, 2, 1, 3][$0 & 3]]) }, edge: atStart ? .start : .end)
+      scales = GuardedBuffer(
+        (0..<(rows * groups)).map { _ in exact ? 1 : Float.random(in: 0.01..<0.02, using: &random) },
+        edge: atStart ? .start : .end)
+      offsets = GuardedBuffer(
+        (0..<(rows * groups)).map { _ in exact ? 0 : Float.random(in: -5..<5, using: &random) },
+        edge: atStart ? .start : .end)
+    }
+
+    var regions: [EmulatedCPU.Region] {
+      [
+        .init(codes, isWritable: false), .init(words, isWritable: false), .init(scales, isWritable: false),
+        .init(offsets, isWritable: false),
+      ]
+    }
+  }
+
+  /// What unpacking wrote; read by the panel kernel of the same spec.
+  final class Panel {
+    let codes: GuardedBuffer<SIMD64<UInt8>>
+    let scales: GuardedBuffer<Float>
+    let weights: Weights
+    init(_ weights: Weights, groupByteCount: Int) {
+      self.weights = weights
+      codes = GuardedBuffer(count: weights.groups * groupByteCount / 64)
+      scales = GuardedBuffer(count: weights.groups * 32)
+    }
+  }
+
+  static func unpack(_ spec: GEMMSpec, into panel: Panel) -> KernelTrial {
+    KernelTrial(
+      "\(KernelName(spec))",
+      panel.weights.unpackArguments(spec.level, panel: panel.codes.base, scales: panel.scales.base),
+      panel.weights.regions(spec.level) + [.init(panel.codes), .init(panel.scales)], keep: [panel],
+      difference: { nil })
+  }
+
+  static func panel(
+    _ spec: GEMMSpec, _ panel: Panel, rows: Int, exact: Bool, extreme: Bool, atStart: Bool,
+    _ random: inout SeededRandom
+  ) -> KernelTrial {
+    let groups = panel.weights.groups
+    let x = Activations(rows: rows, groups: groups, exact: exact, extreme: extreme, atStart: atStart, &random)
+    let readsWords = spec.isa == .avx2 && spec.level == .int8
+    let y = GuardedBuffer<Float>(count: rows * 16, edge: atStart ? .start : .end)
+    let start = GuardedBuffer<Float>((0..<16).map { Float($0) }, edge: atStart ? .start : .end)
+    let expected = GuardedBuffer<Float>(count: rows * 16)
+    func arguments(_ panel: UnsafeRawPointer, _ scales: UnsafePointer<Float>, _ y: GuardedBuffer<Float>, words: Bool)
+      -> PanelArguments
+    {
+      PanelArguments(
+        x: words ? UnsafeRawPointer(x.words.base) : UnsafeRawPointer(x.codes.base),
+        xRowStride: groups * 64 * (words ? 2 : 1), panel: panel, panelScales: scales, scales: x.scales.base,
+        offsets: x.offsets.base, scaleRowStride: groups * 4, start: start.base, startRowStride: 0, y: y.base,
+        yRowStride: 64, groups: groups, rows: rows)
+    }
+    let kernels = portable.nested(spec.level)
+    let twinPanel = Panel(panel.weights, groupByteCount: kernels.panelGroupByteCount)
+    var unpacking = panel.weights.unpackArguments(
+      spec.level, panel: twinPanel.codes.base, scales: twinPanel.scales.base)
+    kernels.unpack(&unpacking)
+    var twin = arguments(twinPanel.codes.base, twinPanel.scales.base, expected, words: false)
+    kernels.panel(&twin)
+    let bound = exact ? 0 : 2 * ErrorBound.nested(groups: groups, magnitude: magnitude(groups))
+    return KernelTrial(
+      "\(KernelName(spec)) rows \(rows) exact \(exact) extreme \(extreme)",
+      arguments(panel.codes.base, panel.scales.base, y, words: readsWords),
+      x.regions + [
+        .init(panel.codes, isWritable: false), .init(panel.scales, isWritable: false),
+        .init(start, isWritable: false), .init(y),
+      ],
+      keep: [x, panel, start, y, expected], difference: { unequal(y, expected) { _ in bound } })
+  }
+
+  static func vector(
+    _ spec: GEMMSpec, nBlocks: Int, groups: Int, exact: Bool, extreme: Bool, atStart: Bool,
+    _ random: inout SeededRandom
+  ) -> KernelTrial {
+    let rows = spec.rows
+    let w = Weights(nBlocks: nBlocks, groups: groups, exact: exact, extreme: extreme, atStart: atStart, &random)
+    let x = Activations(rows: rows, groups: groups, exact: exact, extreme: extreme, atStart: atStart, &random)
+    let count = rows * nBlocks * 16
+    let y = GuardedBuffer<Float>(count: count, edge: atStart ? .start : .end)
+    let start = GuardedBuffer<Float>((0..<(nBlocks * 16)).map { Float($0) }, edge: atStart ? .start : .end)
+    let expected = GuardedBuffer<Float>(count: count)
+    func arguments(_ y: GuardedBuffer<Float>) -> VectorArguments {
+      VectorArguments(
+        plane0: w.plane(0, spec.level), plane1: w.plane(1, spec.level), plane2: w.plane(2, spec.level),
+        plane3: w.plane(3, spec.level), scales: UnsafeRawPointer(w.scales.base), x: x.codes.base,
+        xRowStride: groups * 64, activationScales: x.scales.base, activationOffsets: x.offsets.base,
+        activationRowStride: groups * 4, start: start.base, startRowStride: 0, y: y.base,
+        yRowStride: nBlocks * 64, groups: groups, nBlocks: nBlocks, factor: w.factor)
+    }
+    let kernels = portable.nested(spec.level)
+    var twin = arguments(expected)
+    [kernels.vector1, kernels.vector2, kernels.vector3, kernels.vector4][rows - 1](&twin)
+    let bound = exact ? 0 : 2 * ErrorBound.nested(groups: groups, magnitude: magnitude(groups))
+    return KernelTrial(
+      "\(KernelName(spec)) exact \(exact) extreme \(extreme)", arguments(y),
+      w.regions(spec.level) + x.regions + [.init(start, isWritable: false), .init(y)],
+      keep: [w, x, start, y, expected], difference: { unequal(y, expected) { _ in bound } })
+  }
+
+  /// |start| and, per group, |a · s' · A| + |offset · lo'|, for the scales above.
+  private static func magnitude(_ groups: Int) -> Double {
+    32 + Double(groups) * (0.02 * 0.02 * 64 * 127 * 255 + 5 * (2 + 0.02 * 32))
+  }
+}
