@@ -47,7 +47,8 @@ final class OperatorCalls {
               x: x.base, rowStride: 4 * width, mask: masked ? UnsafePointer(other.base) : nil, maskRowStride: 4 * width,
               rows: rows, width: width, scale: 0.7), &job)
           softmaxRows(
-            portable, &expected, rows: rows, width: width, rowStride: width, scale: 0.7, mask: masked ? other.base : nil,
+            portable, &expected, rows: rows, width: width, rowStride: width, scale: 0.7,
+            mask: masked ? other.base : nil,
             maskRowStride: width)
           job.regions += [.init(x), .init(other, isWritable: false)]
           result = x
