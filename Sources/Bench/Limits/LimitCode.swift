@@ -15,7 +15,10 @@ enum LimitCode: String, CaseIterable {
   case fusedMultiplyAdd
   /// `vpmaddwd` and the `vpaddd` that adds its result.
   case multiplyAddWords
+  /// `vpdpbusd`, or `vpmaddubsw` and the `vpaddw` that adds its result: see ``hasDotProduct(_:)``.
   case dotBytes
+
+  static func hasDotProduct(_ features: KernelFeatures) -> Bool { features.vnni512 || features.avxvnni }
 
   static let chains = 12
   static let repeats = 2
@@ -40,7 +43,7 @@ enum LimitCode: String, CaseIterable {
     case .dotBytes:
       if features.vnni512 { return (try LimitCode.dotBytes(ZMM.self) { $0.vpdpbusd($1, $2, $3) }, 64) }
       if features.avxvnni { return (try LimitCode.dotBytes(YMM.self) { $0.vpdpbusdVEX($1, $2, $3) }, 32) }
-      return nil
+      fallthrough
     default:
       if features.avx512 { return (try emit(ZMM.self), 64) }
       return (try emit(YMM.self), 32)
@@ -57,7 +60,13 @@ enum LimitCode: String, CaseIterable {
         asm.vpmaddwd(product, a, b)
         asm.vpaddd(V(chain), V(chain), product)
       }
-    default:
+    case .dotBytes:
+      return try LimitCode.turns(V.self) { asm, chain, a, b in
+        let product = V(LimitCode.chains + chain % 2)
+        asm.vpmaddubsw(product, a, b)
+        asm.vpaddw(V(chain), V(chain), product)
+      }
+    case .fusedMultiplyAdd:
       return try LimitCode.turns(V.self) { asm, chain, a, b in asm.vfmadd231ps(V(chain), a, b) }
     }
   }

@@ -1,6 +1,7 @@
 import Base
 import Hardware
 import MachineCode
+import NestedFormat
 
 /// One thing that the machine cannot do faster, for one thread, at the time it was measured.
 public struct MachineLimit: Equatable, Sendable {
@@ -20,7 +21,7 @@ public struct MachineLimits: Equatable, Sendable {
   public var fp32: MachineLimit?
   /// `vpmaddwd` with `vpaddd`: 16-bit products, the way of CPUs without `vpdpbusd`.
   public var words: MachineLimit?
-  /// `vpdpbusd`.
+  /// `vpdpbusd`, or without it `vpmaddubsw` with `vpaddw`: byte products whose sums of two must fit 16 bits.
   public var bytes: MachineLimit?
 
   public init() {}
@@ -28,8 +29,12 @@ public struct MachineLimits: Equatable, Sendable {
   /// Those that were measured.
   public var all: [MachineLimit] { [memoryRead, l3Read, l2Read, fp32, words, bytes].compactMap(\.self) }
 
-  /// What bounds nested levels when weights are at hand.
-  public var integer: MachineLimit? { bytes ?? words }
+  static let dotProductName = "vpdpbusd"
+
+  /// What bounds a nested level when weights are at hand: without `vpdpbusd`, byte products overflow with 8-bit codes.
+  public func integer(_ level: Level) -> MachineLimit? {
+    level == .int8 && bytes?.name != MachineLimits.dotProductName ? words : bytes
+  }
 
   /// Measures all of them; about a second, some 256 MB.
   ///
@@ -56,6 +61,7 @@ public struct MachineLimits: Equatable, Sendable {
     for index in 0..<(sizes.memory / 8) { words[index] = random.next() }
 
     let piece = 4 << 20
+    let bytesName = LimitCode.hasDotProduct(features) ? dotProductName : "vpmaddubsw and vpaddw"
     var contestants: [Contestant] = []
     for (target, byteCount, name) in [
       (\MachineLimits.memoryRead, sizes.memory, "read from memory"), (\.l3Read, sizes.l3, "read from L3"),
@@ -72,7 +78,7 @@ public struct MachineLimits: Equatable, Sendable {
     }
     for (target, code, name, unit) in [
       (\MachineLimits.fp32, LimitCode.fusedMultiplyAdd, "fp32 multiply-add", "GFLOP/s"),
-      (\.words, .multiplyAddWords, "vpmaddwd and vpaddd", "GOP/s"), (\.bytes, .dotBytes, "vpdpbusd", "GOP/s"),
+      (\.words, .multiplyAddWords, "vpmaddwd and vpaddd", "GOP/s"), (\.bytes, .dotBytes, bytesName, "GOP/s"),
     ] {
       guard let (function, vectorByteCount) = functions[code] else { continue }
       let turns = 1000

@@ -129,6 +129,6 @@ struct MatrixBench {
   private func limit(_ matrix: MatrixCase, _ level: Level, _ byteCount: Int) -> MachineLimit? {
     if matrix.fromMemory { return limits.memoryRead }
     if matrix.rows == 1 { return byteCount <= machine.l2ByteCount * 3 / 4 ? limits.l2Read : limits.l3Read }
-    return level.isNested ? limits.integer : limits.fp32
+    return level.isNested ? limits.integer(level) : limits.fp32
   }
 }

@@ -47,7 +47,7 @@ extension MatrixResult {
         row.share.map { "\(fixed($0 * 100, 0)) %" } ?? "-", row.limit?.name ?? "-",
       ])
     }
-    return [title] + table.lines + disturbance(rows.map(\.summary))
+    return [title] + table.lines + disturbance(rows.map { ($0.level, $0.summary) })
   }
 }
 
@@ -63,18 +63,19 @@ extension ModelPoint {
     let sentences = rows.filter { $0.level != reference }.map { row in
       "\(row.level.name) is \(fixed(row.ratio, 1))x \(reference.name) at \(length)"
     }
-    return table.lines + sentences + disturbance(rows.map(\.summary))
+    return table.lines + sentences + disturbance(rows.map { ($0.level, $0.summary) })
   }
 }
 
-/// A line that says how busy the machine was, where it was.
-private func disturbance(_ summaries: [Summary]) -> [String] {
-  let disturbed = summaries.map(\.disturbed).reduce(0, +)
+/// A line that says how busy the machine was, where it was, and which levels' numbers contain waiting.
+private func disturbance(_ summaries: [(level: Level, summary: Summary)]) -> [String] {
+  let disturbed = summaries.map(\.summary.disturbed).reduce(0, +)
   if disturbed == 0 { return [] }
-  let kept = summaries.contains { $0.rounds - $0.disturbed < InterleavedRounds.minimumRounds }
-  let all = summaries.map(\.rounds).reduce(0, +)
+  let all = summaries.map(\.summary.rounds).reduce(0, +)
+  let spoiled = summaries.filter { $0.summary.rounds - $0.summary.disturbed < InterleavedRounds.minimumRounds }
+  let names = spoiled.map(\.level.name).joined(separator: " ")
   return [
-    "the CPU was busy elsewhere during \(disturbed) of \(all) samples; "
-      + (kept ? "too many to leave all of them out: do not trust these numbers" : "they are left out")
+    "the CPU was busy elsewhere during \(disturbed) of \(all) samples, which are left out"
+      + (spoiled.isEmpty ? "" : "; not at \(names), where fewer than three others are there: do not trust these")
   ]
 }
