@@ -110,4 +110,4 @@ format:
 
 .PHONY: clean
 clean:
-	rm -rf .build .build-asan .build-tsan build
+	rm -rf .build .build-tests .build-asan .build-tsan build

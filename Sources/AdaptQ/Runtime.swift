@@ -37,6 +37,7 @@ final class RuntimeObject: HandleObject, @unchecked Sendable {
     set = made
     if let why = made.whyNotGenerated { log.info("portable kernels: \(why)") }
     for entry in made.entries where entry.whyNot != nil { log.warning(entry.description) }
+    for entry in made.operatorEntries where entry.whyNot != nil { log.warning(entry.description) }
     return (made.table, made)
   }
 }

@@ -120,8 +120,8 @@ final class SessionObject: HandleObject, @unchecked Sendable {
   guarded { () throws(AdaptQError) in
     try withHandle(session, as: SessionObject.self) { (object) throws(AdaptQError) in
       try requireAllowedMask(levels, "allowed_levels")
-      let outside = object.session.setAllowed(levels == 0 ? nil : { levels & allowBit($0) != 0 })
-      if outside {
+      let accepted = object.session.setAllowed(levels == 0 ? nil : { levels & allowBit($0) != 0 })
+      if !accepted {
         let names = object.session.levels.map(\.name).joined(separator: ", ")
         throw .unsupported("allowed_levels is \(levels): a level is not in this session, which has \(names)")
       }

@@ -114,7 +114,7 @@ import Testing
       #expect(error.status == .outOfRange && error.message.contains("places"), "\(error)")
     }
     // What was prepared before still runs.
-    #expect(session.isPrepared && session.maximumSize(ofSymbol: 0) == 3)
+    #expect(session.isPrepared && session.handle.maximumSize(ofSymbol: 0) == 3)
     #expect(try session.run(symbols: [3], [.floats([3], [0, 0, 0])]).report.outcome.kind == .done)
   }
 

@@ -24,10 +24,11 @@ extension Session {
 
   /// One run with every tensor ending at an inaccessible page.
   func run(symbols: [Int], _ inputs: [Tensor], level: Level? = nil) throws -> (outputs: [Tensor], report: RunReport) {
-    for (index, size) in symbols.enumerated() where !setSymbol(index, size) {
+    let run = handle
+    for (index, size) in symbols.enumerated() where !run.setSymbol(index, size) {
       throw AdaptQError(.outOfRange, "symbol \(index): \(size)")
     }
-    resolveShapes()
+    run.resolveShapes()
     var buffers: [GuardedBuffer<UInt8>] = []
     for (index, input) in inputs.enumerated() {
       let element = model.graph.type(of: model.graph.inputs[index]).element
@@ -43,15 +44,15 @@ extension Session {
       }
       buffers.append(buffer)
     }
-    for index in 0..<outputCount { buffers.append(GuardedBuffer(count: outputByteCount(index))) }
+    for index in 0..<run.outputCount { buffers.append(GuardedBuffer(count: run.outputByteCount(index))) }
     for (index, buffer) in buffers.enumerated() {
-      bind(index, TensorBinding(data: UnsafeMutableRawPointer(buffer.base), byteCount: buffer.count))
+      run.bind(index, TensorBinding(data: UnsafeMutableRawPointer(buffer.base), byteCount: buffer.count))
     }
-    let report = run(callLevel: level?.rawValue ?? 0)
+    let report = run.run(callLevel: level?.rawValue ?? 0)
     var outputs: [Tensor] = []
-    for index in 0..<outputCount {
+    for index in 0..<run.outputCount {
       let type = model.graph.type(of: model.graph.outputs[index])
-      let shape = (0..<type.rank).map { outputSize(index, $0) }
+      let shape = (0..<type.rank).map { run.outputSize(index, $0) }
       let raw = UnsafeRawPointer(buffers[inputs.count + index].base)
       let count = shape.reduce(1, *)
       switch type.element {

@@ -151,7 +151,7 @@ public final class Session: @unchecked Sendable {
   /// Which levels the budget may choose from. Allocates nothing, so that a host may call it between any two runs.
   ///
   /// - Parameter isAllowed: nil for all of the session.
-  /// - Returns: true, and nothing changes, if a level outside the session is allowed or none of its own.
+  /// - Returns: false, and nothing changes, if a level outside the session is allowed or none of its own.
   public func setAllowed(_ isAllowed: ((Level) -> Bool)?) -> Bool {
     var mask = UInt64(1) << UInt64(levels.count) - 1
     if let isAllowed {
@@ -161,10 +161,10 @@ public final class Session: @unchecked Sendable {
       for raw: UInt8 in 0...32 {
         if let level = Level(rawValue: raw), isAllowed(level) { wanted += 1 }
       }
-      if mask == 0 || wanted != mask.nonzeroBitCount { return true }
+      if mask == 0 || wanted != mask.nonzeroBitCount { return false }
     }
     cmachine_atomic_store(SessionState.mailbox(state, 2), mask)
-    return false
+    return true
   }
 
   /// - Parameter nanoseconds: nil for no budget.
