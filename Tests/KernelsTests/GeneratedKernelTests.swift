@@ -80,7 +80,8 @@ import Testing
         let pair = panels.filter { $0.key.isa == spec.isa && $0.key.level == spec.level }
         for panels in pair.values {
           for (pass, panel) in panels.enumerated() {
-            let all = thorough ? Array(1...13) + [17, 24, 40] : (pass == 2 ? Array(1...spec.rows) : [1, 2 * spec.rows + 3])
+            let all =
+              thorough ? Array(1...13) + [17, 24, 40] : (pass == 2 ? Array(1...spec.rows) : [1, 2 * spec.rows + 3])
             for rows in all {
               second.append(
                 (

@@ -90,21 +90,20 @@ final class KernelTrial {
     if rows > 1 { for index in 0..<min(k, 64) { x[index] = 0x1p-130 } }
     let codes = (0..<2).map { _ in GuardedBuffer<Int8>(count: rows * groups * 64) }
     let words = (0..<2).map { _ in GuardedBuffer<Int16>(count: rows * groups * 64) }
-    let scales = (0..<2).map { _ in GuardedBuffer<Float>(count: rows * groups) }
-    let offsets = (0..<2).map { _ in GuardedBuffer<Float>(count: rows * groups) }
+    let scales = (0..<2).map { _ in GuardedBuffer<ActivationGroup>(count: rows * groups) }
     func arguments(_ index: Int) -> QuantizeArguments {
       QuantizeArguments(
         x: x.base, xRowStride: k * 4, codes: codes[index].base, codeRowStride: groups * 64, words: words[index].base,
-        wordRowStride: groups * 128, scales: scales[index].base, offsets: offsets[index].base,
-        scaleRowStride: groups * 4, k: k, rows: rows)
+        wordRowStride: groups * 128, groups: scales[index].base,
+        groupRowStride: groups * 16, k: k, rows: rows)
     }
     var twin = arguments(1)
     portable.quantize(&twin)
     let writesWords = spec.isa == .avx2
     return KernelTrial(
       "\(KernelName(spec)) rows \(rows) k \(k)", arguments(0),
-      [.init(x, isWritable: false), .init(codes[0]), .init(words[0]), .init(scales[0]), .init(offsets[0])],
-      keep: [x] + codes + words + scales + offsets,
+      [.init(x, isWritable: false), .init(codes[0]), .init(words[0]), .init(scales[0])],
+      keep: [x] + codes + words + scales,
       difference: {
         // The last group is poisoned: its codes may be anything.
         let sound = (rows * groups - 1) * 64
@@ -114,7 +113,15 @@ final class KernelTrial {
         for index in 0..<sound where writesWords && words[0][index] != words[1][index] {
           return "word \(index) is \(words[0][index]), expected \(words[1][index])"
         }
-        return unequal(scales[0], scales[1]) { _ in 0 } ?? unequal(offsets[0], offsets[1]) { _ in 0 }
+        for index in 0..<(rows * groups) {
+          let (a, b) = (scales[0][index], scales[1][index])
+          if b.scale.isNaN {
+            if !a.scale.isNaN || !a.offset.isNaN { return "group \(index) is not NaN" }
+          } else if a.scale != b.scale || a.offset != b.offset || (writesWords && a.pairs != b.pairs) {
+            return "group \(index) is \(a), expected \(b)"
+          }
+        }
+        return nil
       })
   }
 
@@ -170,8 +177,7 @@ final class KernelTrial {
     let groups: Int
     let codes: GuardedBuffer<Int8>
     let words: GuardedBuffer<Int16>
-    let scales: GuardedBuffer<Float>
-    let offsets: GuardedBuffer<Float>
+    let scales: GuardedBuffer<ActivationGroup>
 
     init(rows: Int, groups: Int, exact: Bool, extreme: Bool, atStart: Bool, _ random: inout SeededRandom) {
       self.rows = rows
@@ -183,17 +189,19 @@ final class KernelTrial {
       words = GuardedBuffer(
         (0..<count).map { Int16(values[$0 & ~3 | [0, 2, 1, 3][$0 & 3]]) }, edge: atStart ? .start : .end)
       scales = GuardedBuffer(
-        (0..<(rows * groups)).map { _ in exact ? 1 : Float.random(in: 0.01..<0.02, using: &random) },
-        edge: atStart ? .start : .end)
-      offsets = GuardedBuffer(
-        (0..<(rows * groups)).map { _ in exact ? 0 : Float.random(in: -5..<5, using: &random) },
-        edge: atStart ? .start : .end)
+        (0..<(rows * groups)).map { group in
+          let pairs = (0..<32).reduce(Int32(0)) {
+            $0 + Int32(values[64 * group + 2 * $1]) * Int32(values[64 * group + 2 * $1 + 1])
+          }
+          return ActivationGroup(
+            scale: exact ? 1 : Float.random(in: 0.01..<0.02, using: &random),
+            offset: exact ? 0 : Float.random(in: -5..<5, using: &random), pairs: pairs)
+        }, edge: atStart ? .start : .end)
     }
 
     var regions: [EmulatedCPU.Region] {
       [
         .init(codes, isWritable: false), .init(words, isWritable: false), .init(scales, isWritable: false),
-        .init(offsets, isWritable: false),
       ]
     }
   }
@@ -206,7 +214,7 @@ final class KernelTrial {
     init(_ weights: Weights, groupByteCount: Int) {
       self.weights = weights
       codes = GuardedBuffer(count: weights.groups * groupByteCount / 64)
-      scales = GuardedBuffer(count: weights.groups * 32)
+      scales = GuardedBuffer(count: weights.groups * 48)
     }
   }
 
@@ -233,8 +241,8 @@ final class KernelTrial {
     {
       PanelArguments(
         x: words ? UnsafeRawPointer(x.words.base) : UnsafeRawPointer(x.codes.base),
-        xRowStride: groups * 64 * (words ? 2 : 1), panel: panel, panelScales: scales, scales: x.scales.base,
-        offsets: x.offsets.base, scaleRowStride: groups * 4, start: start.base, startRowStride: 0, y: y.base,
+        xRowStride: groups * 64 * (words ? 2 : 1), panel: panel, panelScales: scales, activations: x.scales.base,
+        activationRowStride: groups * 16, start: start.base, startRowStride: 0, y: y.base,
         yRowStride: 64, groups: groups, rows: rows)
     }
     let kernels = portable.nested(spec.level)
@@ -270,8 +278,8 @@ final class KernelTrial {
       VectorArguments(
         plane0: w.plane(0, spec.level), plane1: w.plane(1, spec.level), plane2: w.plane(2, spec.level),
         plane3: w.plane(3, spec.level), scales: UnsafeRawPointer(w.scales.base), x: x.codes.base,
-        xRowStride: groups * 64, activationScales: x.scales.base, activationOffsets: x.offsets.base,
-        activationRowStride: groups * 4, start: start.base, startRowStride: 0, y: y.base,
+        xRowStride: groups * 64, activations: x.scales.base,
+        activationRowStride: groups * 16, start: start.base, startRowStride: 0, y: y.base,
         yRowStride: nBlocks * 64, groups: groups, nBlocks: nBlocks, factor: w.factor)
     }
     let kernels = portable.nested(spec.level)

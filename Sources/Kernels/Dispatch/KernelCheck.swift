@@ -104,13 +104,13 @@ struct KernelCheck {
     quantize(x: p.x, xRowStride: KernelCheck.k, into: p.quantizedTwin, twin)
     let (got, expected) = (p.quantized, p.quantizedTwin)
     for group in 0..<(KernelCheck.rows * KernelCheck.groups) {
-      if expected.scales[group].isNaN {
-        if !got.scales[group].isNaN || !got.offsets[group].isNaN { return "an infinity leaves no NaN" }
+      let (a, b) = (got.groupScales[group], expected.groupScales[group])
+      if b.scale.isNaN {
+        if !a.scale.isNaN || !a.offset.isNaN { return "an infinity leaves no NaN" }
         continue
       }
-      if got.scales[group] != expected.scales[group] || got.offsets[group] != expected.offsets[group] {
-        return "scale or offset of group \(group) differs"
-      }
+      if a.scale != b.scale || a.offset != b.offset { return "scale or offset of group \(group) differs" }
+      if table.writesWords && a.pairs != b.pairs { return "sum of products of group \(group) differs" }
       for index in (64 * group)..<(64 * group + 64) where got.codes[index] != expected.codes[index] {
         return "code \(index) is \(got.codes[index]), expected \(expected.codes[index])"
       }
@@ -186,8 +186,13 @@ struct KernelCheck {
         q.words[index / 4 * 4 + [0, 2, 1, 3][index % 4]] = Int16(code)
       }
       for index in 0..<(rows * q.groups) {
-        q.scales[index] = pass == 2 ? 0.01 + 0.005 * numbers.float() : 1
-        q.offsets[index] = pass == 2 ? numbers.float() * 10 : 0
+        var pairs: Int32 = 0
+        for place in stride(from: index * 64, to: index * 64 + 64, by: 2) {
+          pairs += Int32(q.codes[place]) * Int32(q.codes[place + 1])
+        }
+        q.groupScales[index] = ActivationGroup(
+          scale: pass == 2 ? 0.01 + 0.005 * numbers.float() : 1, offset: pass == 2 ? numbers.float() * 10 : 0,
+          pairs: pairs)
       }
       for (table, y) in [(table, p.got), (twin, p.expected)] {
         linearQuantized(

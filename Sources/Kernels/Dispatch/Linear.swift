@@ -14,9 +14,12 @@ enum Blocking {
   static let streamingRows = 4
   /// The largest panel of any table: `panelGroups` portable groups, or a piece of widened FP16 weights.
   static let panelByteCount = 8 * 4096
-  static let panelScaleByteCount = 8 * 128
+  static let panelScaleByteCount = 8 * panelScaleGroupByteCount
   static let startByteCount = 64
 }
+
+/// Bytes that `UnpackArguments.panelScales` has per group.
+let panelScaleGroupByteCount = 192
 
 /// Working memory of one thread for products with up to `maxRows` rows: see ``linear(_:_:_:x:xRowStride:rows:y:yRowStride:scratch:)``.
 /// Saturates when it overflows, which no allocation survives.
@@ -95,9 +98,8 @@ public func quantize(
   var arguments = QuantizeArguments(
     x: x + firstRow &* xRowStride, xRowStride: xRowStride &* 4, codes: output.codes + firstRow &* output.rowStride,
     codeRowStride: output.rowStride, words: output.words + firstRow &* output.rowStride,
-    wordRowStride: output.rowStride &* 2, scales: output.scales + firstRow &* output.groups,
-    offsets: output.offsets + firstRow &* output.groups, scaleRowStride: output.groups &* 4, k: output.k,
-    rows: rowCount)
+    wordRowStride: output.rowStride &* 2, groups: output.groupScales + firstRow &* output.groups,
+    groupRowStride: output.groups &* MemoryLayout<ActivationGroup>.stride, k: output.k, rows: rowCount)
   kernels.quantize(&arguments)
 }
 

@@ -89,8 +89,8 @@ private func panelProduct(
         scratch: scratch)
       var arguments = PanelArguments(
         x: codes + (group &* 64) &* width, xRowStride: x.rowStride &* width, panel: UnsafeRawPointer(scratch.panel),
-        panelScales: UnsafePointer(scratch.panelScales), scales: UnsafePointer(x.scales + group),
-        offsets: UnsafePointer(x.offsets + group), scaleRowStride: x.groups &* 4, start: cursor.start,
+        panelScales: UnsafePointer(scratch.panelScales), activations: UnsafePointer(x.groupScales + group),
+        activationRowStride: x.groups &* MemoryLayout<ActivationGroup>.stride, start: cursor.start,
         startRowStride: cursor.startRowStride, y: cursor.y, yRowStride: cursor.yRowStride, groups: groups, rows: x.rows)
       set.panel(&arguments)
     }
@@ -136,8 +136,9 @@ extension VectorArguments {
     self.init(
       plane0: planes.plane0, plane1: planes.plane1, plane2: planes.plane2, plane3: planes.plane3,
       scales: planes.scales, x: UnsafePointer(x.codes), xRowStride: x.rowStride,
-      activationScales: UnsafePointer(x.scales), activationOffsets: UnsafePointer(x.offsets),
-      activationRowStride: x.groups &* 4, start: start, startRowStride: startRowStride, y: y, yRowStride: yRowStride,
+      activations: UnsafePointer(x.groupScales),
+      activationRowStride: x.groups &* MemoryLayout<ActivationGroup>.stride, start: start,
+      startRowStride: startRowStride, y: y, yRowStride: yRowStride,
       groups: x.groups, nBlocks: nBlocks, factor: factor)
   }
 }

@@ -12,7 +12,7 @@ func unpackReference(_ a: UnpackArguments, _ level: Level) {
   for group in 0..<a.groups {
     let panel = (a.panel + group &* referencePanelGroupByteCount).assumingMemoryBound(to: Float.self)
     unpackGroup(a, group, level, panel)
-    unpackScales(a.scales + group &* 64, factor: a.factor, level: level, into: a.panelScales + group &* 32)
+    unpackScales(a.scales + group &* 64, factor: a.factor, level: level, into: a.panelScales + group &* 48)
   }
 }
 
@@ -53,8 +53,7 @@ func unpackScales(_ line: UnsafeRawPointer, factor: Float, level: Level, into ou
 func panelReference(_ a: PanelArguments) {
   for row in 0..<a.rows {
     let x = a.x + row &* a.xRowStride
-    let scales = UnsafeRawPointer(a.scales) + row &* a.scaleRowStride
-    let offsets = UnsafeRawPointer(a.offsets) + row &* a.scaleRowStride
+    let activations = UnsafeRawPointer(a.activations) + row &* a.activationRowStride
     var y = UnsafeRawPointer(a.start).loadUnaligned(fromByteOffset: row &* a.startRowStride, as: SIMD16<Float>.self)
     for group in 0..<a.groups {
       let panel = a.panel + group &* referencePanelGroupByteCount
@@ -63,11 +62,12 @@ func panelReference(_ a: PanelArguments) {
         let code = Float(x.load(fromByteOffset: group &* 64 &+ k, as: Int8.self))
         sum += panel.loadUnaligned(fromByteOffset: k &* 64, as: SIMD16<Float>.self) * code
       }
-      let line = UnsafeRawPointer(a.panelScales) + group &* 128
+      let line = UnsafeRawPointer(a.panelScales) + group &* panelScaleGroupByteCount
       let step = line.loadUnaligned(as: SIMD16<Float>.self)
       let minimum = line.loadUnaligned(fromByteOffset: 64, as: SIMD16<Float>.self)
-      y += sum * step * scales.load(fromByteOffset: group &* 4, as: Float.self)
-      y += minimum * offsets.load(fromByteOffset: group &* 4, as: Float.self)
+      let activation = activations.load(fromByteOffset: group &* 16, as: ActivationGroup.self)
+      y += sum * step * activation.scale
+      y += minimum * activation.offset
     }
     UnsafeMutableRawPointer(a.y).storeBytes(of: y, toByteOffset: row &* a.yRowStride, as: SIMD16<Float>.self)
   }
@@ -75,7 +75,8 @@ func panelReference(_ a: PanelArguments) {
 
 /// ``VectorArguments`` for `rows` rows at `level`: unpacks group by group and calls ``panelReference(_:)``.
 func vectorReference(_ a: VectorArguments, rows: Int, _ level: Level) {
-  withUnsafeTemporaryAllocation(byteCount: referencePanelGroupByteCount + 128, alignment: 64) { memory in
+  withUnsafeTemporaryAllocation(byteCount: referencePanelGroupByteCount + panelScaleGroupByteCount, alignment: 64) {
+    memory in
     guard let panel = memory.baseAddress else { return }
     let panelScales = (panel + referencePanelGroupByteCount).assumingMemoryBound(to: Float.self)
     for block in 0..<a.nBlocks {
@@ -93,8 +94,8 @@ func vectorReference(_ a: VectorArguments, rows: Int, _ level: Level) {
         panelReference(
           PanelArguments(
             x: a.x + group &* 64, xRowStride: a.xRowStride, panel: panel, panelScales: panelScales,
-            scales: a.activationScales + group, offsets: a.activationOffsets + group,
-            scaleRowStride: a.activationRowStride, start: start, startRowStride: startRowStride, y: y,
+            activations: a.activations + group, activationRowStride: a.activationRowStride, start: start,
+            startRowStride: startRowStride, y: y,
             yRowStride: a.yRowStride, groups: 1, rows: rows))
         start = UnsafePointer(y)
         startRowStride = a.yRowStride

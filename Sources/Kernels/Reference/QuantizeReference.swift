@@ -4,8 +4,7 @@ func quantizeReference(_ a: QuantizeArguments) {
   for row in 0..<a.rows {
     let x = UnsafeRawPointer(a.x) + row &* a.xRowStride
     let codes = UnsafeMutableRawPointer(a.codes) + row &* a.codeRowStride
-    let scales = UnsafeMutableRawPointer(a.scales) + row &* a.scaleRowStride
-    let offsets = UnsafeMutableRawPointer(a.offsets) + row &* a.scaleRowStride
+    let output = UnsafeMutableRawPointer(a.groups) + row &* a.groupRowStride
     for group in 0..<groups {
       let first = group &* 64
       let count = min(64, a.k &- first)
@@ -36,8 +35,15 @@ func quantizeReference(_ a: QuantizeArguments) {
         let code = Int16(codes.load(fromByteOffset: first &+ k, as: Int8.self))
         words.storeBytes(of: code, toByteOffset: (first &+ place) &* 2, as: Int16.self)
       }
-      scales.storeBytes(of: scale, toByteOffset: group &* 4, as: Float.self)
-      offsets.storeBytes(of: scale * Float(sum), toByteOffset: group &* 4, as: Float.self)
+      var pairs: Int32 = 0
+      for k in stride(from: first, to: first &+ 64, by: 2) {
+        pairs &+=
+          Int32(codes.load(fromByteOffset: k, as: Int8.self))
+          &* Int32(codes.load(fromByteOffset: k &+ 1, as: Int8.self))
+      }
+      output.storeBytes(
+        of: ActivationGroup(scale: scale, offset: scale * Float(sum), pairs: pairs), toByteOffset: group &* 16,
+        as: ActivationGroup.self)
     }
   }
 }

@@ -66,17 +66,15 @@ public struct QuantizeArguments: BitwiseCopyable {
   /// The same codes as 16-bit words, not written by kernels whose panels read codes; see `QuantizedActivations.words`.
   public var words: UnsafeMutablePointer<Int16>
   public var wordRowStride: Int
-  public var scales: UnsafeMutablePointer<Float>
-  public var offsets: UnsafeMutablePointer<Float>
-  /// Of `scales` and of `offsets`.
-  public var scaleRowStride: Int
+  public var groups: UnsafeMutablePointer<ActivationGroup>
+  public var groupRowStride: Int
   public var k: Int
   public var rows: Int
 
   public init(
     x: UnsafePointer<Float>, xRowStride: Int, codes: UnsafeMutablePointer<Int8>, codeRowStride: Int,
-    words: UnsafeMutablePointer<Int16>, wordRowStride: Int, scales: UnsafeMutablePointer<Float>,
-    offsets: UnsafeMutablePointer<Float>, scaleRowStride: Int, k: Int, rows: Int
+    words: UnsafeMutablePointer<Int16>, wordRowStride: Int, groups: UnsafeMutablePointer<ActivationGroup>,
+    groupRowStride: Int, k: Int, rows: Int
   ) {
     self.x = x
     self.xRowStride = xRowStride
@@ -84,9 +82,8 @@ public struct QuantizeArguments: BitwiseCopyable {
     self.codeRowStride = codeRowStride
     self.words = words
     self.wordRowStride = wordRowStride
-    self.scales = scales
-    self.offsets = offsets
-    self.scaleRowStride = scaleRowStride
+    self.groups = groups
+    self.groupRowStride = groupRowStride
     self.k = k
     self.rows = rows
   }
@@ -105,7 +102,8 @@ public struct UnpackArguments: BitwiseCopyable {
   /// 64-byte aligned.
   public var panel: UnsafeMutableRawPointer
   /// Per group 16 floats `s' = s · factor · 2^(8-b)`, then 16 floats `lo' = (lo + s · 2^(7-b)) · factor`. A pair of kernels
-  /// whose panel holds `U_b · 2^(8-b)` leaves that power out of `s'`.
+  /// whose panel holds `U_b · 2^(8-b)` leaves that power out of `s'`. Then 16 32-bit integers, written and read only by
+  /// kernels of words: minus the sum of the products of neighbouring codes.
   public var panelScales: UnsafeMutablePointer<Float>
   public var groups: Int
   public var factor: Float
@@ -128,7 +126,7 @@ public struct UnpackArguments: BitwiseCopyable {
 }
 
 /// Products of quantized activations with one unpacked panel, over `groups` groups and one block of 16 outputs:
-/// `y[r] = start[r] + Σ_g (a[r][g] · (s'[g] · A[r][g]) + offset[r][g] · lo'[g])` with the exact integer
+/// `y[r] = start[r] + Σ_g (scale[r][g] · (s'[g] · A[r][g]) + offset[r][g] · lo'[g])` with the exact integer
 /// `A = Σ q · U_b` over the group's 64 inputs.
 public struct PanelArguments: BitwiseCopyable {
   /// Codes, or words where the table says so; points at the first group's inputs.
@@ -136,9 +134,8 @@ public struct PanelArguments: BitwiseCopyable {
   public var xRowStride: Int
   public var panel: UnsafeRawPointer
   public var panelScales: UnsafePointer<Float>
-  public var scales: UnsafePointer<Float>
-  public var offsets: UnsafePointer<Float>
-  public var scaleRowStride: Int
+  public var activations: UnsafePointer<ActivationGroup>
+  public var activationRowStride: Int
   public var start: UnsafePointer<Float>
   public var startRowStride: Int
   public var y: UnsafeMutablePointer<Float>
@@ -148,16 +145,15 @@ public struct PanelArguments: BitwiseCopyable {
 
   public init(
     x: UnsafeRawPointer, xRowStride: Int, panel: UnsafeRawPointer, panelScales: UnsafePointer<Float>,
-    scales: UnsafePointer<Float>, offsets: UnsafePointer<Float>, scaleRowStride: Int, start: UnsafePointer<Float>,
+    activations: UnsafePointer<ActivationGroup>, activationRowStride: Int, start: UnsafePointer<Float>,
     startRowStride: Int, y: UnsafeMutablePointer<Float>, yRowStride: Int, groups: Int, rows: Int
   ) {
     self.x = x
     self.xRowStride = xRowStride
     self.panel = panel
     self.panelScales = panelScales
-    self.scales = scales
-    self.offsets = offsets
-    self.scaleRowStride = scaleRowStride
+    self.activations = activations
+    self.activationRowStride = activationRowStride
     self.start = start
     self.startRowStride = startRowStride
     self.y = y
@@ -177,8 +173,7 @@ public struct VectorArguments: BitwiseCopyable {
   public var scales: UnsafeRawPointer
   public var x: UnsafePointer<Int8>
   public var xRowStride: Int
-  public var activationScales: UnsafePointer<Float>
-  public var activationOffsets: UnsafePointer<Float>
+  public var activations: UnsafePointer<ActivationGroup>
   public var activationRowStride: Int
   /// Advances by 16 floats per block, as `y` does.
   public var start: UnsafePointer<Float>
@@ -191,9 +186,9 @@ public struct VectorArguments: BitwiseCopyable {
 
   public init(
     plane0: UnsafeRawPointer, plane1: UnsafeRawPointer, plane2: UnsafeRawPointer, plane3: UnsafeRawPointer,
-    scales: UnsafeRawPointer, x: UnsafePointer<Int8>, xRowStride: Int, activationScales: UnsafePointer<Float>,
-    activationOffsets: UnsafePointer<Float>, activationRowStride: Int, start: UnsafePointer<Float>,
-    startRowStride: Int, y: UnsafeMutablePointer<Float>, yRowStride: Int, groups: Int, nBlocks: Int, factor: Float
+    scales: UnsafeRawPointer, x: UnsafePointer<Int8>, xRowStride: Int, activations: UnsafePointer<ActivationGroup>,
+    activationRowStride: Int, start: UnsafePointer<Float>, startRowStride: Int, y: UnsafeMutablePointer<Float>,
+    yRowStride: Int, groups: Int, nBlocks: Int, factor: Float
   ) {
     self.plane0 = plane0
     self.plane1 = plane1
@@ -202,8 +197,7 @@ public struct VectorArguments: BitwiseCopyable {
     self.scales = scales
     self.x = x
     self.xRowStride = xRowStride
-    self.activationScales = activationScales
-    self.activationOffsets = activationOffsets
+    self.activations = activations
     self.activationRowStride = activationRowStride
     self.start = start
     self.startRowStride = startRowStride

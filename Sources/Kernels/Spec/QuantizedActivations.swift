@@ -1,3 +1,21 @@
+/// What belongs to the 64 codes of one row and group: 16 bytes, so that kernels reach all of it from one pointer.
+public struct ActivationGroup: BitwiseCopyable, Sendable {
+  public var scale: Float
+  /// `scale` times the sum of the codes.
+  public var offset: Float
+  /// The sum of the products of neighbouring codes, `q0 · q1 + q2 · q3 + ...`; kernels of words need it, others may leave
+  /// it unwritten.
+  public var pairs: Int32
+  public var unused: Int32
+
+  public init(scale: Float, offset: Float, pairs: Int32) {
+    self.scale = scale
+    self.offset = offset
+    self.pairs = pairs
+    unused = 0
+  }
+}
+
 /// Activations coded as signed 8-bit integers per row and group of 64 inputs, in memory that someone else owns. Trivial.
 ///
 /// One quantization serves every product with the same input (the q, k and v projections of a transformer layer).
@@ -12,9 +30,7 @@ public struct QuantizedActivations: BitwiseCopyable, @unchecked Sendable {
   /// written where no kernel of the table reads them (``KernelTable/writesWords``).
   public var words: UnsafeMutablePointer<Int16>
   /// `[rows][groups]`.
-  public var scales: UnsafeMutablePointer<Float>
-  /// `[rows][groups]`: scale times the sum of the group's codes.
-  public var offsets: UnsafeMutablePointer<Float>
+  public var groupScales: UnsafeMutablePointer<ActivationGroup>
   public var rows: Int
   public var k: Int
   /// Inputs per row, padding included.
@@ -25,11 +41,10 @@ public struct QuantizedActivations: BitwiseCopyable, @unchecked Sendable {
   /// allocation survives.
   public static func byteCount(rows: Int, k: Int) -> Int {
     let groups = k / 64 &+ (k % 64 == 0 ? 0 : 1)
-    // 64 codes, 64 words, a scale and an offset per group; three seams of up to 63 bytes.
-    let (perRow, overflow1) = groups.multipliedReportingOverflow(by: 200)
+    // 64 codes, 64 words and the rest per group.
+    let (perRow, overflow1) = groups.multipliedReportingOverflow(by: 64 + 128 + 16)
     let (total, overflow2) = perRow.multipliedReportingOverflow(by: rows)
-    let (padded, overflow3) = total.addingReportingOverflow(256)
-    return overflow1 || overflow2 || overflow3 ? Int.max : padded
+    return overflow1 || overflow2 ? Int.max : total
   }
 
   /// Lays the arrays out in `memory`, which holds at least ``byteCount(rows:k:)`` bytes; nothing is written.
@@ -39,10 +54,8 @@ public struct QuantizedActivations: BitwiseCopyable, @unchecked Sendable {
     groups = (k &+ 63) / 64
     rowStride = groups &* 64
     let inputs = rows &* rowStride
-    let perGroup = (rows &* groups &* 4 &+ 63) & ~63
     words = memory.assumingMemoryBound(to: Int16.self)
     codes = (memory + inputs &* 2).assumingMemoryBound(to: Int8.self)
-    scales = (memory + inputs &* 3).assumingMemoryBound(to: Float.self)
-    offsets = (memory + (inputs &* 3 &+ perGroup)).assumingMemoryBound(to: Float.self)
+    groupScales = (memory + inputs &* 3).assumingMemoryBound(to: ActivationGroup.self)
   }
 }

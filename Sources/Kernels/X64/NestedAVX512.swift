@@ -47,7 +47,7 @@ func emitUnpackAVX512(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Ad
   for plane in 0..<level.planes { asm.add(planes[plane], 256) }
   asm.add(scales, 64)
   asm.add(panel, 1024)
-  asm.add(panelScales, 128)
+  asm.add(panelScales, panelScaleGroupByteCount)
   asm.dec(groups)
   asm.jnz(loop)
   asm.vzeroupper()
@@ -62,9 +62,7 @@ func emitPanelAVX512(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Ada
   pushAll(asm, calleeSaved)
   loadFields(
     asm, (g.tileX, \PanelArguments.x), (g.x.stride, \PanelArguments.xRowStride), (g.rows, \PanelArguments.rows),
-    (g.tileScales, \PanelArguments.scales), (g.offsetDistance, \PanelArguments.offsets),
-    (g.start, \PanelArguments.start), (g.y, \PanelArguments.y))
-  asm.sub(g.offsetDistance, g.tileScales)
+    (g.tileScales, \PanelArguments.activations), (g.start, \PanelArguments.start), (g.y, \PanelArguments.y))
   emitRowTiles(asm, rows: g.rows, largest: spec.rows) { asm, size in tiles[size - 1].emit(asm, g) }
   asm.vzeroupper()
   popAll(asm, calleeSaved)
@@ -76,7 +74,6 @@ struct PanelGeneralRegistersAVX512 {
   let x: RowPointers
   let panel = GPR64.rdx
   let panelScales = GPR64.rcx
-  let offsetDistance = GPR64.r10
   let rows = GPR64.r11
   let work = GPR64.rax
   let start = GPR64.r9
@@ -138,13 +135,13 @@ struct PanelTileAVX512 {
       asm.vcvtdq2ps(sums[row], sums[row])
       asm.vmulps(sums[row], sums[row], step)
       asm.vfmadd231ps(totals[row], sums[row], g.work[0].broadcast32)
-      asm.vfmadd231ps(totals[row], minimum, g.work[g.offsetDistance, 1].broadcast32)
-      if row + 1 < rows { asm.add(g.work, GPR64.rdi[offset(\PanelArguments.scaleRowStride)]) }
+      asm.vfmadd231ps(totals[row], minimum, g.work[4].broadcast32)
+      if row + 1 < rows { asm.add(g.work, GPR64.rdi[offset(\PanelArguments.activationRowStride)]) }
     }
     g.x.advance(asm, rows: rows, by: 64)
     asm.add(g.panel, 1024)
-    asm.add(g.panelScales, 128)
-    asm.add(g.tileScales, 4)
+    asm.add(g.panelScales, panelScaleGroupByteCount)
+    asm.add(g.tileScales, 16)
     asm.mov(g.work, groupsLeft)
     asm.dec(g.work)
     asm.mov(groupsLeft, g.work)
@@ -157,11 +154,11 @@ struct PanelTileAVX512 {
     asm.imul(g.work, g.x.stride, rows)
     asm.add(g.tileX, g.work)
     // Back to the first group, on to the next tile's rows.
-    asm.mov(g.work, GPR64.rdi[offset(\PanelArguments.scaleRowStride)])
+    asm.mov(g.work, GPR64.rdi[offset(\PanelArguments.activationRowStride)])
     asm.imul(g.work, g.work, rows)
     asm.add(g.tileScales, g.work)
     asm.mov(g.work, GPR64.rdi[offset(\PanelArguments.groups)])
-    asm.shl(g.work, 2)
+    asm.shl(g.work, 4)
     asm.sub(g.tileScales, g.work)
   }
 }
@@ -184,8 +181,7 @@ func emitVectorAVX512(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Ad
   let fields: [PartialKeyPath<VectorArguments>] = [\.plane0, \.plane1, \.plane2, \.plane3]
   let scales = GPR64.r9
   let x = RowPointers(bases: [.r10, .r11], stride: .rbx)
-  let activationScales = RowPointers(bases: [.rbp, .rax], stride: .r13)
-  let activationOffsets = RowPointers(bases: [.r12, .r15], stride: .r13)
+  let activations = RowPointers(bases: [.rbp, .r12], stride: .r13)
   let count = GPR64.r14
   let (start, y, blocksLeft) = (GPR64.rsp[-8], GPR64.rsp[-16], GPR64.rsp[-24])
   let work = GPR64.rax
@@ -194,7 +190,7 @@ func emitVectorAVX512(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Ad
   for plane in 0..<planes { asm.mov(planePointers[plane], GPR64.rdi[offset(fields[plane])]) }
   loadFields(
     asm, (scales, \VectorArguments.scales), (x.stride, \VectorArguments.xRowStride),
-    (activationScales.stride, \VectorArguments.activationRowStride), (count, \VectorArguments.start),
+    (activations.stride, \VectorArguments.activationRowStride), (count, \VectorArguments.start),
     (work, \VectorArguments.y))
   asm.mov(start, count)
   asm.mov(y, work)
@@ -208,9 +204,10 @@ func emitVectorAVX512(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Ad
 
   let block = asm.here()
   loadFields(
-    asm, (x.bases[0], \VectorArguments.x), (activationScales.bases[0], \VectorArguments.activationScales),
-    (activationOffsets.bases[0], \VectorArguments.activationOffsets), (count, \VectorArguments.groups))
+    asm, (x.bases[0], \VectorArguments.x), (activations.bases[0], \VectorArguments.activations),
+    (count, \VectorArguments.groups))
   x.derive(asm, rows: rows)
+  activations.derive(asm, rows: rows)
   for total in totals { asm.vpxord(total, total, total) }
   asm.align(32)
   let group = asm.here()
@@ -231,23 +228,18 @@ func emitVectorAVX512(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Ad
   asm.vcvtph2ps(lo, scales[32])
   asm.prefetcht0(scales[prefetchDistance / 2])
   asm.vfmadd231ps(lo, s, halfBin)
-  if rows > 3 {
-    activationScales.derive(asm, rows: rows)
-    activationOffsets.derive(asm, rows: rows)
-  }
   for row in 0..<rows {
     let sum = sums[2 * row]
     asm.vpaddd(sum, sum, sums[2 * row + 1])
     asm.vcvtdq2ps(sum, sum)
     asm.vmulps(sum, sum, s)
-    asm.vfmadd231ps(totals[row], sum, activationScales.address(row).broadcast32)
-    asm.vfmadd231ps(totals[row], lo, activationOffsets.address(row).broadcast32)
+    asm.vfmadd231ps(totals[row], sum, activations.address(row).broadcast32)
+    asm.vfmadd231ps(totals[row], lo, activations.address(row, 4).broadcast32)
   }
   for plane in 0..<planes { asm.add(planePointers[plane], 256) }
   asm.add(scales, 64)
   x.advance(asm, rows: rows, by: 64)
-  asm.add(activationScales.bases[0], 4)
-  asm.add(activationOffsets.bases[0], 4)
+  activations.advance(asm, rows: rows, by: 16)
   asm.dec(count)
   asm.jnz(group)
 

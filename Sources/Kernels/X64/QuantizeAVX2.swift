@@ -12,9 +12,7 @@ func emitQuantizeAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec, writesWor
   emitAlignedFrame(asm, byteCount: 256 + 64, savedPointer: g.savedPointer)
   loadFields(
     asm, (g.x, \QuantizeArguments.x), (g.codes, \QuantizeArguments.codes), (g.words, \QuantizeArguments.words),
-    (g.scales, \QuantizeArguments.scales), (g.offsetDistance, \QuantizeArguments.offsets),
-    (g.rows, \QuantizeArguments.rows))
-  asm.sub(g.offsetDistance, g.scales)
+    (g.scales, \QuantizeArguments.groups), (g.rows, \QuantizeArguments.rows))
   asm.vbroadcastss(g.magnitudeMask, asm.constant32(0x7FFF_FFFF as UInt32))
   asm.vmovdqa(g.interleave, asm.constants32([0, 4, 1, 5, 2, 6, 3, 7]))
   let done = asm.newLabel()
@@ -53,7 +51,7 @@ func emitQuantizeAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec, writesWor
   asm.add(g.x, GPR64.rdi[offset(\QuantizeArguments.xRowStride)])
   asm.add(g.codes, GPR64.rdi[offset(\QuantizeArguments.codeRowStride)])
   asm.add(g.words, GPR64.rdi[offset(\QuantizeArguments.wordRowStride)])
-  asm.add(g.scales, GPR64.rdi[offset(\QuantizeArguments.scaleRowStride)])
+  asm.add(g.scales, GPR64.rdi[offset(\QuantizeArguments.groupRowStride)])
   asm.dec(g.rows)
   asm.jnz(row)
 
@@ -69,7 +67,6 @@ struct QuantizeRegisters {
   let codes = GPR64.r8
   let words = GPR64.r9
   let scales = GPR64.r10
-  let offsetDistance = GPR64.r11
   let rows = GPR64.rbx
   let source = GPR64.rbp
   let target = GPR64.r12
@@ -134,6 +131,14 @@ private func emitQuantizeGroup(
     asm.vpermd(v[4 * half], g.interleave, v[4 * half])
     asm.vmovdqu(g.target[32 * half], v[4 * half])
   }
+  // Sums of the codes, and of twice the products of neighbours: |Σ| ≤ 64 · 127, 64 · 127².
+  let (sum, products) = (v[2], v[3])
+  let ones16 = asm.constants32(Array(repeating: 0x0001_0001, count: 8))
+  asm.vmovdqa(work, asm.constants32(Array(repeating: 0x0101_0101, count: 8)))
+  asm.vpmaddubsw(sum, work, v[0])
+  asm.vpmaddubsw(work, work, v[4])
+  asm.vpaddw(sum, sum, work)
+  asm.vpmaddwd(sum, sum, ones16)
   if writesWords {
     let half: [UInt8] = [0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15]
     let order = asm.constant256(half + half)
@@ -147,27 +152,29 @@ private func emitQuantizeGroup(
       }
       asm.vpshufb(v[1], v[1], order)
       asm.vmovdqu(g.wordTarget[32 * quarter], v[1])
+      // Words q0, q2 by q1, q3 and the other way round.
+      asm.vpshufd(work, v[1], 0xB1)
+      asm.vpmaddwd(quarter == 0 ? products : work, v[1], work)
+      if quarter > 0 { asm.vpaddd(products, products, work) }
     }
     asm.add(g.wordTarget, 128)
+  } else {
+    asm.vpxor(products, products, products)
   }
-  // The sum of the codes: |Σ| ≤ 64 · 127.
-  let ones8 = asm.constants32(Array(repeating: 0x0101_0101, count: 8))
-  let ones16 = asm.constants32(Array(repeating: 0x0001_0001, count: 8))
-  asm.vmovdqa(work, ones8)
-  asm.vpmaddubsw(work2, work, v[0])
-  asm.vpmaddubsw(work, work, v[4])
-  asm.vpaddw(work, work, work2)
-  asm.vpmaddwd(work, work, ones16)
+  // Both sums in one register: sum, products, sum, products.
+  asm.vpunpckldq(work, sum, products)
+  asm.vpunpckhdq(work2, sum, products)
+  asm.vpaddd(work, work, work2)
   asm.vextracti128(work2.xmm, work, 1)
   asm.vpaddd(work.xmm, work.xmm, work2.xmm)
   asm.vpshufd(work2.xmm, work.xmm, 0x4E)
   asm.vpaddd(work.xmm, work.xmm, work2.xmm)
-  asm.vpshufd(work2.xmm, work.xmm, 0xB1)
-  asm.vpaddd(work.xmm, work.xmm, work2.xmm)
+  asm.vpsrad(work2.xmm, work.xmm, 1)
   asm.vcvtdq2ps(work.xmm, work.xmm)
   asm.vmulps(work.xmm, work.xmm, g.scaleValue)
   asm.vmovss(g.scale[0], g.scaleValue)
-  asm.vmovss(g.scale[g.offsetDistance, 1], work.xmm)
-  asm.add(g.scale, 4)
+  asm.vmovss(g.scale[4], work.xmm)
+  asm.vpextrd(g.scale[8], work2.xmm, 1)
+  asm.add(g.scale, 16)
   asm.add(g.target, 64)
 }

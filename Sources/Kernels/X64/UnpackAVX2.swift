@@ -5,7 +5,8 @@ import NestedFormat
 /// ``UnpackArguments``: planes to the panel that ``emitPanelAVX2(_:_:)`` of the same level reads.
 ///
 /// Below 8 bits the panel is the 16 vectors `v_j` of a block as unsigned bytes `U_b`. At 8 bits each byte becomes a 16-bit
-/// word, and each `v_j` two vectors of pairs: first inputs 4j and 4j + 2 of every output, then 4j + 1 and 4j + 3.
+/// word, and each `v_j` two vectors of pairs: first inputs 4j and 4j + 2 of every output, then 4j + 1 and 4j + 3; the negative
+/// sums of the products of neighbouring codes go beside the scales.
 func emitUnpackAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(AdaptQError) {
   let level = spec.level
   let r = try UnpackRegisters(spec)
@@ -16,19 +17,26 @@ func emitUnpackAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Adap
   loadFields(
     asm, (scales, \UnpackArguments.scales), (panel, \UnpackArguments.panel),
     (panelScales, \UnpackArguments.panelScales), (groups, \UnpackArguments.groups))
-  let masks = DecodeMasks(asm, [0xCC, 0xF0, 0x3C, 0x0F, 0x03, 0x0C, 0x30, 0xC0], registers: r.masks)
+  let masks = DecodeMasks(asm, UnpackRegisters.maskValues(level), registers: r.masks)
   let decoder = DigitDecoder(masks: masks)
   let vectorByteCount = level == .int8 ? 128 : 64
-  if level == .int8 { asm.vmovdqa(r.lowBytes, asm.constants32(Array(repeating: 0x00FF_00FF, count: 8))) }
+  if level == .int8 {
+    asm.vmovdqa(r.lowBytes, asm.constants32(Array(repeating: 0x00FF_00FF, count: 8)))
+    for odd in 0..<2 {
+      let bytes = (0..<16).map { UInt8($0 / 2 * 2 + odd) }
+      asm.vmovdqa(r.doubling[odd], asm.constant256(bytes + bytes))
+    }
+  }
 
   asm.align(32)
   let loop = asm.here()
+  if level == .int8 { for sum in r.products { asm.vpxor(sum, sum, sum) } }
   for quarter in 0..<4 {
     for part in 0..<2 {
       for plane in 0..<level.planes { asm.vmovdqu(r.planes[plane], planes[plane][64 * quarter + 32 * part]) }
       let target = panel[4 * quarter * vectorByteCount + 32 * part]
       switch level {
-      case .int8: emitUnpack8(asm, r, decoder, target)
+      case .int8: emitUnpack8(asm, r, decoder, target, products: r.products[part])
       case .int6: emitUnpack6(asm, r, decoder, target)
       case .int4:
         decoder.mergePlanes(asm, r.planes[0], r.planes[1], temporary: r.temporaries[0])
@@ -47,11 +55,12 @@ func emitUnpackAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Adap
       }
     }
   }
+  if level == .int8 { for part in 0..<2 { asm.vmovdqu(panelScales[128 + 32 * part], r.products[part]) } }
   emitScales(asm, level, scales, panelScales, r.temporaries)
   for plane in 0..<level.planes { asm.add(planes[plane], 256) }
   asm.add(scales, 64)
   asm.add(panel, 16 * vectorByteCount)
-  asm.add(panelScales, 128)
+  asm.add(panelScales, panelScaleGroupByteCount)
   asm.dec(groups)
   asm.jnz(loop)
   asm.vzeroupper()
@@ -61,22 +70,39 @@ func emitUnpackAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Adap
 struct UnpackRegisters {
   let planes: [YMM]
   let temporaries: [YMM]
-  let lowBytes: YMM
   let masks: [YMM]
+  /// Only at 8 bits: the mask of low bytes, byte orders that double even and odd bytes, and sums of products.
+  let lowBytes: YMM
+  let doubling: [YMM]
+  let products: [YMM]
 
   init(_ spec: GEMMSpec) throws(AdaptQError) {
     var plan = RegisterPlan(count: 16, for: KernelName(spec).description)
     planes = try plan.take(4, "planes").map { YMM($0) }
     temporaries = try plan.take(4, "temporaries").map { YMM($0) }
-    lowBytes = YMM(try plan.take("mask of low bytes"))
-    masks = try plan.take(7, "masks").map { YMM($0) }
+    masks = try plan.take(spec.level == .int8 ? 3 : 8, "masks").map { YMM($0) }
+    let more = spec.level == .int8 ? try plan.take(5, "words").map { YMM($0) } : Array(repeating: YMM(0), count: 5)
+    lowBytes = more[0]
+    doubling = Array(more[1...2])
+    products = Array(more[3...4])
+  }
+
+  static func maskValues(_ level: Level) -> [UInt8] {
+    switch level {
+    case .int8: [0xCC, 0xF0, 0x3C]
+    case .int6: [0xCC, 0xF0, 0x0C, 0xC0, 0x30, 0x03, 0x0F, 0x3C]
+    case .int4: DigitDecoder.nibbleMasks
+    default: DigitDecoder.pairMasks
+    }
   }
 }
 
 /// 8 bits: merging planes twice leaves each code rotated left by 2r; doubling a byte to a word undoes the rotation with one
 /// shift.
-private func emitUnpack8(_ asm: borrowing X64Assembler, _ r: UnpackRegisters, _ decoder: DigitDecoder, _ target: Mem) {
-  let (t, word) = (r.temporaries[0], r.temporaries[1])
+private func emitUnpack8(
+  _ asm: borrowing X64Assembler, _ r: UnpackRegisters, _ decoder: DigitDecoder, _ target: Mem, products: YMM
+) {
+  let t = r.temporaries[0]
   decoder.mergePlanes(asm, r.planes[0], r.planes[1], temporary: t)
   decoder.mergePlanes(asm, r.planes[2], r.planes[3], temporary: t)
   // Even: high nibbles from planes 0 and 1 for r = 0, from planes 2 and 3 for r = 2.
@@ -90,19 +116,20 @@ private func emitUnpack8(_ asm: borrowing X64Assembler, _ r: UnpackRegisters, _ 
   asm.vpxor(r.planes[0], r.planes[0], t)
   asm.vpxor(r.planes[2], r.planes[2], t)
   let rotated = [r.planes[3], r.planes[0], r.planes[1], r.planes[2]]
+  let words = Array(r.temporaries[1...2])
   for field in 0..<4 {
     for odd in 0..<2 {
-      let place = target.offset(128 * field + 64 * odd)
       if field == 0 {
-        if odd == 0 { asm.vpand(word, rotated[0], r.lowBytes) } else { asm.vpsrlw(word, rotated[0], 8) }
+        if odd == 0 { asm.vpand(words[0], rotated[0], r.lowBytes) } else { asm.vpsrlw(words[1], rotated[0], 8) }
       } else {
-        let bytes = (0..<16).map { UInt8($0 / 2 * 2 + odd) }
-        asm.vpshufb(word, rotated[field], asm.constant256(bytes + bytes))
-        asm.vpsrlw(word, word, 2 * field)
-        asm.vpand(word, word, r.lowBytes)
+        asm.vpshufb(words[odd], rotated[field], r.doubling[odd])
+        asm.vpsrlw(words[odd], words[odd], 2 * field)
+        asm.vpand(words[odd], words[odd], r.lowBytes)
       }
-      asm.vmovdqa(place, word)
+      asm.vmovdqa(target.offset(128 * field + 64 * odd), words[odd])
     }
+    asm.vpmaddwd(t, words[0], words[1])
+    asm.vpsubd(products, products, t)
   }
 }
 

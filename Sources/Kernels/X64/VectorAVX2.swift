@@ -18,7 +18,7 @@ func emitVectorAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Adap
   for plane in 0..<planes { asm.mov(g.planes[plane], GPR64.rdi[offset(fields[plane])]) }
   loadFields(
     asm, (g.scales, \VectorArguments.scales), (g.x.stride, \VectorArguments.xRowStride),
-    (g.activationScales.stride, \VectorArguments.activationRowStride), (g.count, \VectorArguments.nBlocks),
+    (g.activations.stride, \VectorArguments.activationRowStride), (g.count, \VectorArguments.nBlocks),
     (g.work, \VectorArguments.start))
   let done = asm.newLabel()
   asm.test(g.count, g.count)
@@ -31,9 +31,10 @@ func emitVectorAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Adap
 
   let block = asm.here()
   loadFields(
-    asm, (g.x.bases[0], \VectorArguments.x), (g.activationScales.bases[0], \VectorArguments.activationScales),
-    (g.activationOffsets.bases[0], \VectorArguments.activationOffsets), (g.count, \VectorArguments.groups))
+    asm, (g.x.bases[0], \VectorArguments.x), (g.activations.bases[0], \VectorArguments.activations),
+    (g.count, \VectorArguments.groups))
   g.x.derive(asm, rows: spec.rows)
+  g.activations.derive(asm, rows: spec.rows)
   asm.vpxor(v.work, v.work, v.work)
   for index in 0..<(2 * spec.rows) { asm.vmovdqa(g.sums.offset(32 * index), v.work) }
   asm.align(32)
@@ -42,8 +43,7 @@ func emitVectorAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Adap
   for plane in 0..<planes { asm.add(g.planes[plane], 256) }
   asm.add(g.scales, 64)
   g.x.advance(asm, rows: spec.rows, by: 64)
-  asm.add(g.activationScales.bases[0], 4)
-  asm.add(g.activationOffsets.bases[0], 4)
+  g.activations.advance(asm, rows: spec.rows, by: 16)
   asm.dec(g.count)
   asm.jnz(group)
 
@@ -83,8 +83,7 @@ struct VectorGeneralRegisters {
   let planes: [GPR64] = [.rsi, .rdx, .rcx, .r8]
   let scales = GPR64.r9
   let x: RowPointers
-  let activationScales = RowPointers(bases: [.rbp, .rax], stride: .r13)
-  let activationOffsets = RowPointers(bases: [.r12, .r15], stride: .r13)
+  let activations = RowPointers(bases: [.rbp, .r12], stride: .r13)
   let count = GPR64.r14
   let work = GPR64.rax
 
@@ -195,15 +194,11 @@ private func emitVectorPart(
   if part == 0 { asm.prefetcht0(g.scales[prefetchDistance / 2]) }
   asm.vbroadcastss(v.work, asm.constant32(Float(1 << (8 - spec.level.bits)) / 2))
   asm.vfmadd231ps(lo, s, v.work)
-  if spec.rows > 3 {
-    g.activationScales.derive(asm, rows: spec.rows)
-    g.activationOffsets.derive(asm, rows: spec.rows)
-  }
   for row in 0..<spec.rows {
     let sum = v.sums32[row]
     asm.vcvtdq2ps(sum, sum)
-    asm.vbroadcastss(v.product, g.activationScales.address(row))
-    asm.vbroadcastss(v.work, g.activationOffsets.address(row))
+    asm.vbroadcastss(v.product, g.activations.address(row))
+    asm.vbroadcastss(v.work, g.activations.address(row, 4))
     asm.vmulps(sum, sum, s)
     let place = g.sums.offset(64 * row + 32 * part)
     asm.vfmadd213ps(sum, v.product, place)
