@@ -189,9 +189,11 @@ final class KernelTrial {
       words = GuardedBuffer(
         (0..<count).map { Int16(values[$0 & ~3 | [0, 2, 1, 3][$0 & 3]]) }, edge: atStart ? .start : .end)
       scales = GuardedBuffer(
-        (0..<(rows * groups)).map { group in
-          let pairs = (0..<32).reduce(Int32(0)) {
-            $0 + Int32(values[64 * group + 2 * $1]) * Int32(values[64 * group + 2 * $1 + 1])
+        (0..<(rows * groups)).map { (group: Int) -> ActivationGroup in
+          var pairs: Int32 = 0
+          for pair in 0..<32 {
+            let first = 64 * group + 2 * pair
+            pairs += Int32(values[first]) * Int32(values[first + 1])
           }
           return ActivationGroup(
             scale: exact ? 1 : Float.random(in: 0.01..<0.02, using: &random),
