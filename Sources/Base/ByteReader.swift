@@ -13,7 +13,9 @@ public struct ByteReader {
   public var remaining: Int { bytes.count - offset }
 
   /// The next `count` bytes, without copying.
-  public mutating func take(_ count: Int, _ field: @autoclosure () -> String) throws(AdaptQError) -> UnsafeRawBufferPointer {
+  public mutating func take(_ count: Int, _ field: @autoclosure () -> String) throws(AdaptQError)
+    -> UnsafeRawBufferPointer
+  {
     if count < 0 || count > remaining {
       throw .invalidFile("\(field()): needs \(count) bytes at offset \(offset), only \(remaining) are left")
     }

@@ -5,7 +5,8 @@ import NestedFormat
 
 struct InspectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "inspect", abstract: "Shows what a .adaptq file holds: inputs, outputs, sites, levels, bytes, quality.")
+    commandName: "inspect", abstract: "Shows what a .adaptq file holds: inputs, outputs, sites, levels, bytes, quality."
+  )
 
   @Argument(help: "The .adaptq file.")
   var model: String

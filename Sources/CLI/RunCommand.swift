@@ -44,7 +44,8 @@ struct RunCommand: ParsableCommand {
       let (vector, report) = try sentences.embed(session, ids: ids, level: level)
       print(
         JSON.object([
-          .init("text", .string(line)), .init("tokens", .integer(ids.count)), .init("level", .string(report.level.name)),
+          .init("text", .string(line)), .init("tokens", .integer(ids.count)),
+          .init("level", .string(report.level.name)),
           .init("latency_us", .integer(report.latencyNanoseconds / 1000)),
           .init("vector", .array(vector.map { .number(Double($0)) })),
         ]).text)

@@ -43,7 +43,9 @@ struct SentenceModel {
   }
 
   /// One text per call, so that no padding is computed.
-  func embed(_ session: Session, ids: [Int64], level: Level?) throws(AdaptQError) -> (vector: [Float], report: RunReport) {
+  func embed(_ session: Session, ids: [Int64], level: Level?) throws(AdaptQError) -> (
+    vector: [Float], report: RunReport
+  ) {
     let run = session.handle
     guard run.setSymbol(0, 1), run.setSymbol(1, ids.count) else {
       throw AdaptQError(.outOfRange, "\(ids.count) tokens: prepared for \(run.maximumSize(ofSymbol: 1))")
