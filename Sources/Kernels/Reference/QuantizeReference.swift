@@ -42,7 +42,7 @@ func quantizeReference(_ a: QuantizeArguments) {
           &* Int32(codes.load(fromByteOffset: k &+ 1, as: Int8.self))
       }
       output.storeBytes(
-        of: ActivationGroup(scale: scale, offset: scale * Float(sum), pairs: pairs), toByteOffset: group &* 16,
+        of: ActivationGroup(scale: scale, offset: scale * Float(sum), negativePairs: 0 &- pairs), toByteOffset: group &* 16,
         as: ActivationGroup.self)
     }
   }

@@ -131,7 +131,7 @@ private func emitQuantizeGroup(
     asm.vpermd(v[4 * half], g.interleave, v[4 * half])
     asm.vmovdqu(g.target[32 * half], v[4 * half])
   }
-  // Sums of the codes, and of twice the products of neighbours: |Σ| ≤ 64 · 127, 64 · 127².
+  // The sum of the codes, and minus twice the one of the products of neighbours: |Σ| ≤ 64 · 127, 64 · 127².
   let (sum, products) = (v[2], v[3])
   let ones16 = asm.constants32(Array(repeating: 0x0001_0001, count: 8))
   asm.vmovdqa(work, asm.constants32(Array(repeating: 0x0101_0101, count: 8)))
@@ -139,6 +139,7 @@ private func emitQuantizeGroup(
   asm.vpmaddubsw(work, work, v[4])
   asm.vpaddw(sum, sum, work)
   asm.vpmaddwd(sum, sum, ones16)
+  asm.vpxor(products, products, products)
   if writesWords {
     let half: [UInt8] = [0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15]
     let order = asm.constant256(half + half)
@@ -154,12 +155,10 @@ private func emitQuantizeGroup(
       asm.vmovdqu(g.wordTarget[32 * quarter], v[1])
       // Words q0, q2 by q1, q3 and the other way round.
       asm.vpshufd(work, v[1], 0xB1)
-      asm.vpmaddwd(quarter == 0 ? products : work, v[1], work)
-      if quarter > 0 { asm.vpaddd(products, products, work) }
+      asm.vpmaddwd(work, v[1], work)
+      asm.vpsubd(products, products, work)
     }
     asm.add(g.wordTarget, 128)
-  } else {
-    asm.vpxor(products, products, products)
   }
   // Both sums in one register: sum, products, sum, products.
   asm.vpunpckldq(work, sum, products)
