@@ -69,9 +69,10 @@ struct PanelTileAVX2 {
     self.rows = rows
     level = spec.level
     var plan = RegisterPlan(count: 16, for: KernelName(spec).description)
-    accumulators = try plan.take(rows * 2, "accumulators").map { YMM($0) }
-    weights = try plan.take(level == .int8 ? 4 : 2, "weights").map { YMM($0) }
+    // As second operands low registers make shorter instructions, and the decoded form of fewer bytes is denser.
     temporaries = try plan.take(level == .int8 ? 4 : 2, "products").map { YMM($0) }
+    weights = try plan.take(level == .int8 ? 4 : 2, "weights").map { YMM($0) }
+    accumulators = try plan.take(rows * 2, "accumulators").map { YMM($0) }
   }
 
   /// Bytes of activations that one turn of the inner loop takes.
@@ -142,10 +143,10 @@ struct PanelTileAVX2 {
         for row in 0..<rows {
           asm.vpbroadcastd(t[0], g.x.address(row, 8 * vector))
           asm.vpbroadcastd(t[1], g.x.address(row, 8 * vector + 4))
-          asm.vpaddw(t[2], t[0], weights[2])
-          asm.vpaddw(t[0], t[0], weights[3])
-          asm.vpaddw(t[3], t[1], weights[0])
-          asm.vpaddw(t[1], t[1], weights[1])
+          asm.vpaddw(t[2], weights[2], t[0])
+          asm.vpaddw(t[0], weights[3], t[0])
+          asm.vpaddw(t[3], weights[0], t[1])
+          asm.vpaddw(t[1], weights[1], t[1])
           asm.vpmaddwd(t[2], t[2], t[3])
           asm.vpmaddwd(t[0], t[0], t[1])
           asm.vpaddd(accumulators[2 * row], accumulators[2 * row], t[2])
