@@ -11,7 +11,8 @@ import Testing
   @Test func usesEveryKernelOfThisMachine() {
     let set = KernelSet(features: features)
     for entry in set.entries { #expect(entry.whyNot == nil, "\(entry)") }
-    #expect(set.code.count == set.entries.count + set.operatorEntries.count)
+    let names = Set(set.code.map(\.name))
+    for entry in set.entries { #expect(names.contains(entry.name), "\(entry)") }
     #expect(features.avx2 == (set.whyNotGenerated == nil))
   }
 

@@ -117,7 +117,7 @@ final class KernelTrial {
           let (a, b) = (scales[0][index], scales[1][index])
           if b.scale.isNaN {
             if !a.scale.isNaN || !a.offset.isNaN { return "group \(index) is not NaN" }
-          } else if a.scale != b.scale || a.offset != b.offset || (writesWords && a.pairs != b.pairs) {
+          } else if a.scale != b.scale || a.offset != b.offset || (writesWords && a.negativePairs != b.negativePairs) {
             return "group \(index) is \(a), expected \(b)"
           }
         }
@@ -188,17 +188,16 @@ final class KernelTrial {
       codes = GuardedBuffer(values, edge: atStart ? .start : .end)
       words = GuardedBuffer(
         (0..<count).map { Int16(values[$0 & ~3 | [0, 2, 1, 3][$0 & 3]]) }, edge: atStart ? .start : .end)
-      scales = GuardedBuffer(
-        (0..<(rows * groups)).map { (group: Int) -> ActivationGroup in
-          var pairs: Int32 = 0
-          for pair in 0..<32 {
-            let first = 64 * group + 2 * pair
-            pairs += Int32(values[first]) * Int32(values[first + 1])
-          }
-          return ActivationGroup(
-            scale: exact ? 1 : Float.random(in: 0.01..<0.02, using: &random),
-            offset: exact ? 0 : Float.random(in: -5..<5, using: &random), pairs: pairs)
-        }, edge: atStart ? .start : .end)
+      scales = GuardedBuffer(count: rows * groups, edge: atStart ? .start : .end)
+      for group in 0..<(rows * groups) {
+        var pairs: Int32 = 0
+        for place in stride(from: 64 * group, to: 64 * group + 64, by: 2) {
+          pairs += Int32(values[place]) * Int32(values[place + 1])
+        }
+        let scale: Float = exact ? 1 : Float.random(in: 0.01..<0.02, using: &random)
+        let offset: Float = exact ? 0 : Float.random(in: -5..<5, using: &random)
+        scales[group] = ActivationGroup(scale: scale, offset: offset, negativePairs: -pairs)
+      }
     }
 
     var regions: [EmulatedCPU.Region] {

@@ -110,7 +110,7 @@ struct KernelCheck {
         continue
       }
       if a.scale != b.scale || a.offset != b.offset { return "scale or offset of group \(group) differs" }
-      if table.writesWords && a.pairs != b.pairs { return "sum of products of group \(group) differs" }
+      if table.writesWords && a.negativePairs != b.negativePairs { return "sum of products of group \(group) differs" }
       for index in (64 * group)..<(64 * group + 64) where got.codes[index] != expected.codes[index] {
         return "code \(index) is \(got.codes[index]), expected \(expected.codes[index])"
       }
@@ -192,7 +192,7 @@ struct KernelCheck {
         }
         q.groupScales[index] = ActivationGroup(
           scale: pass == 2 ? 0.01 + 0.005 * numbers.float() : 1, offset: pass == 2 ? numbers.float() * 10 : 0,
-          pairs: pairs)
+          negativePairs: -pairs)
       }
       for (table, y) in [(table, p.got), (twin, p.expected)] {
         linearQuantized(

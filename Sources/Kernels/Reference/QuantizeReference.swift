@@ -37,13 +37,11 @@ func quantizeReference(_ a: QuantizeArguments) {
       }
       var pairs: Int32 = 0
       for k in stride(from: first, to: first &+ 64, by: 2) {
-        pairs &+=
-          Int32(codes.load(fromByteOffset: k, as: Int8.self))
-          &* Int32(codes.load(fromByteOffset: k &+ 1, as: Int8.self))
+        let second = codes.load(fromByteOffset: k &+ 1, as: Int8.self)
+        pairs &+= Int32(codes.load(fromByteOffset: k, as: Int8.self)) &* Int32(second)
       }
-      output.storeBytes(
-        of: ActivationGroup(scale: scale, offset: scale * Float(sum), pairs: pairs), toByteOffset: group &* 16,
-        as: ActivationGroup.self)
+      let result = ActivationGroup(scale: scale, offset: scale * Float(sum), negativePairs: 0 &- pairs)
+      output.storeBytes(of: result, toByteOffset: group &* 16, as: ActivationGroup.self)
     }
   }
 }

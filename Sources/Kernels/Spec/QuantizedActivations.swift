@@ -3,15 +3,15 @@ public struct ActivationGroup: BitwiseCopyable, Sendable {
   public var scale: Float
   /// `scale` times the sum of the codes.
   public var offset: Float
-  /// The sum of the products of neighbouring codes, `q0 · q1 + q2 · q3 + ...`; kernels of words need it, others may leave
-  /// it unwritten.
-  public var pairs: Int32
+  /// Minus the sum of the products of neighbouring codes, `q0 · q1 + q2 · q3 + ...`; kernels of words need it, others may
+  /// leave it unwritten.
+  public var negativePairs: Int32
   public var unused: Int32
 
-  public init(scale: Float, offset: Float, pairs: Int32) {
+  public init(scale: Float, offset: Float, negativePairs: Int32) {
     self.scale = scale
     self.offset = offset
-    self.pairs = pairs
+    self.negativePairs = negativePairs
     unused = 0
   }
 }

@@ -17,13 +17,16 @@ func emitPanelAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Adapt
   let g = PanelGeneralRegisters()
   pushAll(asm, calleeSaved)
   emitAlignedFrame(asm, byteCount: g.frameByteCount, savedPointer: g.savedPointer)
+  let places: [(Mem, PartialKeyPath<PanelArguments>)] = [
+    (g.tileX, \.x), (g.tileActivations, \.activations), (g.tileStart, \.start), (g.tileY, \.y),
+  ]
+  for (place, field) in places {
+    asm.mov(g.work, GPR64.rdi[offset(field)])
+    asm.mov(place, g.work)
+  }
   loadFields(
-    asm, (g.steps, \PanelArguments.x), (g.x.stride, \PanelArguments.xRowStride), (g.rows, \PanelArguments.rows),
-    (g.scales, \PanelArguments.activations), (g.start, \PanelArguments.start), (g.y, \PanelArguments.y))
-  asm.mov(g.tileX, g.steps)
-  asm.mov(g.tileScales, g.scales)
-  asm.mov(g.tileStart, g.start)
-  asm.mov(g.tileY, g.y)
+    asm, (g.x.stride, \PanelArguments.xRowStride), (g.activations.stride, \PanelArguments.activationRowStride),
+    (g.y.stride, \PanelArguments.yRowStride), (g.rows, \PanelArguments.rows))
   emitRowTiles(asm, rows: g.rows, largest: spec.rows) { asm, size in tiles[size - 1].emit(asm, g) }
   asm.vzeroupper()
   asm.mov(GPR64.rsp, g.savedPointer)
@@ -34,26 +37,20 @@ func emitPanelAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Adapt
 /// Roles of the general registers and of the stack frame.
 struct PanelGeneralRegisters {
   let x = RowPointers(bases: [.rsi, .rbx], stride: .r8)
+  /// The ``ActivationGroup`` of the current group.
+  let activations = RowPointers(bases: [.r9, .r10], stride: .r15)
+  let y = RowPointers(bases: [.rbp, .r12], stride: .r13)
   let panel = GPR64.rdx
   let panelScales = GPR64.rcx
-  /// The first row's ``ActivationGroup`` of the current group.
-  let scales = GPR64.r9
   let rows = GPR64.r11
-  let steps = GPR64.rax
-  /// Walk over the rows of one tile at the end of a group.
-  let start = GPR64.rbp
-  let y = GPR64.r12
-  let scale = GPR64.r13
   let groups = GPR64.r14
-  /// What is added to `start` from row to row: its own stride for the first group, that of y afterwards.
-  let startStride = GPR64.r15
+  /// Turns left of the inner loop, or anything between groups.
+  let work = GPR64.rax
 
   let tileX = GPR64.rsp[0]
-  let tileScales = GPR64.rsp[8]
+  let tileActivations = GPR64.rsp[8]
   let tileStart = GPR64.rsp[16]
   let tileY = GPR64.rsp[24]
-  /// The tile of `start` for the first group, that of y afterwards.
-  let groupStart = GPR64.rsp[32]
   let savedPointer = GPR64.rsp[40]
   /// 32-bit sums that do not fit the registers while 16-bit ones are added up.
   let sums = 64
@@ -72,9 +69,10 @@ struct PanelTileAVX2 {
     self.rows = rows
     level = spec.level
     var plan = RegisterPlan(count: 16, for: KernelName(spec).description)
-    accumulators = try plan.take(rows * 2, "accumulators").map { YMM($0) }
-    weights = try plan.take(level == .int8 ? 4 : 2, "weights").map { YMM($0) }
+    // As second operands low registers make shorter instructions, and the decoded form of fewer bytes is denser.
     temporaries = try plan.take(level == .int8 ? 4 : 2, "products").map { YMM($0) }
+    weights = try plan.take(level == .int8 ? 4 : 2, "weights").map { YMM($0) }
+    accumulators = try plan.take(rows * 2, "accumulators").map { YMM($0) }
   }
 
   /// Bytes of activations that one turn of the inner loop takes.
@@ -84,12 +82,24 @@ struct PanelTileAVX2 {
   func emit(_ asm: borrowing X64Assembler, _ g: PanelGeneralRegisters) {
     loadFields(
       asm, (g.panel, \PanelArguments.panel), (g.panelScales, \PanelArguments.panelScales),
-      (g.groups, \PanelArguments.groups), (g.startStride, \PanelArguments.startRowStride))
+      (g.groups, \PanelArguments.groups))
     asm.mov(g.x.bases[0], g.tileX)
-    g.x.derive(asm, rows: rows)
-    asm.mov(g.scales, g.tileScales)
-    asm.mov(g.start, g.tileStart)
-    asm.mov(g.groupStart, g.start)
+    asm.mov(g.activations.bases[0], g.tileActivations)
+    asm.mov(g.y.bases[0], g.tileY)
+    for pointers in [g.x, g.activations, g.y] { pointers.derive(asm, rows: rows) }
+    // Groups are added to y, which begins as `start`.
+    let ready = asm.newLabel()
+    asm.mov(g.work, g.tileStart)
+    asm.cmp(g.work, g.y.bases[0])
+    asm.je(ready)
+    for row in 0..<rows {
+      for part in 0..<2 {
+        asm.vmovups(temporaries[part], g.work[32 * part])
+        asm.vmovups(g.y.address(row, 32 * part), temporaries[part])
+      }
+      asm.add(g.work, GPR64.rdi[offset(\PanelArguments.startRowStride)])
+    }
+    asm.bind(ready)
     let group = asm.here()
     switch level {
     case .int8: emitWords(asm, g)
@@ -97,23 +107,19 @@ struct PanelTileAVX2 {
     default: emitBytes(asm, g)
     }
     emitGroupEnd(asm, g)
-    asm.mov(g.y, g.tileY)
-    asm.mov(g.groupStart, g.y)
-    asm.mov(g.startStride, GPR64.rdi[offset(\PanelArguments.yRowStride)])
     asm.add(g.panelScales, panelScaleGroupByteCount)
-    asm.add(g.scales, 16)
+    g.activations.advance(asm, rows: rows, by: MemoryLayout<ActivationGroup>.stride)
     asm.dec(g.groups)
     asm.jnz(group)
     // The next tile.
-    asm.imul(g.steps, g.x.stride, rows)
-    asm.add(g.tileX, g.steps)
     let strides: [(Mem, PartialKeyPath<PanelArguments>)] = [
-      (g.tileScales, \.activationRowStride), (g.tileStart, \.startRowStride), (g.tileY, \.yRowStride),
+      (g.tileX, \.xRowStride), (g.tileActivations, \.activationRowStride), (g.tileStart, \.startRowStride),
+      (g.tileY, \.yRowStride),
     ]
     for (place, stride) in strides {
-      asm.mov(g.steps, GPR64.rdi[offset(stride)])
-      asm.imul(g.steps, g.steps, rows)
-      asm.add(place, g.steps)
+      asm.mov(g.work, GPR64.rdi[offset(stride)])
+      asm.imul(g.work, g.work, rows)
+      asm.add(place, g.work)
     }
   }
 
@@ -125,10 +131,11 @@ struct PanelTileAVX2 {
   /// instructions for 32 products keep all ports busy where `vpmaddwd` and `vpaddd` in equal numbers do not (measured on
   /// Zen 3: 27.9 against 24.8 products per cycle). Sums of codes and activations stay below 2⁹, products below 2¹⁸.
   private func emitWords(_ asm: borrowing X64Assembler, _ g: PanelGeneralRegisters) {
-    for (index, accumulator) in accumulators.enumerated() {
-      asm.vmovdqu(accumulator, g.panelScales[128 + 32 * (index % 2)])
-    }
     let t = temporaries
+    for row in 0..<rows {
+      asm.vpbroadcastd(t[row % 4], g.activations.address(row, offset(\ActivationGroup.negativePairs)))
+      for part in 0..<2 { asm.vpaddd(accumulators[2 * row + part], t[row % 4], g.panelScales[128 + 32 * part]) }
+    }
     emitTurns(asm, g) { asm in
       for vector in 0..<(turnByteCount / 8) {
         // Even inputs of both halves of the outputs, then odd inputs.
@@ -136,10 +143,10 @@ struct PanelTileAVX2 {
         for row in 0..<rows {
           asm.vpbroadcastd(t[0], g.x.address(row, 8 * vector))
           asm.vpbroadcastd(t[1], g.x.address(row, 8 * vector + 4))
-          asm.vpaddw(t[2], t[0], weights[2])
-          asm.vpaddw(t[0], t[0], weights[3])
-          asm.vpaddw(t[3], t[1], weights[0])
-          asm.vpaddw(t[1], t[1], weights[1])
+          asm.vpaddw(t[2], weights[2], t[0])
+          asm.vpaddw(t[0], weights[3], t[0])
+          asm.vpaddw(t[3], weights[0], t[1])
+          asm.vpaddw(t[1], weights[1], t[1])
           asm.vpmaddwd(t[2], t[2], t[3])
           asm.vpmaddwd(t[0], t[0], t[1])
           asm.vpaddd(accumulators[2 * row], accumulators[2 * row], t[2])
@@ -215,40 +222,28 @@ struct PanelTileAVX2 {
   private func emitTurns(
     _ asm: borrowing X64Assembler, _ g: PanelGeneralRegisters, _ turn: (borrowing X64Assembler) -> Void
   ) {
-    asm.mov(g.steps, turns)
+    asm.mov(g.work, turns)
     asm.align(32)
     let loop = asm.here()
     turn(asm)
     g.x.advance(asm, rows: rows, by: turnByteCount)
-    asm.dec(g.steps)
+    asm.dec(g.work)
     asm.jnz(loop)
   }
 
-  /// y = start + a · (s' · A) + offset · lo'; the next group starts from y.
+  /// y += scale · (s' · A) + offset · lo'
   private func emitGroupEnd(_ asm: borrowing X64Assembler, _ g: PanelGeneralRegisters) {
     let (scale, offsetFactor) = (temporaries[0], temporaries[1])
-    asm.mov(g.start, g.groupStart)
-    asm.mov(g.y, g.tileY)
-    asm.mov(g.scale, g.scales)
     for row in 0..<rows {
-      if level == .int8 {
-        asm.vpbroadcastd(scale, g.scale[8])
-        for part in 0..<2 { asm.vpsubd(accumulators[2 * row + part], accumulators[2 * row + part], scale) }
-      }
-      asm.vbroadcastss(scale, g.scale[0])
-      asm.vbroadcastss(offsetFactor, g.scale[4])
+      asm.vbroadcastss(scale, g.activations.address(row, offset(\ActivationGroup.scale)))
+      asm.vbroadcastss(offsetFactor, g.activations.address(row, offset(\ActivationGroup.offset)))
       for part in 0..<2 {
         let sum = accumulators[2 * row + part]
         asm.vcvtdq2ps(sum, sum)
         asm.vmulps(sum, sum, g.panelScales[32 * part])
-        asm.vfmadd213ps(sum, scale, g.start[32 * part])
+        asm.vfmadd213ps(sum, scale, g.y.address(row, 32 * part))
         asm.vfmadd231ps(sum, offsetFactor, g.panelScales[64 + 32 * part])
-        asm.vmovups(g.y[32 * part], sum)
-      }
-      if row + 1 < rows {
-        asm.add(g.start, g.startStride)
-        asm.add(g.y, GPR64.rdi[offset(\PanelArguments.yRowStride)])
-        asm.add(g.scale, GPR64.rdi[offset(\PanelArguments.activationRowStride)])
+        asm.vmovups(g.y.address(row, 32 * part), sum)
       }
     }
   }

@@ -4,57 +4,75 @@ import NestedFormat
 
 /// ``QuantizeArguments``; 256-bit code that all x86-64 CPUs from AVX2 on use, since it is a small part of any product.
 ///
-/// Comparing magnitudes as integers orders them as floats and puts infinities and NaN on top, so one maximum serves both
-/// the scale and the test for poison. Conversion rounds by the mode in MXCSR, to nearest even.
+/// A row is coded in batches of up to eight groups: first the largest magnitudes of all, then scales and multipliers of all
+/// at once, then the codes, so that no group waits for its own division. Comparing magnitudes as integers orders them as
+/// floats and puts infinities and NaN on top, so one maximum serves both the scale and the test for poison. Conversion
+/// rounds by the mode in MXCSR, to nearest even.
 func emitQuantizeAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec, writesWords: Bool) {
   let g = QuantizeRegisters()
   pushAll(asm, calleeSaved)
-  emitAlignedFrame(asm, byteCount: 256 + 64, savedPointer: g.savedPointer)
+  emitAlignedFrame(asm, byteCount: g.frameByteCount, savedPointer: g.savedPointer)
   loadFields(
     asm, (g.x, \QuantizeArguments.x), (g.codes, \QuantizeArguments.codes), (g.words, \QuantizeArguments.words),
-    (g.scales, \QuantizeArguments.groups), (g.rows, \QuantizeArguments.rows))
+    (g.groups, \QuantizeArguments.groups), (g.rows, \QuantizeArguments.rows))
   asm.vbroadcastss(g.magnitudeMask, asm.constant32(0x7FFF_FFFF as UInt32))
   asm.vmovdqa(g.interleave, asm.constants32([0, 4, 1, 5, 2, 6, 3, 7]))
-  let done = asm.newLabel()
+  asm.vpxor(g.values[0], g.values[0], g.values[0])
+  for index in 0..<8 { asm.vmovdqa(g.maxima.offset(32 * index), g.values[0]) }
+  let (row, next, batch, tail, rowDone, done) = (
+    asm.newLabel(), asm.newLabel(), asm.newLabel(), asm.newLabel(), asm.newLabel(), asm.newLabel()
+  )
   asm.test(g.rows, g.rows)
   asm.jz(done)
 
-  let row = asm.here()
-  let (tail, rowDone) = (asm.newLabel(), asm.newLabel())
-  asm.mov(g.source, g.x)
+  asm.bind(row)
+  asm.mov(g.next, g.x)
   asm.mov(g.target, g.codes)
   asm.mov(g.wordTarget, g.words)
-  asm.mov(g.scale, g.scales)
-  asm.mov(g.count, GPR64.rdi[offset(\QuantizeArguments.k)])
-  asm.sub(g.count, 64)
+  asm.mov(g.output, g.groups)
+  asm.mov(g.inputsLeft, GPR64.rdi[offset(\QuantizeArguments.k)])
+  asm.bind(next)
+  asm.cmp(g.inputsLeft, 64)
   asm.jl(tail)
-  asm.align(32)
-  let group = asm.here()
-  emitQuantizeGroup(asm, g, g.source, writesWords)
-  asm.add(g.source, 256)
-  asm.sub(g.count, 64)
-  asm.jge(group)
-  asm.bind(tail)
-  asm.add(g.count, 64)
-  asm.jz(rowDone)
+  // As many whole groups as there are, at most eight.
+  asm.mov(g.count, g.inputsLeft)
+  asm.shr(g.count, 6)
+  asm.mov(g.work, 8)
+  asm.cmp(g.count, g.work)
+  asm.cmovg(g.count, g.work)
+  asm.mov(g.source, g.next)
+  asm.mov(g.work, g.count)
+  asm.shl(g.work, 6)
+  asm.sub(g.inputsLeft, g.work)
+  asm.shl(g.work, 2)
+  asm.add(g.next, g.work)
+  asm.jmp(batch)
   // A shorter last group, copied in front of zeros.
-  let zero = YMM(0)
-  asm.vpxor(zero, zero, zero)
-  for part in 0..<8 { asm.vmovdqu(GPR64.rsp[32 * part], zero) }
+  asm.bind(tail)
+  asm.test(g.inputsLeft, g.inputsLeft)
+  asm.jz(rowDone)
+  asm.vpxor(g.values[0], g.values[0], g.values[0])
+  for part in 0..<8 { asm.vmovdqa(g.padded.offset(32 * part), g.values[0]) }
+  asm.lea(g.source, g.padded)
   let copy = asm.here()
-  asm.mov(GPR64.rdx.r32, g.source[g.count, 4, -4])
-  asm.mov(GPR64.rsp[g.count, 4, -4], GPR64.rdx.r32)
-  asm.dec(g.count)
+  asm.mov(g.work.r32, g.next[g.inputsLeft, 4, -4])
+  asm.mov(g.source[g.inputsLeft, 4, -4], g.work.r32)
+  asm.dec(g.inputsLeft)
   asm.jnz(copy)
-  emitQuantizeGroup(asm, g, .rsp, writesWords)
+  asm.mov(g.count, 1)
+  asm.bind(batch)
+  emitMaxima(asm, g)
+  emitScales(asm, g)
+  emitCodes(asm, g, writesWords)
+  asm.jmp(next)
+
   asm.bind(rowDone)
   asm.add(g.x, GPR64.rdi[offset(\QuantizeArguments.xRowStride)])
   asm.add(g.codes, GPR64.rdi[offset(\QuantizeArguments.codeRowStride)])
   asm.add(g.words, GPR64.rdi[offset(\QuantizeArguments.wordRowStride)])
-  asm.add(g.scales, GPR64.rdi[offset(\QuantizeArguments.groupRowStride)])
+  asm.add(g.groups, GPR64.rdi[offset(\QuantizeArguments.groupRowStride)])
   asm.dec(g.rows)
   asm.jnz(row)
-
   asm.bind(done)
   asm.vzeroupper()
   asm.mov(GPR64.rsp, g.savedPointer)
@@ -63,82 +81,125 @@ func emitQuantizeAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec, writesWor
 }
 
 struct QuantizeRegisters {
+  // The current row.
   let x = GPR64.rsi
   let codes = GPR64.r8
   let words = GPR64.r9
-  let scales = GPR64.r10
+  let groups = GPR64.r10
   let rows = GPR64.rbx
+  // The current batch: where it is read, where the next one begins, what is written.
   let source = GPR64.rbp
+  let next = GPR64.r11
+  let inputsLeft = GPR64.r15
   let target = GPR64.r12
   let wordTarget = GPR64.r13
-  let scale = GPR64.r14
+  let output = GPR64.r14
   let count = GPR64.rcx
-  let savedPointer = GPR64.rsp[256]
+  let index = GPR64.rdx
+  let work = GPR64.rax
+
+  let savedPointer = GPR64.rsp[0]
+  let savedCount = GPR64.rsp[8]
+  let scales = GPR64.rsp[64]
+  let multipliers = GPR64.rsp[96]
+  /// Per group of the batch eight maxima of eight magnitudes; unused ones hold anything finite or zero.
+  let maxima = GPR64.rsp[128]
+  let padded = GPR64.rsp[128 + 256]
+  let frameByteCount = 128 + 512
 
   let values = (0..<8).map { YMM($0) }
-  let work = YMM(8)
+  let work1 = YMM(8)
   let work2 = YMM(9)
-  let largest = YMM(10)
-  let scaleValue = XMM(11)
+  let scale = YMM(10)
   let magnitudeMask = YMM(14)
   let interleave = YMM(15)
 }
 
-/// 64 floats at `source`; moves the targets on.
-private func emitQuantizeGroup(
-  _ asm: borrowing X64Assembler, _ g: QuantizeRegisters, _ source: GPR64, _ writesWords: Bool
-) {
-  let (work, work2, largest) = (g.work, g.work2, g.largest)
-  for (index, value) in g.values.enumerated() {
-    asm.vmovups(value, source[32 * index])
-    if index == 0 {
-      asm.vandps(largest, value, g.magnitudeMask)
+/// The largest magnitudes of each group, by eights.
+private func emitMaxima(_ asm: borrowing X64Assembler, _ g: QuantizeRegisters) {
+  asm.mov(g.work, g.source)
+  asm.lea(g.index, g.maxima)
+  asm.mov(g.savedCount, g.count)
+  let loop = asm.here()
+  for index in 0..<8 {
+    let value = g.values[index % 4]
+    if index < 2 {
+      asm.vandps(g.values[4 + index], g.magnitudeMask, g.work[32 * index])
     } else {
-      asm.vandps(work, value, g.magnitudeMask)
-      asm.vpmaxsd(largest, largest, work)
+      asm.vandps(value, g.magnitudeMask, g.work[32 * index])
+      asm.vpmaxsd(g.values[4 + index % 2], g.values[4 + index % 2], value)
     }
   }
-  asm.vextracti128(work.xmm, largest, 1)
-  asm.vpmaxsd(largest.xmm, largest.xmm, work.xmm)
-  asm.vpshufd(work.xmm, largest.xmm, 0x4E)
-  asm.vpmaxsd(largest.xmm, largest.xmm, work.xmm)
-  asm.vpshufd(work.xmm, largest.xmm, 0xB1)
-  asm.vpmaxsd(largest.xmm, largest.xmm, work.xmm)
+  asm.vpmaxsd(g.values[4], g.values[4], g.values[5])
+  asm.vmovdqa(g.index[0], g.values[4])
+  asm.add(g.work, 256)
+  asm.add(g.index, 32)
+  asm.dec(g.count)
+  asm.jnz(loop)
+  asm.mov(g.count, g.savedCount)
+}
 
-  // Scale and multiplier, zero for tiny groups; all bits set, which is a NaN, for poisoned ones.
-  let bound = asm.constants32(Array(repeating: QuantizedActivations.smallestMagnitude.bitPattern &- 1, count: 4))
-  let highest = asm.constants32(Array(repeating: 0x7F7F_FFFF, count: 4))
-  let limit = XMM(12)
-  asm.vbroadcastss(limit, asm.constant32(127 as Float))
-  asm.vdivps(g.scaleValue, largest.xmm, limit)
-  asm.vdivps(limit, limit, largest.xmm)
-  asm.vpcmpgtd(work.xmm, largest.xmm, bound)
-  asm.vandps(g.scaleValue, g.scaleValue, work.xmm)
-  asm.vandps(limit, limit, work.xmm)
-  asm.vpcmpgtd(work.xmm, largest.xmm, highest)
-  asm.vorps(g.scaleValue, g.scaleValue, work.xmm)
-  asm.vbroadcastss(largest, limit)
+/// Scales and multipliers of eight groups: zero for tiny ones; all bits set, which is a NaN, for the scales of poisoned ones.
+private func emitScales(_ asm: borrowing X64Assembler, _ g: QuantizeRegisters) {
+  let v = g.values
+  for index in 0..<8 { asm.vmovdqa(v[index], g.maxima.offset(32 * index)) }
+  // Three rounds of interleaving and taking the maximum leave one lane per group, in order.
+  for pair in 0..<4 {
+    let (a, b) = (v[2 * pair], v[2 * pair + 1])
+    asm.vpunpckldq(g.work1, a, b)
+    asm.vpunpckhdq(g.work2, a, b)
+    asm.vpmaxsd(a, g.work1, g.work2)
+  }
+  for pair in 0..<2 {
+    let (a, b) = (v[4 * pair], v[4 * pair + 2])
+    asm.vpunpcklqdq(g.work1, a, b)
+    asm.vpunpckhqdq(g.work2, a, b)
+    asm.vpmaxsd(a, g.work1, g.work2)
+  }
+  asm.vperm2i128(g.work1, v[0], v[4], 0x20)
+  asm.vperm2i128(g.work2, v[0], v[4], 0x31)
+  asm.vpmaxsd(v[0], g.work1, g.work2)
+  let bound = asm.constants32(Array(repeating: QuantizedActivations.smallestMagnitude.bitPattern &- 1, count: 8))
+  let highest = asm.constants32(Array(repeating: 0x7F7F_FFFF, count: 8))
+  asm.vbroadcastss(v[1], asm.constant32(127 as Float))
+  asm.vdivps(v[2], v[0], v[1])
+  asm.vdivps(v[1], v[1], v[0])
+  asm.vpcmpgtd(v[3], v[0], bound)
+  asm.vpcmpgtd(v[0], v[0], highest)
+  asm.vandps(v[2], v[2], v[3])
+  asm.vandps(v[1], v[1], v[3])
+  asm.vorps(v[2], v[2], v[0])
+  asm.vmovaps(g.scales, v[2])
+  asm.vmovaps(g.multipliers, v[1])
+}
 
-  for value in g.values {
-    asm.vmulps(value, value, largest)
-    asm.vcvtps2dq(value, value)
+/// The codes of `count` groups, their sums, and words if wanted; moves source and targets on.
+private func emitCodes(_ asm: borrowing X64Assembler, _ g: QuantizeRegisters, _ writesWords: Bool) {
+  let v = g.values
+  let (work, work2) = (g.work1, g.work2)
+  asm.lea(g.index, g.scales)
+  asm.align(32)
+  let loop = asm.here()
+  asm.vbroadcastss(work, g.index[32])
+  for index in 0..<8 {
+    asm.vmulps(v[index], work, g.source[32 * index])
+    asm.vcvtps2dq(v[index], v[index])
   }
   // Packing works within halves; one permutation of dwords puts 32 codes in order.
-  let v = g.values
   for pair in 0..<4 { asm.vpackssdw(v[2 * pair], v[2 * pair], v[2 * pair + 1]) }
   for half in 0..<2 {
     asm.vpacksswb(v[4 * half], v[4 * half], v[4 * half + 2])
     asm.vpermd(v[4 * half], g.interleave, v[4 * half])
     asm.vmovdqu(g.target[32 * half], v[4 * half])
   }
-  // Sums of the codes, and of twice the products of neighbours: |Σ| ≤ 64 · 127, 64 · 127².
+  // The sum of the codes, and minus twice the one of the products of neighbours: |Σ| ≤ 64 · 127, 64 · 127².
   let (sum, products) = (v[2], v[3])
-  let ones16 = asm.constants32(Array(repeating: 0x0001_0001, count: 8))
   asm.vmovdqa(work, asm.constants32(Array(repeating: 0x0101_0101, count: 8)))
   asm.vpmaddubsw(sum, work, v[0])
   asm.vpmaddubsw(work, work, v[4])
   asm.vpaddw(sum, sum, work)
-  asm.vpmaddwd(sum, sum, ones16)
+  asm.vpmaddwd(sum, sum, asm.constants32(Array(repeating: 0x0001_0001, count: 8)))
+  asm.vpxor(products, products, products)
   if writesWords {
     let half: [UInt8] = [0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15]
     let order = asm.constant256(half + half)
@@ -154,12 +215,10 @@ private func emitQuantizeGroup(
       asm.vmovdqu(g.wordTarget[32 * quarter], v[1])
       // Words q0, q2 by q1, q3 and the other way round.
       asm.vpshufd(work, v[1], 0xB1)
-      asm.vpmaddwd(quarter == 0 ? products : work, v[1], work)
-      if quarter > 0 { asm.vpaddd(products, products, work) }
+      asm.vpmaddwd(work, v[1], work)
+      asm.vpsubd(products, products, work)
     }
     asm.add(g.wordTarget, 128)
-  } else {
-    asm.vpxor(products, products, products)
   }
   // Both sums in one register: sum, products, sum, products.
   asm.vpunpckldq(work, sum, products)
@@ -171,10 +230,15 @@ private func emitQuantizeGroup(
   asm.vpaddd(work.xmm, work.xmm, work2.xmm)
   asm.vpsrad(work2.xmm, work.xmm, 1)
   asm.vcvtdq2ps(work.xmm, work.xmm)
-  asm.vmulps(work.xmm, work.xmm, g.scaleValue)
-  asm.vmovss(g.scale[0], g.scaleValue)
-  asm.vmovss(g.scale[4], work.xmm)
-  asm.vpextrd(g.scale[8], work2.xmm, 1)
-  asm.add(g.scale, 16)
+  asm.vmovss(g.scale.xmm, g.index[0])
+  asm.vmulps(work.xmm, work.xmm, g.scale.xmm)
+  asm.vmovss(g.output[offset(\ActivationGroup.scale)], g.scale.xmm)
+  asm.vmovss(g.output[offset(\ActivationGroup.offset)], work.xmm)
+  asm.vpextrd(g.output[offset(\ActivationGroup.negativePairs)], work2.xmm, 1)
+  asm.add(g.output, MemoryLayout<ActivationGroup>.stride)
   asm.add(g.target, 64)
+  asm.add(g.source, 256)
+  asm.add(g.index, 4)
+  asm.dec(g.count)
+  asm.jnz(loop)
 }
