@@ -89,7 +89,7 @@ extension SessionState {
   /// Word `index` of the mailbox: budget, level, rungs.
   @inline(__always)
   static func mailbox(_ state: UnsafeMutablePointer<SessionState>, _ index: Int) -> UnsafeMutablePointer<UInt64> {
-    UnsafeMutableRawPointer(state).assumingMemoryBound(to: UInt64.self) + index
+    state.pointee.mailbox + index
   }
 
   @inline(__always)

@@ -18,6 +18,8 @@ public final class Session: @unchecked Sendable {
   public private(set) var costs: [LevelCost] = []
   let kernels: KernelTable
   let state: UnsafeMutablePointer<SessionState>
+  /// Where setters leave what they want; the state, which points there too, belongs to the run in progress.
+  private let mailbox: UnsafeMutablePointer<UInt64>
   /// Only initialized when ``isPrepared``.
   let context: UnsafeMutablePointer<PlanContext>
   private let prepared: UnsafeMutablePointer<Bool>
@@ -48,6 +50,7 @@ public final class Session: @unchecked Sendable {
     let planAt = try layout.reserve(PlanContext.self, 1)
     let preparedAt = try layout.reserve(Bool.self, 1)
     let isTableAt = try layout.reserve(UInt8.self, siteCount)
+    let mailboxAt = try layout.reserve(UInt64.self, 3)
     memory = try MemoryBlock.allocate(byteCount: layout.byteCount, purpose: "session")
     let base = memory.base
 
@@ -60,13 +63,15 @@ public final class Session: @unchecked Sendable {
     state = (base + stateAt).assumingMemoryBound(to: SessionState.self)
     state.initialize(
       to: SessionState(
-        wantedRungs: mask, appliedRungs: mask, plan: context,
+        mailbox: (base + mailboxAt).assumingMemoryBound(to: UInt64.self), appliedRungs: mask, plan: context,
         controller: try LatencyController(ControllerConfiguration(rungCount: levels.count)),
         ring: TelemetryRing(
           base: (base + recordsAt).assumingMemoryBound(to: InferenceRecord.self), capacity: Session.telemetryCapacity),
         siteLevels: (base + siteLevelsAt).assumingMemoryBound(to: UInt8.self), siteCount: siteCount, rungs: rungs,
         rungCount: levels.count, bindings: (base + bindingsAt).assumingMemoryBound(to: TensorBinding.self),
         isTable: (base + isTableAt).assumingMemoryBound(to: UInt8.self)))
+    mailbox = state.pointee.mailbox
+    cmachine_atomic_store(mailbox + 2, mask)
     for (index, site) in model.graph.sites.enumerated() {
       state.pointee.isTable[index] = site.kind == .embedding ? 1 : 0
     }
@@ -145,7 +150,7 @@ public final class Session: @unchecked Sendable {
     if let level, !levels.contains(level) {
       throw .unsupported("level \(level.name) is not allowed in this session, which has \(levelNames)")
     }
-    cmachine_atomic_store(SessionState.mailbox(state, 1), UInt64(level?.rawValue ?? 0))
+    cmachine_atomic_store(mailbox + 1, UInt64(level?.rawValue ?? 0))
   }
 
   /// Which levels the budget may choose from. Allocates nothing, so that a host may call it between any two runs.
@@ -163,14 +168,14 @@ public final class Session: @unchecked Sendable {
       }
       if mask == 0 || wanted != mask.nonzeroBitCount { return false }
     }
-    cmachine_atomic_store(SessionState.mailbox(state, 2), mask)
+    cmachine_atomic_store(mailbox + 2, mask)
     return true
   }
 
   /// - Parameter nanoseconds: nil for no budget.
   public func setLatencyBudget(nanoseconds: Int?, percentile: Double) throws(AdaptQError) {
     guard let nanoseconds else {
-      cmachine_atomic_store(SessionState.mailbox(state, 0), 0)
+      cmachine_atomic_store(mailbox + 0, 0)
       return
     }
     if nanoseconds < 1 || nanoseconds >= 1 << 50 {
@@ -180,7 +185,7 @@ public final class Session: @unchecked Sendable {
       throw AdaptQError(.outOfRange, "percentile: \(percentile), allowed are 50 to 99.9")
     }
     let hundredths = UInt64(clampedInt(percentile * 100, in: 5000...9990))
-    cmachine_atomic_store(SessionState.mailbox(state, 0), hundredths << 50 | UInt64(nanoseconds))
+    cmachine_atomic_store(mailbox + 0, hundredths << 50 | UInt64(nanoseconds))
   }
 
   private var levelNames: String { levels.map(\.name).joined(separator: ", ") }

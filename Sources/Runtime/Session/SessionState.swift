@@ -7,13 +7,10 @@ import NestedFormat
 /// Three words are written by setters on any thread at any time and read once when a run begins (the mailbox); everything
 /// else belongs to the one run or prepare in progress.
 struct SessionState: BitwiseCopyable {
-  // MARK: Mailbox, touched with atomics only
-  /// Latency in nanoseconds (low 50 bits) and percentile times 100 (high 14 bits); 0 for no budget.
-  var wantedBudget: UInt64 = 0
-  /// Bits of the fixed level, 0 for automatic.
-  var wantedLevel: UInt64 = 0
-  /// Bit mask of rungs the budget may choose from.
-  var wantedRungs: UInt64
+  /// The mailbox, in memory of its own and touched with atomics only: latency in nanoseconds (low 50 bits) and percentile
+  /// times 100 (high 14 bits), 0 for no budget; bits of the fixed level, 0 for automatic; bit mask of rungs the budget may
+  /// choose from.
+  var mailbox: UnsafeMutablePointer<UInt64>
 
   // MARK: Owned by the run in progress
   var appliedBudget: UInt64 = 0
