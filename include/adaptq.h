@@ -352,9 +352,9 @@ typedef struct adaptq_level_cost {
 
 /** Measured costs, best level first.
  *
- *  Memory    writes up to `capacity` entries (each with its struct_size set) and *count, the number there are. With too
- *            small a capacity: ADAPTQ_BUFFER_TOO_SMALL, *count is written, costs are not. costs may be NULL with
- *            capacity 0.
+ *  Memory    set costs[0].struct_size first: it is the distance of the entries. Writes all entries, with struct_size in
+ *            each, and *count, the number there are. With too small a capacity: ADAPTQ_BUFFER_TOO_SMALL, *count
+ *            is written, costs are not. costs may be NULL with capacity 0.
  *  Threads   ADAPTQ_BUSY during a run, and a run that begins during this call gets ADAPTQ_BUSY.
  *  Errors    ADAPTQ_NOT_PREPARED, ADAPTQ_BUSY
  *  Since     0.1 */
@@ -375,7 +375,8 @@ typedef struct adaptq_telemetry {
 
 /** The last inferences, oldest first: at most 256 are kept.
  *
- *  Memory    writes min(capacity, kept) entries, the newest ones, and their number to *count.
+ *  Memory    set entries[0].struct_size first: it is the distance of the entries. Writes min(capacity, kept) entries,
+ *            the newest ones, and their number to *count.
  *  Threads   Never disturbs a run. ADAPTQ_BUSY if a run is in progress or begins during this call: ask again.
  *  Errors    ADAPTQ_BUSY, ADAPTQ_INVALID_ARGUMENT
  *  Since     0.1 */
