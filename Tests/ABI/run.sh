@@ -153,6 +153,20 @@ for source in "$tests"/test_*.c; do
         else check "$name.strace-$mode" test $status = $want; fi
       done
       ;;
+    test_matrix_calls)
+      if [ -n "$sanitizer" ]; then run_program "$name" "$build/$name"; continue; fi
+      # With portable kernels as well: they must not take memory either.
+      for isa in "" portable; do
+        run_program "$name${isa:+.$isa}" env ${isa:+ADAPTQ_MAX_ISA=$isa} LD_PRELOAD="$build/count_malloc.so" "$build/$name"
+        output=$(env ${isa:+ADAPTQ_MAX_ISA=$isa} "$tests/strace_between.sh" "$build/$name" 2>&1)
+        status=$?
+        if [ $status = 77 ]; then say "skip $name.no-system-calls${isa:+-$isa}: strace may not trace here"
+        else
+          [ $status = 0 ] || printf '%s\n' "$output"
+          check "$name.no-system-calls${isa:+-$isa}" test $status = 0
+        fi
+      done
+      ;;
     test_runs)
       if [ -n "$sanitizer" ]; then run_program "$name" "$build/$name"; continue; fi
       run_program "$name" env LD_PRELOAD="$build/count_malloc.so" "$build/$name"
@@ -178,6 +192,17 @@ for source in "$root"/examples-c/*.c; do
   check "examples-c.$name.compiles" compile "$source" "$build/example-$name"
   if [ -z "$sanitizer" ] && have clang; then
     check "examples-c.$name.compiles-clang" clang -std=c11 "${warnings[@]}" "${flags[@]}" -fsyntax-only "$source"
+  fi
+  # Examples that need no model are run, as each compiler makes them.
+  [ "$name" = matrix ] || continue
+  for arguments in "" "100 200 7"; do
+    # shellcheck disable=SC2086
+    check "examples-c.$name.runs${arguments:+-small}" "$build/example-$name" $arguments
+  done
+  if [ -z "$sanitizer" ] && have clang; then
+    check "examples-c.$name.links-clang" clang -std=c11 -O2 "${warnings[@]}" "${flags[@]}" "$source" \
+      -o "$build/example-$name-clang" "${libraries[@]}" -lm
+    check "examples-c.$name.runs-clang" "$build/example-$name-clang"
   fi
 done
 

@@ -6,7 +6,9 @@ import Testing
   /// A folder of its own, removed at the end.
   private func withFolder(_ body: (String) throws -> Void) throws {
     var template = Array("/tmp/adaptq-atomic-XXXXXX".utf8CString)
-    let path = template.withUnsafeMutableBufferPointer { buffer in mkdtemp(buffer.baseAddress!).map { String(cString: $0) } }
+    let path = template.withUnsafeMutableBufferPointer { buffer in
+      mkdtemp(buffer.baseAddress!).map { String(cString: $0) }
+    }
     let folder = try #require(path)
     defer {
       for name in names(folder) { unlink("\(folder)/\(name)") }

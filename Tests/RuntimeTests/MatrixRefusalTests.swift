@@ -107,7 +107,7 @@ import Testing
       file[metadata: "adaptq.matrices"] = json.replacing(path, with: value).text
       check(what, status, expected, try file.block())
     }
-    try broken("n", "17", ["sites", 0, "n"], .integer(1 << 20))
+    try broken("n", "needs", ["sites", 0, "n"], .integer(1 << 20))
     try broken("n 0", "out of range", ["sites", 0, "n"], .integer(0))
     try broken("k", "out of range", ["sites", 0, "k"], .integer(1 << 40))
     try broken("kind", "not linear", ["sites", 1, "kind"], .string("embedding"))
@@ -145,7 +145,8 @@ import Testing
     for _ in 0..<300 {
       var damaged = bytes
       for _ in 0..<Int.random(in: 1...3, using: &random) {
-        damaged[Int.random(in: 0..<min(damaged.count, 2000), using: &random)] = UInt8.random(in: 0...255, using: &random)
+        damaged[Int.random(in: 0..<min(damaged.count, 2000), using: &random)] = UInt8.random(
+          in: 0...255, using: &random)
       }
       if let file = try? MatrixFile(try ContainerFile.block(damaged), source: "damaged") {
         for stored in file.matrices {

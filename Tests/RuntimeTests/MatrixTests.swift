@@ -140,7 +140,8 @@ import Testing
       #expect(product(handle, codes: false) == whole, "\(table) \(level) rows \(rows): again")
       #expect(product(plain.handle, codes: false) == whole, "\(table) \(level) rows \(rows): not expanded")
       #expect(
-        product(handle, codes: false, blocks: [(3, 2), (0, 1), (1, 2)]) == whole, "\(table) \(level) rows \(rows): blocks")
+        product(handle, codes: false, blocks: [(3, 2), (0, 1), (1, 2)]) == whole,
+        "\(table) \(level) rows \(rows): blocks")
       if level.isNested {
         #expect(product(handle, codes: true) == whole, "\(table) \(level) rows \(rows): prepared codes")
       }
@@ -175,7 +176,8 @@ import Testing
           for place in 0..<(rows * 20) {
             let isBad = place / 20 == rows / 2
             if level.isNested || fromCodes {
-              #expect(y[place].isNaN == isBad, "\(table) \(level) rows \(rows) \(poison) codes \(fromCodes) at \(place)")
+              #expect(
+                y[place].isNaN == isBad, "\(table) \(level) rows \(rows) \(poison) codes \(fromCodes) at \(place)")
             } else {
               #expect(y[place].isFinite == !isBad, "\(table) \(level) rows \(rows) \(poison) at \(place)")
             }
@@ -205,7 +207,8 @@ import Testing
             let (value, bound) = trial.expected(read, output, level, decoded, bias: true, .none, residual: nil)
             let got = Double(y[row * 19 + output])
             #expect(
-              (got - value).magnitude <= bound + 1e-37, "\(table) \(level) \(scales) rows \(rows): \(got), not \(value)")
+              (got - value).magnitude <= bound + 1e-37, "\(table) \(level) \(scales) rows \(rows): \(got), not \(value)"
+            )
           }
         }
       }
