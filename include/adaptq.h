@@ -437,8 +437,8 @@ typedef struct adaptq_matrix_file adaptq_matrix_file;
 /** How the weights given to adaptq_matrix_create() are stored. */
 enum { ADAPTQ_WEIGHTS_FLOAT32 = 1, ADAPTQ_WEIGHTS_FLOAT16 = 2, ADAPTQ_WEIGHTS_BFLOAT16 = 3 };
 
-/** Whether a second copy of the INT8 codes is kept, one byte per weight, from which calls with one row at INT8 are faster
- *  on CPUs without AVX-512 VNNI; results have the same bits. The default is yes for up to 1,048,576 weights. Where it would
+/** Whether a second copy of the INT8 codes is kept, one byte per weight, from which calls with up to four rows at INT8 are
+ *  faster on CPUs without AVX-512 VNNI; results have the same bits. The default is yes for up to 1,048,576 weights. Where it would
  *  not help (other CPUs, portable kernels) there is none whatever this says. */
 enum { ADAPTQ_EXPAND_DEFAULT = 0, ADAPTQ_EXPAND_ON = 1, ADAPTQ_EXPAND_OFF = 2 };
 

@@ -58,7 +58,8 @@ extension MatrixHandle {
       let quantized = QuantizedActivations(memory: workspace, rows: call.rows, k: weights.k)
       if usesExpanded(call), let expanded = state.pointee.expanded {
         linearExpanded(
-          weights, expanded, state.pointee.kernels, x: quantized, y: call.y, firstBlock: firstBlock, blocks: blocks,
+          weights, expanded, state.pointee.kernels, x: quantized, y: call.y, yRowStride: call.yStride,
+          firstBlock: firstBlock, blocks: blocks,
           scratch: scratch)
       } else {
         linearQuantized(
@@ -75,9 +76,10 @@ extension MatrixHandle {
     if call.activation != .none || call.residual != nil { finish(call, firstBlock, blocks) }
   }
 
+  /// As many rows as the kernels for planes take without unpacking: beyond, results would have other bits.
   @inline(__always)
   private func usesExpanded(_ call: MatrixCall) -> Bool {
-    call.rows == 1 && call.level == .int8 && state.pointee.expanded != nil
+    call.rows <= min(state.pointee.kernels.int8.vectorRows, 4) && call.level == .int8 && state.pointee.expanded != nil
   }
 
   /// Activation, then residual, on the outputs of some blocks.
