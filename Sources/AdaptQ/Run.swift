@@ -15,13 +15,13 @@ import Runtime
       if outputCount != run.outputCount { throw countError(outputCount, run.outputCount, "n_outputs") }
       let inputArray = try StructArray(inputs, count: inputCount, "adaptq_tensor", parameter: "inputs")
       let outputArray = try StructArray(outputs, count: outputCount, "adaptq_tensor", parameter: "outputs")
-      let callLevel = try readCallLevel(options, run)
+      let (callLevel, maximumThreads) = try readRunOptions(options, run)
       var target: OutStruct<adaptq_run_report>?
       if let report { target = try OutStruct(report, "adaptq_run_report") }
       try run.setInputSizes(inputArray)
       try run.bindInputs(inputArray)
       try run.bindOutputs(outputArray)
-      let result = run.run(callLevel: callLevel)
+      let result = run.run(callLevel: callLevel, maximumThreads: maximumThreads)
       if result.outcome.kind != .done { throw indexError(result.outcome, run) }
       if let target { write(result, to: target) }
     }
@@ -42,19 +42,25 @@ private func write(_ result: RunReport, to target: OutStruct<adaptq_run_report>)
   target.write(value)
 }
 
-/// Bits of the level for this call, 0 for automatic.
+/// Bits of the level for this call, 0 for automatic; most threads for this call, 0 for all.
 @inline(__always)
-private func readCallLevel(
+private func readRunOptions(
   _ options: UnsafePointer<adaptq_run_options>?, _ run: RunHandle
-) throws(AdaptQError) -> UInt8 {
-  guard let options else { return 0 }
+) throws(AdaptQError) -> (level: UInt8, maximumThreads: Int) {
+  guard let options else { return (0, 0) }
   var wanted = adaptq_run_options()
-  try readStruct(options, "adaptq_run_options", into: &wanted)
+  try readStruct(options, "adaptq_run_options", firstSize: 24, into: &wanted)
   if wanted.deadline_ns != 0 { throw deadlineError(wanted.deadline_ns) }
-  if wanted.level == ADAPTQ_LEVEL_AUTO { return 0 }
+  if wanted.max_threads < 0 { throw maximumThreadsError(wanted.max_threads) }
+  if wanted.level == ADAPTQ_LEVEL_AUTO { return (0, Int(wanted.max_threads)) }
   let level = UInt8(truncatingIfNeeded: wanted.level)
   if Int32(level) != wanted.level || !run.hasLevel(level) { throw callLevelError(wanted.level) }
-  return level
+  return (level, Int(wanted.max_threads))
+}
+
+@inline(never)
+private func maximumThreadsError(_ value: Int32) -> AdaptQError {
+  .invalidArgument("adaptq_run_options.max_threads is \(value); must not be negative")
 }
 
 @inline(never)

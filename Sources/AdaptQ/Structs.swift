@@ -4,8 +4,8 @@ import CAdaptQ
 // Structs of the C ABI grow at the end and begin with struct_size, the size the caller was compiled with. A caller may know
 // fewer fields than this library (the rest is zero, the default) but never more than it.
 //
-// `firstSize` is the size of the struct in the version that introduced it. Every struct is in its first version now, so its
-// default is today's size; when one grows, its call sites name the old size.
+// `firstSize` is the size of the struct in the version that introduced it. The default, today's size, is for structs that
+// have not grown; the call sites of one that has name its first size.
 
 /// Reads struct_size at `pointer` and checks it. The caller's struct may lie at any alignment.
 @inline(__always)

@@ -14,8 +14,10 @@ public final class ExecutionPlan: @unchecked Sendable {
   private let tables: MemoryBlock
   private let arena: MemoryBlock
 
-  /// - Parameter maximumSymbols: the largest size of each of the graph's symbols.
-  init(model: Model, maximumSymbols: [Int], kernels: KernelTable) throws(AdaptQError) {
+  /// - Parameters:
+  ///   - maximumSymbols: the largest size of each of the graph's symbols.
+  ///   - lanes: threads that may work on a run at once.
+  init(model: Model, maximumSymbols: [Int], kernels: KernelTable, lanes: Int = 1) throws(AdaptQError) {
     let graph = model.graph
     let lowering = try Lowering(graph)
     let sizes = try PlanSizes(graph, lowering.steps, maximumSymbols)
@@ -35,8 +37,10 @@ public final class ExecutionPlan: @unchecked Sendable {
     let values = try ArenaPlanner(lowering.requests(sizes, graph))
     let quantizedAt = try roundedUp(values.byteCount, to: 64)
     let scratchAt = try roundedUp(try checkedSum(quantizedAt, sizes.quantizedByteCount, "scratch"), to: 64)
-    let attentionAt = try roundedUp(try checkedSum(scratchAt, sizes.scratchByteCount, "scratch"), to: 64)
-    let total = try checkedSum(attentionAt, sizes.attentionByteCount, "scratch")
+    let scratchStride = try roundedUp(sizes.scratchByteCount, to: 64)
+    let attentionStride = try roundedUp(sizes.attentionByteCount, to: 64)
+    let attentionAt = try checkedSum(scratchAt, try checkedProduct(scratchStride, lanes, "scratch"), "scratch")
+    let total = try checkedSum(attentionAt, try checkedProduct(attentionStride, lanes, "scratch"), "scratch")
     let arena = try MemoryBlock.allocate(byteCount: total, purpose: "intermediate values")
     byteCount = total
     self.model = model
@@ -86,7 +90,9 @@ public final class ExecutionPlan: @unchecked Sendable {
       outputs: array(Int32.self, outputsAt), outputCount: graph.outputs.count,
       weights: array(LinearWeights.self, weightsAt), tables: array(RowTable?.self, rowTablesAt),
       levels: array(UInt8.self, levelsAt), siteCount: graph.sites.count, quantized: arena.base + quantizedAt,
-      scratch: arena.base + scratchAt, attention: (arena.base + attentionAt).assumingMemoryBound(to: Float.self),
-      scoreCount: sizes.scoreCount, packedCount: sizes.packedCount, kernels: kernels)
+      scratch: arena.base + scratchAt, scratchStride: scratchStride,
+      attention: (arena.base + attentionAt).assumingMemoryBound(to: Float.self),
+      attentionStride: attentionStride, lanes: lanes, scoreCount: sizes.scoreCount, packedCount: sizes.packedCount,
+      kernels: kernels)
   }
 }

@@ -3,7 +3,7 @@ import Control
 import Glibc
 import NestedFormat
 
-// The run path: no allocation, no lock, no system call (the clock is read through the vDSO).
+// The run path: no allocation, no lock, no system call but to wake workers (the clock is read through the vDSO).
 
 /// Monotonic time in nanoseconds.
 @inline(__always)
@@ -16,24 +16,29 @@ func monotonicNanoseconds() -> Int {
 extension SessionState {
   /// One inference with the bound tensors and the symbols already set in the plan.
   ///
-  /// - Parameter callLevel: bits of a level for this call only; 0 for what the session says.
-  static func run(_ state: UnsafeMutablePointer<SessionState>, callLevel: UInt8) -> RunReport {
+  /// - Parameters:
+  ///   - callLevel: bits of a level for this call only; 0 for what the session says.
+  ///   - maximumThreads: for this call only; 0 for all there are.
+  static func run(
+    _ state: UnsafeMutablePointer<SessionState>, callLevel: UInt8, maximumThreads: Int
+  ) -> RunReport {
     let start = monotonicNanoseconds()
+    // The host may have set another rounding mode or flush-to-zero: results must not depend on it.
+    var outer = cmachine_floating()
+    cmachine_enter_floating(&outer)
     var report = RunReport()
-    run(state, UnsafePointer(state.pointee.plan), callLevel, start, &report)
+    let executor = state.pointee.executor.acquire(maximum: maximumThreads)
+    run(state, UnsafePointer(state.pointee.plan), callLevel, start, executor, &report)
+    executor.release()
+    cmachine_leave_floating(&outer)
     return report
   }
 
   @inline(__always)
   private static func run(
     _ state: UnsafeMutablePointer<SessionState>, _ plan: UnsafePointer<PlanContext>, _ callLevel: UInt8,
-    _ start: Int, _ report: inout RunReport
+    _ start: Int, _ executor: ParallelExecutor, _ report: inout RunReport
   ) {
-    // The host may have set another rounding mode or flush-to-zero: results must not depend on it.
-    let hostControl = cmachine_mxcsr()
-    cmachine_set_mxcsr(0x1F80)
-    defer { cmachine_set_mxcsr(hostControl) }
-
     applyMailbox(state)
     plan.pointee.resolveShapes()
     let work = plan.pointee.work
@@ -46,7 +51,7 @@ extension SessionState {
       slot.pointee.data.copyMemory(
         from: state.pointee.bindings[index].data, byteCount: slot.pointee.count &* slot.pointee.elementByteCount)
     }
-    report.outcome = plan.pointee.execute()
+    report.outcome = PlanContext.execute(plan, executor)
     if report.outcome.kind != .done { return }
     for index in 0..<plan.pointee.outputCount {
       let slot = plan.pointee.values + Int(plan.pointee.outputs[index])

@@ -5,7 +5,7 @@ import Graph
 import Kernels
 import NestedFormat
 
-/// One stream of inferences on a model: owns plan, level choice and telemetry. No thread of its own.
+/// One stream of inferences on a model: owns plan, level choice and telemetry. Threads are shared with other sessions.
 ///
 /// ``prepare(maximumShapes:)`` and runs through ``handle`` must not overlap on one session: the C ABI's handle table refuses a
 /// second one. Setters may be called on any thread at any time.
@@ -25,13 +25,15 @@ public final class Session: @unchecked Sendable {
   private let prepared: UnsafeMutablePointer<Bool>
   private let memory: MemoryBlock
   private let kernelOwner: AnyObject?
+  private let threads: Threads
   private var plan: ExecutionPlan?
 
   /// - Parameters:
   ///   - allowed: levels to use, of those the model stores.
   ///   - kernelOwner: kept alive as long as the session: the code `kernels` points to.
+  ///   - threads: what runs and preparations may use.
   public init(
-    model: Model, allowed: [Level], kernels: KernelTable, kernelOwner: AnyObject?
+    model: Model, allowed: [Level], kernels: KernelTable, kernelOwner: AnyObject?, threads: Threads = .alone
   ) throws(AdaptQError) {
     let levels = model.levels.filter { allowed.contains($0) }
     if levels.isEmpty {
@@ -79,6 +81,7 @@ public final class Session: @unchecked Sendable {
     self.levels = levels
     self.kernels = kernels
     self.kernelOwner = kernelOwner
+    self.threads = threads
   }
 
   public var isPrepared: Bool { prepared.pointee }
@@ -91,8 +94,9 @@ public final class Session: @unchecked Sendable {
   /// Plans and measures for inputs up to the given shapes. What was prepared before stays if this throws.
   public func prepare(maximumShapes: [[Int]]) throws(AdaptQError) {
     let symbols = try maximumSymbols(maximumShapes)
-    let plan = try ExecutionPlan(model: model, maximumSymbols: symbols, kernels: kernels)
-    let costs = try CostMeasurement(plan, levels, state.pointee.isTable).measure()
+    let executor = try threads.executor()
+    let plan = try ExecutionPlan(model: model, maximumSymbols: symbols, kernels: kernels, lanes: executor.width)
+    let costs = try CostMeasurement(plan, levels, state.pointee.isTable, executor).measure()
     var controller = try LatencyController(ControllerConfiguration(rungCount: levels.count))
     for (rung, cost) in costs.enumerated() { try controller.setCost(rung: rung, points: cost.points) }
     self.plan = plan
@@ -102,6 +106,7 @@ public final class Session: @unchecked Sendable {
     state.pointee.appliedBudget = 0
     state.pointee.appliedRungs = UInt64(1) << UInt64(levels.count) - 1
     state.pointee.lastRung = -1
+    state.pointee.executor = executor
     context.initialize(to: plan.context)
     prepared.pointee = true
   }
