@@ -13,7 +13,8 @@ func checkedStructSize<Struct: BitwiseCopyable>(
   _ pointer: UnsafeRawPointer, as: Struct.Type, _ name: StaticString, firstSize: Int = MemoryLayout<Struct>.size
 ) throws(AdaptQError) -> Int {
   let size = pointer.loadUnaligned(as: UInt.self)
-  guard size >= UInt(firstSize) && size <= UInt(MemoryLayout<Struct>.size) else {
+  // Whole words: every struct begins with one, so no compiler makes it another size.
+  guard size >= UInt(firstSize) && size <= UInt(MemoryLayout<Struct>.size) && size & 7 == 0 else {
     throw wrongStructSize(size, name, firstSize, MemoryLayout<Struct>.size)
   }
   return Int(size)

@@ -7,12 +7,14 @@
 #define SAME(a, b) _Static_assert((a) == (b), #a)
 #endif
 
-SAME(sizeof(adaptq_runtime_options), 40);
+SAME(sizeof(adaptq_runtime_options), 80);
+SAME(offsetof(adaptq_runtime_options, cpu_set), 40);
 SAME(sizeof(adaptq_tensor_info), 152);
 SAME(sizeof(adaptq_site_info), 48);
 SAME(sizeof(adaptq_session_options), 16);
 SAME(sizeof(adaptq_tensor), 96);
-SAME(sizeof(adaptq_run_options), 24);
+SAME(sizeof(adaptq_run_options), 32);
+SAME(offsetof(adaptq_run_options, max_threads), 24);
 SAME(sizeof(adaptq_run_report), 56);
 SAME(sizeof(adaptq_level_cost), 24);
 SAME(sizeof(adaptq_telemetry), 56);
