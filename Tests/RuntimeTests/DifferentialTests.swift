@@ -39,11 +39,12 @@ import Testing
       let session = try Session(model, [level])
       let maximum = random.maximum
       try session.prepare(
-        maximumShapes: [maximum, maximum, maximum + [random.width]])
+        maximumShapes: [maximum, maximum, maximum + [random.width], []])
+      // States go on from run to run on both sides.
+      var reference = ReferenceInterpreter(model, level)
       // The prepared sizes, then smaller ones in the same memory, then the prepared ones again.
       for sizes in [maximum, [1, 1], [maximum[0], (maximum[1] + 1) / 2], maximum] {
         let inputs = random.inputs(batch: sizes[0], steps: sizes[1])
-        var reference = ReferenceInterpreter(model, level)
         let expected = reference.run(inputs)
         let (found, report) = try session.run(symbols: sizes, inputs)
         #expect(report.outcome.kind == .done && report.level == level)
