@@ -17,6 +17,7 @@ struct RandomGraph {
   private let keep: ValueID
   private var names = 0
   private let flag: ValueID
+  private let lengths: ValueID
   private var depth = 0
   let width: Int
 
@@ -30,6 +31,7 @@ struct RandomGraph {
     keep = builder.input("keep", Bool.random(using: &random) ? .int64 : .int32, [batch, steps])
     floats = [builder.input("x", .float32, [batch, steps, .fixed(width)])]
     flag = builder.input("flag", Bool.random(using: &random) ? .int64 : .int32, [])
+    lengths = builder.input("lengths", .int64, [batch])
     for _ in 0..<count { try step() }
     // The last value, and others that must survive until the end.
     var outputs = [floats[floats.count - 1]]
@@ -84,7 +86,7 @@ struct RandomGraph {
     case 13, 14: try convolution()
     case 15: try recurrence()
     case 16: try region()
-    case 17: try state()
+    case 17: try state(size: [1, width].randomElement(using: &random)!)
     case 0, 1:
       let x = pick()!
       _ = try add(.activation(Activation.allCases.randomElement(using: &random)!), x)
@@ -181,8 +183,9 @@ struct RandomGraph {
     else { return }
     let mean = try add(.maskedMean, source, keep)
     let start = try add(.activation(.tanh), try linear(mean, hidden))
-    let outputs = try builder.addAll(.gru(input: input, recurrent: recurrent), [x, start])
-    for output in outputs { note(.gru(input: input, recurrent: recurrent), [x, start], output) }
+    let inputs = [x, start] + (Bool.random(using: &random) ? [lengths] : [])
+    let outputs = try builder.addAll(.gru(input: input, recurrent: recurrent), inputs)
+    for output in outputs { note(.gru(input: input, recurrent: recurrent), inputs, output) }
   }
 
   /// A conditional or a loop over any value, whose bodies are random graphs themselves.
@@ -191,6 +194,14 @@ struct RandomGraph {
     let x = pick()!
     let type = builder.graph.type(of: x)
     guard case .fixed(let width)? = type.shape.last else { return }
+    var condition = flag
+    if Bool.random(using: &random) {
+      let old = try state(size: 1)
+      let threshold = try constant([], scale: 0.3)
+      let comparison = [Comparison.less, .greater].randomElement(using: &random)!
+      condition = try builder.add(.compare(comparison), old, threshold)
+      listing.append("\(condition.index) = \(comparison)(\(old.index), \(threshold.index))")
+    }
     depth += 1
     defer { depth -= 1 }
     let outer = floats
@@ -227,9 +238,9 @@ struct RandomGraph {
     let isLoop = Int.random(in: 0..<3, using: &random) == 0
     copy.random = random
     if isLoop {
-      results = try builder.addLoop(flag, [x], body(true))
+      results = try builder.addLoop(condition, [x], body(true))
     } else {
-      results = try builder.addConditional(flag, [x], then: body(true), otherwise: body(Bool.random(using: &random)))
+      results = try builder.addConditional(condition, [x], then: body(true), otherwise: body(Bool.random(using: &random)))
     }
     random = copy.random
     names = copy.names
@@ -239,15 +250,16 @@ struct RandomGraph {
   }
 
   /// Something smaller each time is added to what was, which the next run reads.
-  private mutating func state() throws {
+  @discardableResult
+  private mutating func state(size: Int) throws -> ValueID {
     names += 1
-    let size = [1, width].randomElement(using: &random)!
     let state = builder.state("state \(names)", ValueType(.float32, [.fixed(size)]))
     let old = try builder.add(.readState(state))
     note(.readState(state), [], old)
     let moved = try add(.binary(.add), old, try constant([size]))
     let new = try add(.activation(.tanh), moved)
     note(.writeState(state), [new], try builder.add(.writeState(state), new))
+    return old
   }
 
   private mutating func binary() throws {
@@ -290,6 +302,7 @@ struct RandomGraph {
       .integers([batch, steps], (0..<count).map { _ in Int64.random(in: 0..<Int64(tableRows), using: &random) }),
       .integers([batch, steps], keep),
       .floats([batch, steps, width], (0..<(count * width)).map { _ in random.normal() }), flag,
+      .integers([batch], (0..<batch).map { _ in Int64.random(in: -1...Int64(steps + 1), using: &random) }),
     ]
   }
 }
