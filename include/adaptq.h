@@ -185,7 +185,7 @@ typedef struct adaptq_tensor_info {
   adaptq_type type;
   int32_t rank;
   int64_t sizes[ADAPTQ_MAX_RANK];
-  const char *dim_names[ADAPTQ_MAX_RANK]; /* NULL for fixed sizes */
+  const char *dim_names[ADAPTQ_MAX_RANK]; /* NULL for fixed sizes, and for sizes of outputs that follow from others */
 } adaptq_tensor_info;
 
 ADAPTQ_API adaptq_status adaptq_model_input_count(adaptq_model *model, size_t *out);
@@ -200,7 +200,8 @@ ADAPTQ_API adaptq_status adaptq_model_levels(adaptq_model *model, uint32_t *out)
 
 enum { ADAPTQ_SITE_LINEAR = 1, ADAPTQ_SITE_EMBEDDING = 2 };
 
-/** A place in the model that has weights: n outputs (rows of a table) by k inputs (width of a row). */
+/** A place in the model that has weights: n outputs (rows of a table) by k inputs (width of a row). A convolution is a
+ *  linear site whose inputs are those of all taps, the two products of a recurrent layer are a linear site each. */
 typedef struct adaptq_site_info {
   size_t struct_size;
   const char *name;
@@ -302,8 +303,8 @@ typedef struct adaptq_run_report {
  *
  *  Meaning   Tensors come in the order of adaptq_model_input() and adaptq_model_output(). With a budget set, the level
  *            is chosen for each run. A missed budget is not an error: the result is complete.
- *  Shapes    Rank and sizes as in the model; a size the model leaves open takes 1 up to the bound given to
- *            adaptq_session_prepare(). Output sizes: adaptq_session_output_shape().
+ *  Shapes    Rank and sizes as in the model; a size the model leaves open takes 1 (or what one window of its
+ *            convolutions needs) up to the bound given to adaptq_session_prepare(). Output sizes: adaptq_session_output_shape().
  *  Memory    All buffers stay the caller's; nothing is kept after return. Exactly the bytes of each tensor are read or
  *            written. Outputs overlap neither inputs nor each other. The call allocates nothing and makes no system
  *            call. `options` and `report` may be NULL; else set struct_size.
@@ -320,6 +321,43 @@ typedef struct adaptq_run_report {
 ADAPTQ_API adaptq_status adaptq_session_run(adaptq_session *session, const adaptq_tensor *inputs, size_t n_inputs,
                                             const adaptq_tensor *outputs, size_t n_outputs,
                                             const adaptq_run_options *options, adaptq_run_report *report);
+
+/* --------------------------------------------------------------------------------------------------------- states */
+/* A model may have states: the memory of a recurrent layer, say. A session keeps them from run to run. They begin as zeros
+ * and change only when a run has succeeded: a run that ends with any other status leaves them as they were, and so does
+ * adaptq_session_prepare(), also called again. Models without states take these calls, too. */
+
+/** Sets all states of the session to zeros: the next run begins a new sequence. Allocates nothing.
+ *
+ *  Threads   ADAPTQ_BUSY during a run or prepare; one that begins during this call gets ADAPTQ_BUSY.
+ *  Errors    ADAPTQ_INVALID_HANDLE, ADAPTQ_BUSY
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_session_reset_state(adaptq_session *session);
+
+/** Copies all states into the caller's memory, for adaptq_session_state_restore().
+ *
+ *  Memory    writes the bytes to `buffer`, which may lie at any alignment, and their number to *size. With a capacity
+ *            below that: ADAPTQ_BUFFER_TOO_SMALL, *size is the needed number, `buffer` is untouched; buffer may be NULL
+ *            with capacity 0. The number is the same for all sessions of a model, at least 32. Allocates nothing.
+ *  Meaning   a header (who wrote it, a checksum), then the states. Good for this model on any machine and at any level,
+ *            for as long as the model's states keep their names, order and types.
+ *  Threads   as adaptq_session_reset_state()
+ *  Errors    ADAPTQ_INVALID_HANDLE, ADAPTQ_BUSY, ADAPTQ_BUFFER_TOO_SMALL
+ *            ADAPTQ_INVALID_ARGUMENT  size NULL, or buffer NULL with enough capacity
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_session_state_save(adaptq_session *session, void *buffer, size_t capacity,
+                                                   size_t *size);
+
+/** Sets all states to what adaptq_session_state_save() wrote, in this session or another one of the same model. `size` is
+ *  the number it gave. The session need not be prepared.
+ *
+ *  Memory    `data` is read during the call, at any alignment. It need not be trusted: anything but undamaged bytes of a
+ *            model with these states is refused, and no state changes then.
+ *  Threads   as adaptq_session_reset_state()
+ *  Errors    ADAPTQ_INVALID_HANDLE, ADAPTQ_BUSY
+ *            ADAPTQ_INVALID_ARGUMENT  data NULL, another size, not a saved state, other states, damaged
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_session_state_restore(adaptq_session *session, const void *data, size_t size);
 
 /* ---------------------------------------------------------------------------------------------- precision and budget */
 

@@ -53,6 +53,8 @@ extension SessionState {
       state.pointee.bindings[plan.pointee.inputCount &+ index].data.copyMemory(
         from: slot.pointee.data, byteCount: slot.pointee.count &* slot.pointee.elementByteCount)
     }
+    // Nothing can fail any more: an unfinished run leaves every state as it was.
+    plan.pointee.commitStates()
 
     let latency = monotonicNanoseconds() &- start
     let budget = state.pointee.controller.configuration.budgetNanoseconds

@@ -24,6 +24,7 @@ public final class Session: @unchecked Sendable {
   let context: UnsafeMutablePointer<PlanContext>
   private let prepared: UnsafeMutablePointer<Bool>
   private let memory: MemoryBlock
+  let states: StateMemory
   private let kernelOwner: AnyObject?
   private var plan: ExecutionPlan?
 
@@ -52,6 +53,7 @@ public final class Session: @unchecked Sendable {
     let isTableAt = try layout.reserve(UInt8.self, siteCount)
     let mailboxAt = try layout.reserve(UInt64.self, 3)
     memory = try MemoryBlock.allocate(byteCount: layout.byteCount, purpose: "session")
+    states = try StateMemory(model.graph)
     let base = memory.base
 
     var rungs = InlineArray<8, UInt8>(repeating: 0)
@@ -91,7 +93,7 @@ public final class Session: @unchecked Sendable {
   /// Plans and measures for inputs up to the given shapes. What was prepared before stays if this throws.
   public func prepare(maximumShapes: [[Int]]) throws(AdaptQError) {
     let symbols = try maximumSymbols(maximumShapes)
-    let plan = try ExecutionPlan(model: model, maximumSymbols: symbols, kernels: kernels)
+    let plan = try ExecutionPlan(model: model, maximumSymbols: symbols, kernels: kernels, states: states.slots)
     let costs = try CostMeasurement(plan, levels, state.pointee.isTable).measure()
     var controller = try LatencyController(ControllerConfiguration(rungCount: levels.count))
     for (rung, cost) in costs.enumerated() { try controller.setCost(rung: rung, points: cost.points) }
@@ -131,7 +133,7 @@ public final class Session: @unchecked Sendable {
               "input \"\(value.name)\": sizes[\(axis)] is \(size), but \(graph.symbols[symbol]) is \(symbols[symbol])")
           }
           symbols[symbol] = size
-        case .dataDependent: break
+        case .derived, .dataDependent: break
         }
       }
     }
