@@ -11,11 +11,16 @@ public final class ExecutionPlan: @unchecked Sendable {
   let model: Model
   /// Bytes of intermediate values and scratch.
   public let byteCount: Int
+  /// The part of them that holds intermediate values.
+  let arenaByteCount: Int
+  var tableByteCount: Int { tables.byteCount }
   private let tables: MemoryBlock
   private let arena: MemoryBlock
 
   /// - Parameter maximumSymbols: the largest size of each of the graph's symbols.
-  init(model: Model, maximumSymbols: [Int], kernels: KernelTable) throws(AdaptQError) {
+  init(
+    model: Model, maximumSymbols: [Int], kernels: KernelTable, control: RunControl, calls: SystemCalls = .live
+  ) throws(AdaptQError) {
     let graph = model.graph
     let lowering = try Lowering(graph)
     let sizes = try PlanSizes(graph, lowering.steps, maximumSymbols)
@@ -30,15 +35,17 @@ public final class ExecutionPlan: @unchecked Sendable {
     let weightsAt = try layout.reserve(LinearWeights.self, graph.sites.count)
     let rowTablesAt = try layout.reserve(RowTable?.self, graph.sites.count)
     let levelsAt = try layout.reserve(UInt8.self, graph.sites.count)
-    let tables = try MemoryBlock.allocate(byteCount: layout.byteCount, purpose: "plan of \(lowering.steps.count) steps")
+    let tables = try MemoryBlock.allocate(
+      byteCount: layout.byteCount, purpose: "plan of \(lowering.steps.count) steps", calls: calls)
 
     let values = try ArenaPlanner(lowering.requests(sizes, graph))
     let quantizedAt = try roundedUp(values.byteCount, to: 64)
     let scratchAt = try roundedUp(try checkedSum(quantizedAt, sizes.quantizedByteCount, "scratch"), to: 64)
     let attentionAt = try roundedUp(try checkedSum(scratchAt, sizes.scratchByteCount, "scratch"), to: 64)
     let total = try checkedSum(attentionAt, sizes.attentionByteCount, "scratch")
-    let arena = try MemoryBlock.allocate(byteCount: total, purpose: "intermediate values")
+    let arena = try MemoryBlock.allocate(byteCount: total, purpose: "intermediate values", calls: calls)
     byteCount = total
+    arenaByteCount = quantizedAt
     self.model = model
     self.tables = tables
     self.arena = arena
@@ -87,6 +94,6 @@ public final class ExecutionPlan: @unchecked Sendable {
       weights: array(LinearWeights.self, weightsAt), tables: array(RowTable?.self, rowTablesAt),
       levels: array(UInt8.self, levelsAt), siteCount: graph.sites.count, quantized: arena.base + quantizedAt,
       scratch: arena.base + scratchAt, attention: (arena.base + attentionAt).assumingMemoryBound(to: Float.self),
-      scoreCount: sizes.scoreCount, packedCount: sizes.packedCount, kernels: kernels)
+      scoreCount: sizes.scoreCount, packedCount: sizes.packedCount, kernels: kernels, control: control)
   }
 }

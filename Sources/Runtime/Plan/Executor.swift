@@ -28,8 +28,15 @@ extension PlanContext {
   func execute() -> RunOutcome {
     // The value whose 8-bit codes are in `quantized`: projections of the same input share them.
     var coded: Int32 = -1
+    let isTraced = trace.function != nil
     for index in 0..<stepCount {
       let step = steps + index
+      if control.isStopped {
+        var outcome = RunOutcome()
+        outcome.kind = .cancelled
+        return outcome
+      }
+      let begin = isTraced ? monotonicNanoseconds() : 0
       switch step.pointee.kind {
       case .linear: linearStep(step, &coded)
       case .embedding:
@@ -59,6 +66,7 @@ extension PlanContext {
           x.pointee.floats, xStride: width, rows: y.pointee.rows, width: width, eps: step.pointee.number,
           y.pointee.floats, yStride: width)
       }
+      if isTraced { report(step, index, begin: begin) }
     }
     return RunOutcome()
   }
