@@ -16,9 +16,8 @@ import Runtime
 }
 
 func makeThreads(_ options: adaptq_runtime_options) throws(AdaptQError) -> Threads {
-  try requireEnum(options.threads, in: 0...ADAPTQ_MAX_THREADS, "adaptq_runtime_options.threads")
-  try requireEnum(
-    options.parallel_for_threads, in: 0...ADAPTQ_MAX_THREADS, "adaptq_runtime_options.parallel_for_threads")
+  try requireOption(Int64(options.threads), .threads)
+  try requireOption(Int64(options.parallel_for_threads), .parallelForThreads)
   var result = ThreadOptions(count: options.threads == 0 ? nil : Int(options.threads))
   result.cpus = try readCPUs(options)
   if let parallelFor = options.parallel_for {
@@ -44,7 +43,8 @@ func makeThreads(_ options: adaptq_runtime_options) throws(AdaptQError) -> Threa
     }
     result.count = result.count ?? min(result.cpus.count, Threads.maximumCount)
   }
-  return Threads(result) { Threads.allowedCount }
+  let limits = ProcessorLimits.init
+  return Threads(result) { limits(.live).recommendedThreads }
 }
 
 private func readCPUs(_ options: adaptq_runtime_options) throws(AdaptQError) -> [Int] {

@@ -282,7 +282,7 @@ static void structs_of_the_first_version(void) {
   NEEDS_MODEL();
   fixture f;
   tensors t;
-  adaptq_runtime_options options = {.struct_size = offsetof(adaptq_runtime_options, cpu_set), .threads = -5};
+  adaptq_runtime_options options = {.struct_size = offsetof(adaptq_runtime_options, allocate), .threads = -5};
   CHECK_INT(options.struct_size, 40);
   if (!fixture_open_with(&f, &options)) return;
   adaptq_session *session = fixture_session(&f, &t, 0, 1, 4);

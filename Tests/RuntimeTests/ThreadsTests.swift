@@ -33,7 +33,7 @@ import Testing
         var expected: [[UInt32]] = []
         for pool in [Threads.alone] + pools {
           let session = try Session(model, [level], kernels: table, threads: pool)
-          try session.prepare(maximumShapes: [maximum, maximum, maximum + [random.width]])
+          try session.prepare(maximumShapes: [maximum, maximum, maximum + [random.width], [], [maximum[0]]])
           let found = try zip(sizes, inputs).map { bits(try session.run(symbols: $0, $1).outputs) }
           if expected.isEmpty { expected = found }
           let same = found == expected

@@ -41,6 +41,8 @@ extension PlanContext {
       Operators.l2NormalizeRows(
         x.pointee.floats + first &* width, xStride: width, rows: end &- first, width: width, eps: step.pointee.number,
         y.pointee.floats + first &* width, yStride: width)
+    // Not shared: the executor does them itself.
+    default: break
     }
   }
 
@@ -150,9 +152,7 @@ extension PlanContext {
 
   @inline(__always)
   private func isKept(_ keep: UnsafeMutablePointer<ValueSlot>, _ position: Int) -> Bool {
-    keep.pointee.elementByteCount == 8
-      ? keep.pointee.data.assumingMemoryBound(to: Int64.self)[position] != 0
-      : keep.pointee.data.assumingMemoryBound(to: Int32.self)[position] != 0
+    integer(keep, position) != 0
   }
 
   /// Items are heads, batch by batch: keys and values are packed like weights, so that the float product kernel serves both
@@ -222,7 +222,7 @@ extension PlanContext {
 
   /// Where the operand's row for output row `row` begins: sizes of 1 stay at 0.
   @inline(__always)
-  private func broadcastOffset(
+  func broadcastOffset(
     _ operand: UnsafeMutablePointer<ValueSlot>, _ output: UnsafeMutablePointer<ValueSlot>, _ row: Int
   ) -> Int {
     var rest = row

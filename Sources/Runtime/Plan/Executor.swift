@@ -8,6 +8,11 @@ extension PlanContext {
   /// Sets every value's sizes from the symbols of this run.
   @inline(__always)
   func resolveShapes() {
+    for index in 0..<derivedCount {
+      let size = derived[index]
+      // At least 1, since the symbol is not below its minimum.
+      symbols[symbolCount &+ index] = (symbols[size.symbol] &+ size.plus) / size.over
+    }
     for index in 0..<valueCount {
       for axis in 0..<values[index].rank {
         let source = values[index].sources[axis]
@@ -28,8 +33,19 @@ extension PlanContext {
   static func execute(_ plan: UnsafePointer<PlanContext>, _ executor: ParallelExecutor) -> RunOutcome {
     // The value whose 8-bit codes are in `quantized`: projections of the same input share them.
     var coded: Int32 = -1
-    for index in 0..<plan.pointee.stepCount {
+    for index in 0..<plan.pointee.stateCount { plan.pointee.states[index].isWritten = false }
+    let isTraced = plan.pointee.trace.function != nil
+    var index = 0
+    while index < plan.pointee.stepCount {
       let step = plan.pointee.steps + index
+      if plan.pointee.control.isStopped {
+        var outcome = RunOutcome()
+        outcome.kind = .cancelled
+        return outcome
+      }
+      let position = index
+      index &+= 1
+      let begin = isTraced ? monotonicNanoseconds() : 0
       switch step.pointee.kind {
       case .linear:
         if plan.pointee.level(step).isNested && coded != step.pointee.input0 {
@@ -40,8 +56,27 @@ extension PlanContext {
       case .embedding:
         let bad = ParallelWork.run(plan, step, .main, executor)
         if bad >= 0 { return plan.pointee.outcome(step, bad) }
-      default: _ = ParallelWork.run(plan, step, .main, executor)
+      case .layerNorm, .unary, .binary, .attention, .softmax, .range, .maskedMean, .l2Normalize:
+        _ = ParallelWork.run(plan, step, .main, executor)
+      case .compare: plan.pointee.compareStep(step)
+      case .convolution:
+        plan.pointee.convolutionStep(step)
+        coded = -1
+      case .gru:
+        plan.pointee.gruStep(step)
+        coded = -1
+      case .writeState: plan.pointee.writeStateStep(step)
+      case .copy: plan.pointee.copyStep(step)
+      case .branch:
+        if plan.pointee.integer(plan.pointee.slot(step.pointee.input0), 0) == 0 { index = Int(step.pointee.target) }
+      case .jump: index = Int(step.pointee.target)
+      case .loopBegin: if !plan.pointee.beginsLoop(step) { index = Int(step.pointee.target) }
+      case .loopEnd:
+        // The next iteration writes the same values anew.
+        coded = -1
+        if plan.pointee.repeatsLoop(step) { index = Int(step.pointee.target) }
       }
+      if isTraced { plan.pointee.report(step, position, begin: begin) }
     }
     return RunOutcome()
   }
@@ -60,11 +95,16 @@ extension PlanContext {
     outcome.site = site
     outcome.position = bad
     outcome.rows = tables[site]?.rows ?? 0
-    outcome.index =
-      ids.pointee.elementByteCount == 8
-      ? ids.pointee.data.assumingMemoryBound(to: Int64.self)[bad]
-      : Int64(ids.pointee.data.assumingMemoryBound(to: Int32.self)[bad])
+    outcome.index = integer(ids, bad)
     return outcome
+  }
+
+  /// Element `position` of a value of integers.
+  @inline(__always)
+  func integer(_ value: UnsafeMutablePointer<ValueSlot>, _ position: Int) -> Int64 {
+    value.pointee.elementByteCount == 8
+      ? value.pointee.data.assumingMemoryBound(to: Int64.self)[position]
+      : Int64(value.pointee.data.assumingMemoryBound(to: Int32.self)[position])
   }
 
   // MARK: - How a step is cut
@@ -119,7 +159,7 @@ extension PlanContext {
     case .binary:
       work.items = isElementwise(step) ? (y.pointee.count &+ 255) / PlanContext.elementsPerItem : y.pointee.rows
       work.cost = y.pointee.count / 4
-    case .range: break
+    default: break
     }
   }
 

@@ -45,8 +45,9 @@ struct CostMeasurement {
       for symbol in 0..<context.symbolCount {
         // All symbols shrink alike, so that their product shrinks by about the share.
         let factor = pow(share, 1 / Double(context.symbolCount))
-        let size = clampedInt(Double(context.maximumSymbols[symbol]) * factor, in: 1...context.maximumSymbols[symbol])
-        context.symbols[symbol] = size
+        let maximum = context.maximumSymbols[symbol]
+        context.symbols[symbol] = clampedInt(
+          Double(maximum) * factor, in: min(context.minimumSymbols[symbol], maximum)...maximum)
       }
       context.resolveShapes()
       if !seen.insert(context.work).inserted { continue }
@@ -77,6 +78,7 @@ struct CostMeasurement {
         let outcome = withUnsafePointer(to: plan.context) { PlanContext.execute($0, own) }
         own.release()
         let elapsed = monotonicNanoseconds() - start
+        if outcome.kind == .cancelled { throw AdaptQError(.cancelled, "prepare was cancelled") }
         if outcome.kind != .done {
           // Index inputs are 0 here: only positions, which follow from the sizes, can lie outside a table.
           throw AdaptQError(
