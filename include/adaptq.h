@@ -5,8 +5,9 @@
  *
  * First steps        adaptq_runtime_create, adaptq_model_open, adaptq_session_create, adaptq_session_prepare,
  *                    adaptq_session_run. A budget or a fixed level may be set at any time before or between runs.
- * Handles            adaptq_runtime, adaptq_model, adaptq_session and adaptq_tokenizer are tokens in pointer clothes:
- *                    they are looked up, never dereferenced. NULL, a destroyed handle or any other bit pattern gives
+ * Own graph          adaptq_matrix_create and adaptq_matrix_multiply serve hosts that only want the products.
+ * Handles            adaptq_runtime, adaptq_model, adaptq_session, adaptq_tokenizer, adaptq_matrix and
+ *                    adaptq_matrix_file are tokens in pointer clothes: they are looked up, never dereferenced. NULL, a destroyed handle or any other bit pattern gives
  *                    ADAPTQ_INVALID_HANDLE. A handle keeps what it was made from alive: the order of destruction is free.
  * Structs            begin with struct_size. Zero the struct (= {0}), then set struct_size = sizeof it. A size smaller
  *                    than the first version of the struct, larger than this library knows, or no multiple of 8, is

@@ -25,5 +25,9 @@ SAME(offsetof(adaptq_run_report, needed_bytes), 56);
 SAME(sizeof(adaptq_level_cost), 24);
 SAME(sizeof(adaptq_telemetry), 56);
 SAME(sizeof(adaptq_tokenizer_info), 32);
+SAME(sizeof(adaptq_matrix_options), 88);
+SAME(sizeof(adaptq_matrix_info), 72);
+SAME(sizeof(adaptq_multiply), 128);
+SAME(sizeof(adaptq_matrix_open_options), 24);
 
 int main(void) { return adaptq_status_name(ADAPTQ_OK) == 0; }

@@ -154,6 +154,20 @@ for source in "$tests"/test_*.c; do
         else check "$name.strace-$mode" test $status = $want; fi
       done
       ;;
+    test_matrix_calls)
+      if [ -n "$sanitizer" ]; then run_program "$name" "$build/$name"; continue; fi
+      # With portable kernels as well: they must not take memory either.
+      for isa in "" portable; do
+        run_program "$name${isa:+.$isa}" env ${isa:+ADAPTQ_MAX_ISA=$isa} LD_PRELOAD="$build/count_malloc.so" "$build/$name"
+        output=$(env ${isa:+ADAPTQ_MAX_ISA=$isa} "$tests/strace_between.sh" "$build/$name" 2>&1)
+        status=$?
+        if [ $status = 77 ]; then say "skip $name.no-system-calls${isa:+-$isa}: strace may not trace here"
+        else
+          [ $status = 0 ] || printf '%s\n' "$output"
+          check "$name.no-system-calls${isa:+-$isa}" test $status = 0
+        fi
+      done
+      ;;
     test_states)
       if [ -n "$sanitizer" ]; then run_program "$name" "$build/$name"; continue; fi
       run_program "$name" env LD_PRELOAD="$build/count_malloc.so" "$build/$name"
@@ -206,9 +220,22 @@ for source in "$root"/examples-c/*.c; do
   if [ -z "$sanitizer" ] && have clang; then
     check "examples-c.$name.compiles-clang" clang -std=c11 "${warnings[@]}" "${flags[@]}" -fsyntax-only "$source"
   fi
-  if [ "$name" = pool ]; then
-    if [ -z "${ADAPTQ_TEST_MODEL:-}" ]; then say "skip examples-c.pool.runs: ADAPTQ_TEST_MODEL is not set"
-    else check "examples-c.pool.runs" "$build/example-pool" "$ADAPTQ_TEST_MODEL" 3; fi
+  # Run as each compiler makes them.
+  runs=()
+  case $name in
+    matrix) runs=("" "100 200 7") ;;
+    pool) [ -n "${ADAPTQ_TEST_MODEL:-}" ] && runs=("$ADAPTQ_TEST_MODEL 3") ;;
+  esac
+  [ ${#runs[@]} -gt 0 ] || { [ "$name" = pool ] && say "skip examples-c.$name.runs: ADAPTQ_TEST_MODEL is not set"; continue; }
+  for arguments in "${runs[@]}"; do
+    # shellcheck disable=SC2086
+    check "examples-c.$name.runs${arguments:+ (with arguments)}" "$build/example-$name" $arguments
+  done
+  if [ -z "$sanitizer" ] && have clang; then
+    check "examples-c.$name.links-clang" clang -std=c11 -O2 "${warnings[@]}" -pthread "${flags[@]}" "$source" \
+      -o "$build/example-$name-clang" "${libraries[@]}" -lm
+    # shellcheck disable=SC2086
+    check "examples-c.$name.runs-clang" "$build/example-$name-clang" ${runs[0]}
   fi
 done
 

@@ -92,6 +92,16 @@ import Testing
             }
           }
         }
+      case .expanded:
+        for pass in 0..<3 {
+          second.append(
+            (
+              spec,
+              try .expanded(
+                spec, nBlocks: pass + 1, groups: pass == 2 ? 9 : 2, exact: pass < 2, extreme: pass == 1,
+                atStart: pass % 2 == 0, &random)
+            ))
+        }
       case .vector:
         for pass in 0..<3 {
           second.append(
