@@ -138,6 +138,9 @@ struct PlanContext: BitwiseCopyable {
   var states: UnsafeMutablePointer<StateSlot>
   var stateCount: Int
   var kernels: KernelTable
+  /// Asked between steps whether to stop.
+  var control: RunControl
+  var trace = TraceHook()
 }
 
 /// Why a run stopped. Trivial; the caller makes the text.
@@ -146,6 +149,9 @@ public struct RunOutcome: BitwiseCopyable, Sendable {
     case done
     /// An index has no row in the table of `site`.
     case indexOutOfRange
+    /// A value of input `site` does not fit the model's type, or of output `site` the caller's: `index` at `position`.
+    case inputValue, outputValue
+    case cancelled
   }
 
   public var kind = Kind.done
