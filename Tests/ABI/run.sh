@@ -133,6 +133,10 @@ run_program() {
 [ -z "$sanitizer" ] && check "shim.compiles" gcc -std=c11 -O1 -fno-builtin "${warnings[@]}" -fPIC -shared \
   "$tests/count_malloc.c" -o "$build/count_malloc.so"
 
+# A small model that has a tokenizer, texts of its own and every level.
+export ADAPTQ_TEST_SMALL_MODEL=${ADAPTQ_TEST_SMALL_MODEL:-$build/small.adaptq}
+check "small-model.made" python3 "$tests/make_small.py" "$build/small.adaptq"
+
 for source in "$tests"/test_*.c; do
   name=$(basename "$source" .c)
   [[ $name == *${ONLY:-}* ]] || continue
@@ -208,6 +212,14 @@ for source in "$tests"/test_*.c; do
       else run_program "$name.no-wipe-on-fork" strace -f -qq -o /dev/null -e trace=madvise \
         -e inject=madvise:error=EINVAL "$build/$name" one
       fi
+      ;;
+    test_wrong_use)
+      run_program "$name" "$build/$name"
+      [ -n "$sanitizer" ] && continue
+      "$build/$name" --table >"$build/wrong-use.md"
+      check "$name.table-is-up-to-date" diff "$root/docs/wrong-use.md" "$build/wrong-use.md"
+      check "$name.every-function" diff <(declared) \
+        <(sed -n 's/^| `\(adaptq_[a-z0-9_]*\)`.*/\1/p' "$build/wrong-use.md" | LC_ALL=C sort -u)
       ;;
     *) run_program "$name" "$build/$name" ;;
   esac
