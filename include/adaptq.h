@@ -1,4 +1,5 @@
-/* adaptq: an adaptive-precision neural-network runtime.
+/** @file
+ *  adaptq: an adaptive-precision neural-network runtime.
  *
  * This header is the manual; what is not in it is not API.
  *
@@ -9,27 +10,67 @@
  *                    adaptq_matrix_file are tokens in pointer clothes: they are looked up, never dereferenced. NULL, a destroyed handle or any other bit pattern gives
  *                    ADAPTQ_INVALID_HANDLE. A handle keeps what it was made from alive: the order of destruction is free.
  * Structs            begin with struct_size. Zero the struct (= {0}), then set struct_size = sizeof it. A size smaller
- *                    than the first version of the struct or larger than this library knows is refused.
+ *                    than the first version of the struct, larger than this library knows, or no multiple of 8, is
+ *                    refused; fields that the caller does not know are zero.
  * Zero               in an option means: the default.
  * Errors             every function that can fail returns adaptq_status. On an error nothing the caller gave is
  *                    written, except that an out-pointer for a new handle becomes NULL. adaptq_last_error() then names
  *                    the field and the value.
- * Threads            handles may be used from any thread. Calls on one session are serialized by refusing: while a run
- *                    is in progress, run, prepare and destroy on the same session answer ADAPTQ_BUSY at once; budget
- *                    and level setters are allowed at any time and hold from the next run on. Sessions, also of one
- *                    model, run in parallel. adaptq creates no thread. No function may be called from a signal handler.
+ * Threads            handles may be used from any thread. "Calls" below are calls on one session; sessions, also of one
+ *                    model, run in parallel.
+ *
+ *                    function                              from which threads, and when
+ *                    ------------------------------------  ------------------------------------------------------
+ *                    status_name, level_name, reason_name, any thread at any time, also in signal handlers;
+ *                    version_*, last_error                 last_error: of the calling thread
+ *                    runtime_*, model_*, tokenizer_*,      any thread at any time, several at once
+ *                    session_create
+ *                    session_run, session_prepare,         any thread, one call at a time: ADAPTQ_BUSY at once while a
+ *                    session_destroy                       run or prepare is in progress
+ *                    session_output_shape, session_costs   the same; a run that begins meanwhile gets ADAPTQ_BUSY
+ *                    session_telemetry*                    any thread; ADAPTQ_BUSY while a run is in progress, which is
+ *                                                          not disturbed
+ *                    session_set_*                         any thread at any time; hold from the next run on
+ *
+ *                    Signal handlers may call the first group only. No call waits for another one, except that first
+ *                    sessions of a runtime wait for its kernels and threads to be made. Worker threads: see
+ *                    adaptq_runtime_options.
+ * Fork               after fork() parent and child go on independently, with all handles. The child's runtimes make
+ *                    workers of their own at the first run or prepare that wants them; code, models and sessions are the
+ *                    child's own copies. Fork may happen while other threads are inside adaptq: a session in which one of
+ *                    them was running or preparing stays ADAPTQ_BUSY in the child, everything else works there. No
+ *                    fork handler is registered where the kernel has MADV_WIPEONFORK (Linux 4.14). A thread that
+ *                    another thread's very first calls of adaptq run beside should not fork before they return: the
+ *                    Swift run time inside the library builds tables then, under locks of its own.
+ * Floating point     results do not depend on the host's rounding mode, flush-to-zero or exception masks; each function
+ *                    gives the calling thread its environment back, flags included. Callbacks see the default one.
+ * Callbacks          (log, allocator, read, trace, parallel_for) are called on the thread that is in an adaptq call, with no lock held, and
+ *                    may call any adaptq function themselves. Handles keep to the rules above: while a session runs or
+ *                    prepares, its own callbacks get ADAPTQ_BUSY from run, prepare and destroy on it; a handle that is
+ *                    being destroyed is invalid already. A callback must return: no longjmp and no C++ exception out of it.
+ * Memory             whatever grows with a model or with its inputs lives in buffers that may be refused: then the call
+ *                    gives ADAPTQ_OUT_OF_MEMORY and nothing is leaked. They come from mmap, or from
+ *                    adaptq_runtime_options.allocate. Small objects (and, while a model is opened, the parsed header of its
+ *                    file, at most 100 MB of text) come from malloc; if that returns NULL the process ends.
+ * Environment        ADAPTQ_MAX_ISA is the only variable read: once per process, by the first adaptq_runtime_create() that
+ *                    wants it. Ignored in a program that runs with more rights than its user (AT_SECURE) and with
+ *                    adaptq_runtime_options.ignore_environment.
+ * Files              descriptors that adaptq opens are close-on-exec and are closed before the call returns.
  * What it never does install signal handlers, register atexit functions, change locale or environment, write to standard
  *                    output or standard error, unload itself (-z nodelete).
  *
- * Linux on x86-64, glibc 2.36 or newer. */
+ *  Linux on x86-64 (64-bit pointers), glibc 2.36 or newer. */
 #ifndef ADAPTQ_H
 #define ADAPTQ_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#if !defined(__linux__) || !defined(__x86_64__)
-#error "adaptq supports Linux on x86-64"
+#if !defined(__linux__) || !defined(__x86_64__) || defined(__ILP32__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "adaptq supports Linux on x86-64 with 64-bit pointers"
+#endif
+#if !defined(__GLIBC__) || __GLIBC__ < 2 || (__GLIBC__ == 2 && __GLIBC_MINOR__ < 36)
+#error "adaptq needs glibc 2.36 or newer"
 #endif
 
 #ifdef __cplusplus
@@ -55,6 +96,7 @@ enum {
   ADAPTQ_INVALID_HANDLE = 2,      /* not a live handle of the wanted kind */
   ADAPTQ_BUSY = 3,                /* a run is in progress on this session */
   ADAPTQ_OUT_OF_MEMORY = 4,       /* a buffer could not be allocated */
+  ADAPTQ_CANCELLED = 5,           /* adaptq_session_cancel() stopped this call */
   ADAPTQ_NOT_FOUND = 10,          /* no such file, or no such part in the model */
   ADAPTQ_IO_ERROR = 11,           /* the system refused to open or read */
   ADAPTQ_INVALID_FILE = 12,       /* not a well-formed .adaptq file */
@@ -78,6 +120,14 @@ ADAPTQ_API int32_t adaptq_version_number(void);
 
 /** Version of the library at run time as text, for example "0.1.0". Static. */
 ADAPTQ_API const char *adaptq_version_string(void);
+
+/** 1 if the library at run time has a feature, else 0; NULL and unknown names give 0. For hosts that load the library with
+ *  dlopen() or run with a newer one than they were built with.
+ *
+ *  Names     "open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel", "trace",
+ *            "memory-report", "metadata", "options", "code-generation"
+ *  Since     0.1 */
+ADAPTQ_API int32_t adaptq_has_feature(const char *name);
 
 /* ----------------------------------------------------------------------------------------------------------- types */
 
@@ -112,7 +162,11 @@ typedef int32_t adaptq_type;
 enum {
   ADAPTQ_TYPE_FLOAT32 = 1,
   ADAPTQ_TYPE_INT64 = 2,
-  ADAPTQ_TYPE_INT32 = 3
+  ADAPTQ_TYPE_INT32 = 3,
+  ADAPTQ_TYPE_FLOAT16 = 4, /* IEEE 754 binary16 */
+  ADAPTQ_TYPE_INT8 = 5,
+  ADAPTQ_TYPE_UINT8 = 6,
+  ADAPTQ_TYPE_BOOL = 7     /* one byte: 0 is false, anything else true (read as 1) */
 };
 
 /** Highest instruction set that generated code may use. */
@@ -136,12 +190,51 @@ typedef struct adaptq_tokenizer adaptq_tokenizer;
 
 enum { ADAPTQ_LOG_WARNING = 1, ADAPTQ_LOG_INFO = 2, ADAPTQ_LOG_DEBUG = 3 };
 
-/** Receives one log line, without newline. Called on the thread that made the adaptq call, never inside a run. It must
- *  not call adaptq functions. `message` is valid during the call only. */
+/** Receives one log line, without newline. Called on the thread that made the adaptq call, never inside a run.
+ *  `message` is valid during the call only. */
 typedef void (*adaptq_log_callback)(void *context, int32_t level, const char *message);
+
+/** Gives `size` bytes at a multiple of `alignment`, not zeroed, or NULL. Any thread, several at once; never inside a run.
+ *  `size` is above 0 and a multiple of 4096, `alignment` is 64. NULL makes the adaptq call fail with ADAPTQ_OUT_OF_MEMORY,
+ *  memory at another address is released at once and gives ADAPTQ_INVALID_ARGUMENT. */
+typedef void *(*adaptq_allocate_callback)(void *context, size_t size, size_t alignment);
+
+/** Takes back what adaptq_allocate_callback gave, with the same size. Called when the last handle that needs the buffer is
+ *  destroyed, or when a call fails. */
+typedef void (*adaptq_release_callback)(void *context, void *memory, size_t size);
 
 enum { ADAPTQ_CODE_GENERATION_DEFAULT = 0, ADAPTQ_CODE_GENERATION_ON = 1, ADAPTQ_CODE_GENERATION_OFF = 2 };
 
+/** The host's own threads: calls body(body_context, index) once for each index from 0 to count - 1, in any order, on any
+ *  threads, also at the same time, and returns when all these calls have returned.
+ *
+ *  Called inside adaptq_session_run() and adaptq_session_prepare(), on the thread that called them, some hundred times a
+ *  run; sessions that run at the same time call it at the same time. `count` is at most the number of threads. It may call
+ *  any of the bodies itself. `body` may be called for no longer than the call lasts, and sets the floating-point
+ *  environment it needs, and the thread's own again. */
+typedef void (*adaptq_parallel_for)(void *context, size_t count, void (*body)(void *body_context, size_t index),
+                                    void *body_context);
+
+/** Most threads that may work on a run. */
+enum { ADAPTQ_MAX_THREADS = 1024 };
+
+/** Threads of a runtime, shared by all its sessions.
+ *
+ *  threads      threads that work on one run, the calling one among them. 1: the library creates no thread. 0: as many
+ *               as this machine is good for: physical cores that the calling thread may use, at most the CPU quota of its
+ *               control group. Results do not depend on it: the same plan on the same CPU gives the same bits for any
+ *               number of threads.
+ *  The pool     workers are created by the first adaptq_session_prepare() that needs them and joined when the last handle
+ *               made from the runtime, and the runtime's own, is destroyed. They are called "adaptq-0" and so on, block
+ *               all signals, and use the CPUs that the thread which created the runtime may use. They spin only inside a
+ *               run, at most 0.1 ms at a time, and sleep within 50 microseconds of its end. A run that finds another one
+ *               using the pool uses its own thread alone. Small steps do too. Threads the system refuses are done
+ *               without, which is logged.
+ *  cpu_set      CPUs for the threads: worker i is bound to cpu_set[i + 1]; cpu_set[0] is meant for the thread that calls
+ *               run, which is left as it is. threads 0 then means n_cpus, and more threads than CPUs are refused, as are
+ *               CPUs that the calling thread may not use, or that come twice.
+ *  parallel_for the host's threads instead of the pool; parallel_for_threads says how many bodies are worth calling at once
+ *               (0: as for threads). `threads` and `n_cpus` must be 0 then. */
 typedef struct adaptq_runtime_options {
   size_t struct_size;
   adaptq_log_callback log; /* NULL: no log */
@@ -149,17 +242,39 @@ typedef struct adaptq_runtime_options {
   int32_t log_level;       /* 0: ADAPTQ_LOG_WARNING */
   int32_t code_generation; /* ADAPTQ_CODE_GENERATION_*; default on. Off: portable kernels only */
   adaptq_isa max_isa;
+  /* All buffers of models, sessions and tokenizers made from this runtime that are or may be larger than 64 KiB. Not:
+     small objects, pages of generated code, what threads need. Both callbacks or none; they must stay callable until the
+     runtime and everything made from it is destroyed. */
+  adaptq_allocate_callback allocate; /* NULL: mmap */
+  adaptq_release_callback release;
+  void *allocator_context;
+  int32_t ignore_environment; /* 1: ADAPTQ_MAX_ISA is not looked at; 0: it is */
+  /* Threads, see above. */
+  const int32_t *cpu_set;            /* CPU numbers, read during the call; NULL: none given */
+  size_t n_cpus;                     /* 0 to 8192 */
+  adaptq_parallel_for parallel_for;  /* NULL: the library's own pool */
+  void *parallel_for_context;
+  int32_t threads;                   /* 0 to ADAPTQ_MAX_THREADS */
+  int32_t parallel_for_threads;      /* 0 to ADAPTQ_MAX_THREADS */
 } adaptq_runtime_options;
 
 /** Creates a runtime: CPU detection, log and kernels shared by models and sessions. Constructor.
  *
  *  Memory    `options` is read during the call; NULL means all defaults.
- *  Errors    ADAPTQ_INVALID_ARGUMENT  out NULL, wrong struct_size, unknown enum value, ADAPTQ_MAX_ISA not a known name
+ *  Errors    ADAPTQ_INVALID_ARGUMENT  out NULL, wrong struct_size, unknown enum value, ADAPTQ_MAX_ISA not a known name,
+ *                                     thread options that contradict each other or this machine
  *  Since     0.1 */
 ADAPTQ_API adaptq_status adaptq_runtime_create(const adaptq_runtime_options *options, adaptq_runtime **out);
 
 /** Destroys a runtime. Models and sessions made from it stay usable. NULL is accepted and does nothing. Destructor. */
 ADAPTQ_API adaptq_status adaptq_runtime_destroy(adaptq_runtime *runtime);
+
+/** How many threads may work on one run, the calling one among them. Creates none; after the first
+ *  adaptq_session_prepare() fewer than asked for if the system refused some.
+ *
+ *  Errors    ADAPTQ_INVALID_HANDLE, ADAPTQ_INVALID_ARGUMENT
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_runtime_threads(adaptq_runtime *runtime, int32_t *out);
 
 /* ----------------------------------------------------------------------------------------------------------- model */
 
@@ -175,6 +290,30 @@ ADAPTQ_API adaptq_status adaptq_model_open(adaptq_runtime *runtime, const char *
 ADAPTQ_API adaptq_status adaptq_model_open_memory(adaptq_runtime *runtime, const void *data, size_t size,
                                                   adaptq_model **out);
 
+/** Like adaptq_model_open() for a part of a file that is open already: `size` bytes from `offset` on; size 0 means all from
+ *  `offset` to the end, which needs a regular file. Read with pread: the descriptor is neither moved nor closed.
+ *
+ *  Errors    ADAPTQ_IO_ERROR          not an open descriptor, not seekable, the file ends too early
+ *            ADAPTQ_INVALID_ARGUMENT  fd negative
+ *            ADAPTQ_OUT_OF_RANGE      offset behind the end, offset + size too large
+ *            and those of adaptq_model_open()
+ *  Since     0.1 */
+ADAPTQ_API adaptq_status adaptq_model_open_fd(adaptq_runtime *runtime, int32_t fd, uint64_t offset, uint64_t size,
+                                              adaptq_model **out);
+
+/** Puts up to `size` bytes of the source, from `offset` on, into `buffer`. Returns how many, 1 to `size` (fewer than asked
+ *  for is allowed: it is called again for the rest), 0 where the source ends, or a negative number: -errno. */
+typedef int64_t (*adaptq_read_callback)(void *context, uint64_t offset, void *buffer, size_t size);
+
+/** Like adaptq_model_open() for a source that the host reads: an archive, an encrypted file. `size` is the size of the whole
+ *  `.adaptq` file. `read` is called on this thread, in order of offsets, and not after return.
+ *
+ *  Errors    ADAPTQ_IO_ERROR  `read` returned 0, a negative number or more than it was asked for
+ *            and those of adaptq_model_open()
+ *  Since     0.1 */
+ADAPTQ_API adaptq_status adaptq_model_open_callback(adaptq_runtime *runtime, adaptq_read_callback read, void *context,
+                                                    uint64_t size, adaptq_model **out);
+
 /** Destroys the handle; sessions and tokenizers made from the model keep what they need. NULL does nothing. */
 ADAPTQ_API adaptq_status adaptq_model_destroy(adaptq_model *model);
 
@@ -186,7 +325,7 @@ typedef struct adaptq_tensor_info {
   adaptq_type type;
   int32_t rank;
   int64_t sizes[ADAPTQ_MAX_RANK];
-  const char *dim_names[ADAPTQ_MAX_RANK]; /* NULL for fixed sizes */
+  const char *dim_names[ADAPTQ_MAX_RANK]; /* NULL for fixed sizes, and for sizes of outputs that follow from others */
 } adaptq_tensor_info;
 
 ADAPTQ_API adaptq_status adaptq_model_input_count(adaptq_model *model, size_t *out);
@@ -201,7 +340,8 @@ ADAPTQ_API adaptq_status adaptq_model_levels(adaptq_model *model, uint32_t *out)
 
 enum { ADAPTQ_SITE_LINEAR = 1, ADAPTQ_SITE_EMBEDDING = 2 };
 
-/** A place in the model that has weights: n outputs (rows of a table) by k inputs (width of a row). */
+/** A place in the model that has weights: n outputs (rows of a table) by k inputs (width of a row). A convolution is a
+ *  linear site whose inputs are those of all taps, the two products of a recurrent layer are a linear site each. */
 typedef struct adaptq_site_info {
   size_t struct_size;
   const char *name;
@@ -214,6 +354,35 @@ typedef struct adaptq_site_info {
 
 ADAPTQ_API adaptq_status adaptq_model_site_count(adaptq_model *model, size_t *out);
 ADAPTQ_API adaptq_status adaptq_model_site(adaptq_model *model, size_t index, adaptq_site_info *info);
+
+/** How many texts of the user's own the file holds (`adaptq convert --metadata key=value`). */
+ADAPTQ_API adaptq_status adaptq_model_metadata_count(adaptq_model *model, size_t *out);
+
+/** Text `index`, in the order of the keys' bytes. Texts belong to the model and live as long as any handle made from it; a
+ *  zero byte inside a text is shown as "?". ADAPTQ_OUT_OF_RANGE if there is none; key and value are untouched then. */
+ADAPTQ_API adaptq_status adaptq_model_metadata(adaptq_model *model, size_t index, const char **key, const char **value);
+
+/** The text with a key. ADAPTQ_NOT_FOUND if there is none; *value is untouched then. */
+ADAPTQ_API adaptq_status adaptq_model_metadata_find(adaptq_model *model, const char *key, const char **value);
+
+/** Where the bytes are. Of buffers above 64 KiB or that grow with the model; small objects are not counted. */
+typedef struct adaptq_memory {
+  size_t struct_size;
+  uint64_t nested_bytes;    /* weights for INT8 to INT2 with their scales */
+  uint64_t fp16_bytes;      /* weights kept as FP16 */
+  uint64_t fp32_bytes;      /* weights kept as FP32 */
+  uint64_t table_bytes;     /* embedding tables */
+  uint64_t constant_bytes;  /* biases and other constants */
+  uint64_t other_bytes;     /* the rest of a model's file: header, tokenizer, padding; names */
+  uint64_t arena_bytes;     /* intermediate values at the largest prepared sizes */
+  uint64_t scratch_bytes;   /* what operators need while they run */
+  uint64_t state_bytes;     /* plan, telemetry, bookkeeping of a session */
+  uint64_t code_bytes;      /* generated code: one copy per runtime, shared by its sessions */
+  uint64_t total_bytes;     /* sum of the above */
+} adaptq_memory;
+
+/** What a model keeps; the kinds of a session are 0. `memory->struct_size` is read. */
+ADAPTQ_API adaptq_status adaptq_model_memory(adaptq_model *model, adaptq_memory *memory);
 
 /* --------------------------------------------------------------------------------------------------------- session */
 
@@ -233,14 +402,30 @@ ADAPTQ_API adaptq_status adaptq_session_create(adaptq_model *model, const adaptq
 /** Destroys a session. ADAPTQ_BUSY while a run or prepare is in progress: nothing is destroyed then. NULL does nothing. */
 ADAPTQ_API adaptq_status adaptq_session_destroy(adaptq_session *session);
 
-/** A tensor in the caller's memory: row-major, dense, at any alignment. Inputs are only read. */
+/** A tensor in the caller's memory, at any alignment: row-major and dense, or with strides. Inputs are only read.
+ *
+ *  Types     as in the model, or converted (model's type from or to the caller's):
+ *              input float32   from float16, int8, uint8, bool: exact
+ *              input int64     from int32, int8, uint8, bool: exact
+ *              input int32     from int8, uint8, bool: exact; from int64: each value must fit
+ *              output float32  to float16: rounded to nearest even, above 65504 infinite
+ *              output int64    to int32: each value must fit
+ *              output int32    to int64: exact
+ *            A value that does not fit gives ADAPTQ_OUT_OF_RANGE and is named; outputs are untouched then.
+ *  Strides   in elements, not bytes; all zero over the rank means dense. Element (i, j, ...) is at
+ *            data + (i * strides[0] + j * strides[1] + ...) * size of an element. Negative ones are refused. A stride of 0
+ *            beside others that are not repeats an input. No two elements of an output may share memory: ordered by
+ *            size, each stride is at least the number of elements that the smaller ones span. Strides of axes of
+ *            size 1 do not matter.
+ *  Bytes     a tensor spans from its first to its last element; data_size is at least that, and overlap is judged by it. */
 typedef struct adaptq_tensor {
   size_t struct_size;
   adaptq_type type;
   int32_t rank;
   int64_t sizes[ADAPTQ_MAX_RANK];
   void *data;
-  size_t data_size; /* bytes at `data`; at least what type and sizes need */
+  size_t data_size; /* bytes at `data`; at least what type, sizes and strides need */
+  int64_t strides[ADAPTQ_MAX_RANK]; /* elements; all 0: dense */
 } adaptq_tensor;
 
 /** Allocates and measures costs for inputs up to the given sizes; later runs within them allocate nothing. (Code is
@@ -250,14 +435,15 @@ typedef struct adaptq_tensor {
  *  Shapes    `max_inputs[i]` gives type, rank and the largest size of each dimension of input i; `data` is ignored and
  *            may be NULL.
  *  Time      up to 24 runs per allowed level, at the largest and at smaller sizes: the costs the budget is held with.
- *  Errors    ADAPTQ_BUSY, ADAPTQ_INVALID_ARGUMENT, ADAPTQ_OUT_OF_RANGE, ADAPTQ_OUT_OF_MEMORY
+ *  Errors    ADAPTQ_BUSY, ADAPTQ_INVALID_ARGUMENT, ADAPTQ_OUT_OF_RANGE, ADAPTQ_OUT_OF_MEMORY, ADAPTQ_CANCELLED
  *  Since     0.1 */
 ADAPTQ_API adaptq_status adaptq_session_prepare(adaptq_session *session, const adaptq_tensor *max_inputs,
                                                 size_t n_inputs);
 
 /** The shape output `index` will have for inputs of the given sizes (`data` is ignored).
  *
- *  Memory    writes type, rank, sizes and data_size (bytes needed) of *output; leaves `data` alone. struct_size is read.
+ *  Memory    writes type (the model's), rank, sizes and data_size (bytes needed when dense) of *output, zeroes strides,
+ *            leaves `data` alone. struct_size is read.
  *  Threads   ADAPTQ_BUSY during a run, and a run that begins during this call gets ADAPTQ_BUSY.
  *  Errors    ADAPTQ_NOT_PREPARED, ADAPTQ_OUT_OF_RANGE, ADAPTQ_INVALID_ARGUMENT, ADAPTQ_BUSY
  *  Since     0.1 */
@@ -285,6 +471,7 @@ typedef struct adaptq_run_options {
   size_t struct_size;
   adaptq_level level;   /* this call only; ADAPTQ_LEVEL_AUTO: what the session says */
   int64_t deadline_ns;  /* reserved, must be 0 */
+  int32_t max_threads;  /* this call only, at most so many threads, up to ADAPTQ_MAX_THREADS; 0: no limit */
 } adaptq_run_options;
 
 typedef struct adaptq_run_report {
@@ -297,30 +484,112 @@ typedef struct adaptq_run_report {
   int32_t budget_missed;/* 1 if latency_ns > budget_ns > 0; not an error */
   int32_t level_changed;/* 1 if the run before used another level, or there was none */
   int32_t budget_unreachable; /* 1 if even the fastest allowed level is predicted to miss */
+  /* The only fields that a failed run writes, and only if it gives ADAPTQ_BUFFER_TOO_SMALL; a run that succeeds makes them 0. */
+  uint64_t needed_bytes; /* least data_size of the first tensor whose data_size is too small */
+  uint64_t needed_index; /* that tensor: input i is i, output i is n_inputs + i */
 } adaptq_run_report;
 
 /** Runs one inference: reads n_inputs tensors, writes n_outputs tensors, returns when all are written.
  *
  *  Meaning   Tensors come in the order of adaptq_model_input() and adaptq_model_output(). With a budget set, the level
  *            is chosen for each run. A missed budget is not an error: the result is complete.
- *  Shapes    Rank and sizes as in the model; a size the model leaves open takes 1 up to the bound given to
- *            adaptq_session_prepare(). Output sizes: adaptq_session_output_shape().
+ *  Shapes    Rank and sizes as in the model; a size the model leaves open takes 1 (or what one window of its
+ *            convolutions needs) up to the bound given to adaptq_session_prepare(). Output sizes: adaptq_session_output_shape().
  *  Memory    All buffers stay the caller's; nothing is kept after return. Exactly the bytes of each tensor are read or
  *            written. Outputs overlap neither inputs nor each other. The call allocates nothing and makes no system
- *            call. `options` and `report` may be NULL; else set struct_size.
+ *            call, except to wake workers and to wait for one that the system holds up. `options` and `report` may
+ *            be NULL; else set struct_size.
  *  Threads   One run at a time per session: a second one returns ADAPTQ_BUSY at once.
  *  Errors    ADAPTQ_NOT_PREPARED
  *            ADAPTQ_INVALID_ARGUMENT  NULL, wrong count, type, rank, size, overlap, or an input value outside the
  *                                     model's range (a token id that the embedding table does not have)
  *            ADAPTQ_OUT_OF_RANGE      a size above what was prepared
- *            ADAPTQ_BUFFER_TOO_SMALL  data_size below what the tensor needs
+ *            ADAPTQ_OUT_OF_RANGE      also a value that its type cannot hold, see adaptq_tensor
+ *            ADAPTQ_BUFFER_TOO_SMALL  data_size below what the tensor needs: report->needed_bytes says how much that is
  *            ADAPTQ_UNSUPPORTED       options->level is not allowed in this session
+ *            ADAPTQ_CANCELLED         adaptq_session_cancel() was called meanwhile
  *            ADAPTQ_BUSY
- *            On error outputs and *report are untouched.
+ *            On error outputs and *report are untouched, but for what ADAPTQ_BUFFER_TOO_SMALL writes.
  *  Since     0.1 */
 ADAPTQ_API adaptq_status adaptq_session_run(adaptq_session *session, const adaptq_tensor *inputs, size_t n_inputs,
                                             const adaptq_tensor *outputs, size_t n_outputs,
                                             const adaptq_run_options *options, adaptq_run_report *report);
+
+/** Asks the run or prepare that is in progress on the session to stop: it returns ADAPTQ_CANCELLED before its next operator,
+ *  outputs untouched, and leaves no trace in budget and telemetry. A prepare that is cancelled leaves the former preparation.
+ *
+ *  Threads   Any thread, at any time; also from a callback. Does not wait. Without a run or prepare in progress nothing
+ *            happens, and a later run is not affected; a run that is just ending may still succeed.
+ *  Errors    ADAPTQ_INVALID_HANDLE
+ *  Since     0.1 */
+ADAPTQ_API adaptq_status adaptq_session_cancel(adaptq_session *session);
+
+/** One operator of one run. */
+typedef struct adaptq_trace_event {
+  size_t struct_size;
+  const char *operation; /* for example "linear"; static */
+  const char *site;      /* name of the site whose weights it read, or NULL; lives as long as the session */
+  int64_t site_index;    /* as for adaptq_model_site(), or -1 */
+  uint64_t step;         /* position in the run, from 0 */
+  uint64_t step_count;   /* operators of a run */
+  adaptq_level level;    /* of the site; ADAPTQ_LEVEL_AUTO where there is none */
+  int32_t reserved;
+  int64_t begin_ns;      /* monotonic time, CLOCK_MONOTONIC */
+  int64_t end_ns;
+} adaptq_trace_event;
+
+/** Called inside a run after each operator, on the thread that runs. `event` is valid during the call only. The time it
+ *  takes counts as latency of the run. */
+typedef void (*adaptq_trace_callback)(void *context, const adaptq_trace_event *event);
+
+/** Sets or, with NULL, removes the trace of a session. Without one a run does not look at the clock between operators. Not
+ *  called while adaptq_session_prepare() measures. Holds over later prepares.
+ *
+ *  Errors    ADAPTQ_BUSY  a run or prepare is in progress
+ *  Since     0.1 */
+ADAPTQ_API adaptq_status adaptq_session_set_trace(adaptq_session *session, adaptq_trace_callback callback,
+                                                  void *context);
+
+/** What a session keeps besides its model, and the code it shares; the kinds of a model are 0. `memory->struct_size` is
+ *  read. ADAPTQ_BUSY during a run or prepare. */
+ADAPTQ_API adaptq_status adaptq_session_memory(adaptq_session *session, adaptq_memory *memory);
+
+/* --------------------------------------------------------------------------------------------------------- states */
+/* A model may have states: the memory of a recurrent layer, say. A session keeps them from run to run. They begin as zeros
+ * and change only when a run has succeeded: a run that ends with any other status leaves them as they were, and so does
+ * adaptq_session_prepare(), also called again. Models without states take these calls, too. */
+
+/** Sets all states of the session to zeros: the next run begins a new sequence. Allocates nothing.
+ *
+ *  Threads   ADAPTQ_BUSY during a run or prepare; one that begins during this call gets ADAPTQ_BUSY.
+ *  Errors    ADAPTQ_INVALID_HANDLE, ADAPTQ_BUSY
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_session_reset_state(adaptq_session *session);
+
+/** Copies all states into the caller's memory, for adaptq_session_state_restore().
+ *
+ *  Memory    writes the bytes to `buffer`, which may lie at any alignment, and their number to *size. With a capacity
+ *            below that: ADAPTQ_BUFFER_TOO_SMALL, *size is the needed number, `buffer` is untouched; buffer may be NULL
+ *            with capacity 0. The number is the same for all sessions of a model, at least 32. Allocates nothing.
+ *  Meaning   a header (who wrote it, a checksum), then the states. Good for this model on any machine and at any level,
+ *            for as long as the model's states keep their names, order and types.
+ *  Threads   as adaptq_session_reset_state()
+ *  Errors    ADAPTQ_INVALID_HANDLE, ADAPTQ_BUSY, ADAPTQ_BUFFER_TOO_SMALL
+ *            ADAPTQ_INVALID_ARGUMENT  size NULL, or buffer NULL with enough capacity
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_session_state_save(adaptq_session *session, void *buffer, size_t capacity,
+                                                   size_t *size);
+
+/** Sets all states to what adaptq_session_state_save() wrote, in this session or another one of the same model. `size` is
+ *  the number it gave. The session need not be prepared.
+ *
+ *  Memory    `data` is read during the call, at any alignment. It need not be trusted: anything but undamaged bytes of a
+ *            model with these states is refused, and no state changes then.
+ *  Threads   as adaptq_session_reset_state()
+ *  Errors    ADAPTQ_INVALID_HANDLE, ADAPTQ_BUSY
+ *            ADAPTQ_INVALID_ARGUMENT  data NULL, another size, not a saved state, other states, damaged
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_session_state_restore(adaptq_session *session, const void *data, size_t size);
 
 /* ---------------------------------------------------------------------------------------------- precision and budget */
 
@@ -416,6 +685,39 @@ ADAPTQ_API adaptq_status adaptq_tokenizer_get_info(adaptq_tokenizer *tokenizer, 
  *  Since     0.1 */
 ADAPTQ_API adaptq_status adaptq_tokenizer_encode(adaptq_tokenizer *tokenizer, const char *text, size_t length,
                                                  int64_t max_length, int64_t *ids, size_t capacity, size_t *count);
+
+/* --------------------------------------------------------------------------------------------------------- options */
+
+/** What an option holds. */
+enum {
+  ADAPTQ_OPTION_INT32 = 1,
+  ADAPTQ_OPTION_UINT32 = 2,
+  ADAPTQ_OPTION_INT64 = 3,
+  ADAPTQ_OPTION_DOUBLE = 4,
+  ADAPTQ_OPTION_POINTER = 5 /* a callback or its context: no bounds */
+};
+
+/** A field of an option struct, or a parameter that has bounds. The checks themselves use these bounds. Texts are static. */
+typedef struct adaptq_option_info {
+  size_t struct_size;
+  const char *owner;       /* "adaptq_runtime_options", or the function whose parameter it is */
+  const char *name;        /* "log_level" */
+  const char *description;
+  int32_t type;            /* ADAPTQ_OPTION_* */
+  int32_t is_field;        /* 1: a field of the struct `owner`; 0: a parameter of the function `owner` */
+  uint64_t offset;         /* of a field in its struct, in bytes */
+  double minimum;          /* both bounds are allowed values; a value between them may still be refused where the */
+  double maximum;          /* description says so */
+  double default_value;    /* what 0 means; 0 where 0 means itself */
+} adaptq_option_info;
+
+/** How many options there are. */
+ADAPTQ_API size_t adaptq_option_count(void);
+
+/** Describes option `index`. ADAPTQ_OUT_OF_RANGE if there is none. `info->struct_size` is read.
+ *
+ *  Since     0.1 */
+ADAPTQ_API adaptq_status adaptq_option_describe(size_t index, adaptq_option_info *info);
 
 /* -------------------------------------------------------------------------------------------------------- matrices */
 

@@ -86,7 +86,7 @@ else
   needed_libraries() {
     local other
     other=$(readelf -d "$so" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' |
-      grep -vxE 'libhwloc\.so\.15|libm\.so\.6|libstdc\+\+\.so\.6|libgcc_s\.so\.1|libc\.so\.6|ld-linux-x86-64\.so\.2')
+      grep -vxE 'libm\.so\.6|libstdc\+\+\.so\.6|libgcc_s\.so\.1|libc\.so\.6|ld-linux-x86-64\.so\.2')
     [ -z "$other" ] || { echo "needs $other"; false; }
   }
   check "library.exports-only-adaptq" only_adaptq
@@ -117,7 +117,8 @@ fi
 
 # --------------------------------------------------------------------------------------------------------------- programs
 compile() {
-  "$compiler" -std=c11 -O1 -g "${warnings[@]}" -pthread "${flags[@]}" -I"$tests" "$1" -o "$2" "${libraries[@]}" -lm
+  "$compiler" -std=c11 -O1 -g "${warnings[@]}" -pthread -DADAPTQ_TESTS="\"$root/Tests\"" "${flags[@]}" \
+    -I"$tests" "$1" -o "$2" "${libraries[@]}" -lm
 }
 # run_program NAME COMMAND...: a program of check.h's kind; a crash or a missing end is a failure of its own.
 run_program() {
@@ -131,6 +132,10 @@ run_program() {
 
 [ -z "$sanitizer" ] && check "shim.compiles" gcc -std=c11 -O1 -fno-builtin "${warnings[@]}" -fPIC -shared \
   "$tests/count_malloc.c" -o "$build/count_malloc.so"
+
+# A small model that has a tokenizer, texts of its own and every level.
+export ADAPTQ_TEST_SMALL_MODEL=${ADAPTQ_TEST_SMALL_MODEL:-$build/small.adaptq}
+check "small-model.made" python3 "$tests/make_small.py" "$build/small.adaptq"
 
 for source in "$tests"/test_*.c; do
   name=$(basename "$source" .c)
@@ -167,42 +172,82 @@ for source in "$tests"/test_*.c; do
         fi
       done
       ;;
-    test_runs)
+    test_states)
       if [ -n "$sanitizer" ]; then run_program "$name" "$build/$name"; continue; fi
       run_program "$name" env LD_PRELOAD="$build/count_malloc.so" "$build/$name"
-      if [ -z "${ADAPTQ_TEST_MODEL:-}" ]; then
-        say "skip $name.no-system-calls: ADAPTQ_TEST_MODEL is not set"
+      output=$("$tests/strace_between.sh" "$build/$name" 2>&1)
+      status=$?
+      if [ $status = 77 ]; then say "skip $name.no-system-calls: strace may not trace here"
       else
-        output=$("$tests/strace_between.sh" "$build/$name" 2>&1)
+        [ $status = 0 ] || printf '%s\n' "$output"
+        check "$name.no-system-calls" test $status = 0
+      fi
+      ;;
+    test_runs)
+      if [ -n "$sanitizer" ]; then run_program "$name" "$build/$name"; continue; fi
+      for threads in 0 1 3; do
+        run_program "$name.threads-$threads" env LD_PRELOAD="$build/count_malloc.so" "$build/$name" $threads
+        if [ -z "${ADAPTQ_TEST_MODEL:-}" ]; then
+          say "skip $name.no-system-calls-$threads: ADAPTQ_TEST_MODEL is not set"
+          continue
+        fi
+        # Workers are woken and waited for with futex.
+        allow=futex
+        [ $threads = 1 ] && allow=
+        output=$(ALLOW=$allow "$tests/strace_between.sh" "$build/$name" $threads 2>&1)
         status=$?
-        if [ $status = 77 ]; then say "skip $name.no-system-calls: strace may not trace here"
+        if [ $status = 77 ]; then say "skip $name.no-system-calls-$threads: strace may not trace here"
         else
           [ $status = 0 ] || printf '%s\n' "$output"
-          check "$name.no-system-calls" test $status = 0
+          check "$name.no-system-calls-$threads" test $status = 0
         fi
+      done
+      ;;
+    test_fork)
+      # ThreadSanitizer ends a child of a program with threads when it makes threads of its own, unless told not to.
+      run_program "$name" env TSAN_OPTIONS="${TSAN_OPTIONS:-}:die_after_fork=0" "$build/$name"
+      [ -n "$sanitizer" ] && continue
+      # The second best way of noticing a fork, as on a kernel without MADV_WIPEONFORK.
+      if ! strace -qq -o /dev/null true 2>/dev/null; then say "skip $name.no-wipe-on-fork: strace may not trace here"
+      else run_program "$name.no-wipe-on-fork" strace -f -qq -o /dev/null -e trace=madvise \
+        -e inject=madvise:error=EINVAL "$build/$name" one
       fi
+      ;;
+    test_wrong_use)
+      run_program "$name" "$build/$name"
+      [ -n "$sanitizer" ] && continue
+      "$build/$name" --table >"$build/wrong-use.md"
+      check "$name.table-is-up-to-date" diff "$root/docs/wrong-use.md" "$build/wrong-use.md"
+      check "$name.every-function" diff <(declared) \
+        <(sed -n 's/^| `\(adaptq_[a-z0-9_]*\)`.*/\1/p' "$build/wrong-use.md" | LC_ALL=C sort -u)
       ;;
     *) run_program "$name" "$build/$name" ;;
   esac
 done
 
 for source in "$root"/examples-c/*.c; do
-  [ -e "$source" ] && [ -z "${ONLY:-}" ] || continue
+  [ -e "$source" ] && [[ -z "${ONLY:-}" || $(basename "$source" .c) == *${ONLY:-}* ]] || continue
   name=$(basename "$source" .c)
   check "examples-c.$name.compiles" compile "$source" "$build/example-$name"
   if [ -z "$sanitizer" ] && have clang; then
     check "examples-c.$name.compiles-clang" clang -std=c11 "${warnings[@]}" "${flags[@]}" -fsyntax-only "$source"
   fi
-  # Examples that need no model are run, as each compiler makes them.
-  [ "$name" = matrix ] || continue
-  for arguments in "" "100 200 7"; do
+  # Run as each compiler makes them.
+  runs=()
+  case $name in
+    matrix) runs=("" "100 200 7") ;;
+    pool) [ -n "${ADAPTQ_TEST_MODEL:-}" ] && runs=("$ADAPTQ_TEST_MODEL 3") ;;
+  esac
+  [ ${#runs[@]} -gt 0 ] || { [ "$name" = pool ] && say "skip examples-c.$name.runs: ADAPTQ_TEST_MODEL is not set"; continue; }
+  for arguments in "${runs[@]}"; do
     # shellcheck disable=SC2086
-    check "examples-c.$name.runs${arguments:+-small}" "$build/example-$name" $arguments
+    check "examples-c.$name.runs${arguments:+ (with arguments)}" "$build/example-$name" $arguments
   done
   if [ -z "$sanitizer" ] && have clang; then
-    check "examples-c.$name.links-clang" clang -std=c11 -O2 "${warnings[@]}" "${flags[@]}" "$source" \
+    check "examples-c.$name.links-clang" clang -std=c11 -O2 "${warnings[@]}" -pthread "${flags[@]}" "$source" \
       -o "$build/example-$name-clang" "${libraries[@]}" -lm
-    check "examples-c.$name.runs-clang" "$build/example-$name-clang"
+    # shellcheck disable=SC2086
+    check "examples-c.$name.runs-clang" "$build/example-$name-clang" ${runs[0]}
   fi
 done
 

@@ -22,6 +22,15 @@ enum Container {
         .unsupportedVersion, "\(source): version \"\(version)\", this library reads \"\(Container.version)\"")
     }
   }
+
+  /// Keys of the container's own begin with this; all others are the user's.
+  static let reservedPrefix = "adaptq."
+
+  /// The user's texts, by the bytes of their keys.
+  static func userMetadata(_ metadata: [String: String]) -> [(key: String, value: String)] {
+    metadata.filter { !$0.key.hasPrefix(reservedPrefix) }
+      .sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }.map { ($0.key, $0.value) }
+  }
 }
 
 extension Model {
@@ -76,7 +85,30 @@ extension Model {
     }
     self.init(
       graph: graph, forms: forms, constants: constants.map(\.pointer), signalToNoise: signalToNoise,
-      tokenizer: tokenizer, owner: block)
+      tokenizer: tokenizer, metadata: Container.userMetadata(file.metadata),
+      storedBytes: Model.storedBytes(file, graph), owner: block)
+  }
+
+  private static func storedBytes(_ file: Safetensors, _ graph: Graph) -> StoredBytes {
+    var bytes = StoredBytes()
+    func count(_ name: String) -> Int { file.tensors[name]?.range.count ?? 0 }
+    for (index, site) in graph.sites.enumerated() {
+      func parts(_ names: [String]) -> Int {
+        names.reduce(0) { $0 + count(Container.tensorName(site: index, $1)) }
+      }
+      switch site.kind {
+      case .linear: bytes.nested += parts(["plane0", "plane1", "plane2", "plane3", "scales"])
+      case .embedding: bytes.tables += parts(["codes", "scales"])
+      }
+      bytes.fp16 += parts(["fp16"])
+      bytes.fp32 += parts(["fp32"])
+    }
+    var index = 0
+    while let tensor = file.tensors[Container.constantName(index)] {
+      bytes.constants += tensor.range.count
+      index += 1
+    }
+    return bytes
   }
 
   struct StoredConstant {

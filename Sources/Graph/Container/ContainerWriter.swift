@@ -8,6 +8,8 @@ public struct ContainerWriter {
   /// Levels kept beside the nested form, of FP16 and FP32.
   public var keep: Set<Level>
   public var tokenizer: (settings: JSON, vocabulary: [UInt8])?
+  /// Texts of the user's own. Keys are not empty, do not begin with "adaptq." and occur once.
+  public var metadata: [(key: String, value: String)] = []
 
   public init(builder: GraphBuilder, keep: Set<Level>, tokenizer: (settings: JSON, vocabulary: [UInt8])? = nil) {
     self.builder = builder
@@ -34,6 +36,7 @@ public struct ContainerWriter {
   /// - Parameter progress: told after each site how many of how many are done.
   public func write(progress: (_ done: Int, _ of: Int) -> Void = { _, _ in }) throws(AdaptQError) -> MemoryBlock {
     try builder.graph.validate()
+    try checkMetadata()
     let sites = builder.graph.sites
     var plan: [Planned] = []
     for (index, site) in sites.enumerated() { try planSite(&plan, index, site) }
@@ -86,6 +89,17 @@ public struct ContainerWriter {
     base.storeBytes(of: UInt64(byteCount - 8).littleEndian, as: UInt64.self)
     text.withUnsafeBytes { bytes in
       if let source = bytes.baseAddress { (base + 8).copyMemory(from: source, byteCount: bytes.count) }
+    }
+  }
+
+  private func checkMetadata() throws(AdaptQError) {
+    var seen: Set<String> = []
+    for item in metadata {
+      if item.key.isEmpty || item.key.hasPrefix(Container.reservedPrefix) {
+        throw .invalidArgument(
+          "metadata key \"\(item.key)\": must not be empty or begin with \"\(Container.reservedPrefix)\"")
+      }
+      if !seen.insert(item.key).inserted { throw .invalidArgument("metadata key \"\(item.key)\" occurs twice") }
     }
   }
 
@@ -175,6 +189,7 @@ public struct ContainerWriter {
       .init(Container.modelKey, .string(JSON.object(model).text)),
     ]
     if let tokenizer { metadata.append(.init(Container.tokenizerKey, .string(tokenizer.settings.text))) }
+    for item in self.metadata { metadata.append(.init(item.key, .string(item.value))) }
     return ContainerWriter.headerText(plan, metadata)
   }
 

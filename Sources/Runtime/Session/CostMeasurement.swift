@@ -25,11 +25,15 @@ struct CostMeasurement {
   private let plan: ExecutionPlan
   private let levels: [Level]
   private let isTable: UnsafeMutablePointer<UInt8>
+  private let executor: ParallelExecutor
 
-  init(_ plan: ExecutionPlan, _ levels: [Level], _ isTable: UnsafeMutablePointer<UInt8>) {
+  init(
+    _ plan: ExecutionPlan, _ levels: [Level], _ isTable: UnsafeMutablePointer<UInt8>, _ executor: ParallelExecutor
+  ) {
     self.plan = plan
     self.levels = levels
     self.isTable = isTable
+    self.executor = executor
   }
 
   func measure() throws(AdaptQError) -> [LevelCost] {
@@ -41,8 +45,9 @@ struct CostMeasurement {
       for symbol in 0..<context.symbolCount {
         // All symbols shrink alike, so that their product shrinks by about the share.
         let factor = pow(share, 1 / Double(context.symbolCount))
-        let size = clampedInt(Double(context.maximumSymbols[symbol]) * factor, in: 1...context.maximumSymbols[symbol])
-        context.symbols[symbol] = size
+        let maximum = context.maximumSymbols[symbol]
+        context.symbols[symbol] = clampedInt(
+          Double(maximum) * factor, in: min(context.minimumSymbols[symbol], maximum)...maximum)
       }
       context.resolveShapes()
       if !seen.insert(context.work).inserted { continue }
@@ -69,8 +74,11 @@ struct CostMeasurement {
         // Each run anew: later values of the run before may lie where inputs were.
         fillInputs(indexes: inputs)
         let start = monotonicNanoseconds()
-        let outcome = plan.context.execute()
+        let own = executor.acquire(maximum: 0)
+        let outcome = withUnsafePointer(to: plan.context) { PlanContext.execute($0, own) }
+        own.release()
         let elapsed = monotonicNanoseconds() - start
+        if outcome.kind == .cancelled { throw AdaptQError(.cancelled, "prepare was cancelled") }
         if outcome.kind != .done {
           // Index inputs are 0 here: only positions, which follow from the sizes, can lie outside a table.
           throw AdaptQError(

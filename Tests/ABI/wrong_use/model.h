@@ -1,0 +1,226 @@
+// Wrong uses of what needs no session: names, runtimes, models, tokenizers.
+#ifndef ADAPTQ_WRONG_USE_MODEL_H
+#define ADAPTQ_WRONG_USE_MODEL_H
+
+#include "machinery.h"
+
+static const char *long_path(void);
+static adaptq_status open_odd(void), destroy_early(void);
+
+static void names(void) {
+  ANSWERS(adaptq_status_name, "unknown value", "ADAPTQ_UNKNOWN_STATUS",
+          strcmp(adaptq_status_name(INT32_MIN), "ADAPTQ_UNKNOWN_STATUS") == 0 &&
+              strcmp(adaptq_status_name(9), "ADAPTQ_UNKNOWN_STATUS") == 0);
+  ANSWERS(adaptq_last_error, "before any failure, and after success", "never NULL", adaptq_last_error() != NULL);
+  ANSWERS(adaptq_version_number, "none possible", "", adaptq_version_number() > 0);
+  ANSWERS(adaptq_version_string, "none possible", "", adaptq_version_string()[0] != 0);
+  ANSWERS(adaptq_level_name, "unknown value", "UNKNOWN",
+          strcmp(adaptq_level_name(INT32_MAX), "UNKNOWN") == 0 && strcmp(adaptq_level_name(3), "UNKNOWN") == 0);
+  ANSWERS(adaptq_reason_name, "unknown value", "unknown",
+          strcmp(adaptq_reason_name(INT32_MIN), "unknown") == 0 && strcmp(adaptq_reason_name(11), "unknown") == 0);
+}
+
+#define RUNTIME_OUT ((adaptq_runtime **)&out.handle)
+static void runtime_create(void) {
+  WRONG(adaptq_runtime_create, "out NULL", ADAPTQ_INVALID_ARGUMENT, "out is NULL", (void)0,
+        adaptq_runtime_create(&in.runtime, NULL));
+  WRONG_STRUCT_SIZES(adaptq_runtime_create, adaptq_runtime_options, in.runtime.struct_size,
+                     adaptq_runtime_create(&in.runtime, RUNTIME_OUT));
+  WRONG(adaptq_runtime_create, "log_level negative", ADAPTQ_INVALID_ARGUMENT,
+        "adaptq_runtime_options.log_level is -1; expected 0 to 3", in.runtime.log_level = -1,
+        adaptq_runtime_create(&in.runtime, RUNTIME_OUT));
+  WRONG(adaptq_runtime_create, "log_level unknown", ADAPTQ_INVALID_ARGUMENT,
+        "adaptq_runtime_options.log_level is 4; expected 0 to 3", in.runtime.log_level = 4,
+        adaptq_runtime_create(&in.runtime, RUNTIME_OUT));
+  WRONG(adaptq_runtime_create, "code_generation unknown", ADAPTQ_INVALID_ARGUMENT,
+        "adaptq_runtime_options.code_generation is 3; expected 0 to 2", in.runtime.code_generation = 3,
+        adaptq_runtime_create(&in.runtime, RUNTIME_OUT));
+  WRONG(adaptq_runtime_create, "max_isa unknown", ADAPTQ_INVALID_ARGUMENT,
+        "adaptq_runtime_options.max_isa is 7; expected 0 to 6", in.runtime.max_isa = 7,
+        adaptq_runtime_create(&in.runtime, RUNTIME_OUT));
+  WRONG(adaptq_runtime_create, "max_isa huge", ADAPTQ_INVALID_ARGUMENT,
+        "adaptq_runtime_options.max_isa is 2147483647", in.runtime.max_isa = INT32_MAX,
+        adaptq_runtime_create(&in.runtime, RUNTIME_OUT));
+}
+
+static void runtime_destroy(void) {
+  HARMLESS(adaptq_runtime_destroy, "NULL", "does nothing", (void)0, adaptq_runtime_destroy(NULL));
+  WRONG(adaptq_runtime_destroy, "destroyed", ADAPTQ_INVALID_HANDLE, "is not a live handle", (void)0,
+        adaptq_runtime_destroy(w.dead_runtime));
+  WRONG(adaptq_runtime_destroy, "a handle of another kind", ADAPTQ_INVALID_HANDLE, "is not a live handle", (void)0,
+        adaptq_runtime_destroy((void *)w.model));
+  WRONG(adaptq_runtime_destroy, "an address", ADAPTQ_INVALID_HANDLE, "is not a live handle", (void)0,
+        adaptq_runtime_destroy((void *)&in));
+}
+
+#define MODEL_OUT ((adaptq_model **)&out.handle)
+static void model_open(void) {
+  WRONG_HANDLES(adaptq_model_open, adaptq_runtime, w.dead_runtime, adaptq_model_open(in.handle, in.path, MODEL_OUT));
+  WRONG(adaptq_model_open, "path NULL", ADAPTQ_INVALID_ARGUMENT, "path is NULL", in.path = NULL,
+        adaptq_model_open(w.runtime, in.path, MODEL_OUT));
+  WRONG(adaptq_model_open, "out NULL", ADAPTQ_INVALID_ARGUMENT, "out is NULL", (void)0,
+        adaptq_model_open(w.runtime, in.path, NULL));
+  WRONG(adaptq_model_open, "path empty", ADAPTQ_NOT_FOUND, "path \"\": No such file or directory", in.path = "",
+        adaptq_model_open(w.runtime, in.path, MODEL_OUT));
+  WRONG(adaptq_model_open, "path not UTF-8", ADAPTQ_INVALID_ARGUMENT, "path is not UTF-8", in.path = "/\xff\xfe",
+        adaptq_model_open(w.runtime, in.path, MODEL_OUT));
+  WRONG(adaptq_model_open, "no such file", ADAPTQ_NOT_FOUND, "No such file or directory", in.path = "/no/such/file",
+        adaptq_model_open(w.runtime, in.path, MODEL_OUT));
+  WRONG(adaptq_model_open, "a folder", ADAPTQ_IO_ERROR, "path \"/\": not a regular file", in.path = "/",
+        adaptq_model_open(w.runtime, in.path, MODEL_OUT));
+  WRONG(adaptq_model_open, "a device", ADAPTQ_IO_ERROR, "path \"/dev/zero\": not a regular file", in.path = "/dev/zero",
+        adaptq_model_open(w.runtime, in.path, MODEL_OUT));
+  WRONG(adaptq_model_open, "a path of 5000 bytes", ADAPTQ_IO_ERROR, "path \"aaaa", in.path = long_path(),
+        adaptq_model_open(w.runtime, in.path, MODEL_OUT));
+  WRONG(adaptq_model_open, "a file of another kind", ADAPTQ_INVALID_FILE, "", in.path = ADAPTQ_TESTS "/ABI/check.h",
+        adaptq_model_open(w.runtime, in.path, MODEL_OUT));
+}
+
+static void model_open_memory(void) {
+  WRONG_HANDLES(adaptq_model_open_memory, adaptq_runtime, w.dead_runtime,
+                adaptq_model_open_memory(in.handle, small_file, small_size, MODEL_OUT));
+  WRONG(adaptq_model_open_memory, "data NULL", ADAPTQ_INVALID_ARGUMENT, "data is NULL", (void)0,
+        adaptq_model_open_memory(w.runtime, NULL, small_size, MODEL_OUT));
+  WRONG(adaptq_model_open_memory, "out NULL", ADAPTQ_INVALID_ARGUMENT, "out is NULL", (void)0,
+        adaptq_model_open_memory(w.runtime, small_file, small_size, NULL));
+  WRONG(adaptq_model_open_memory, "size 0", ADAPTQ_INVALID_FILE, "model in memory", (void)0,
+        adaptq_model_open_memory(w.runtime, small_file, 0, MODEL_OUT));
+  WRONG(adaptq_model_open_memory, "size above half the address space", ADAPTQ_OUT_OF_RANGE, "size: 18446744073709551615",
+        (void)0, adaptq_model_open_memory(w.runtime, small_file, SIZE_MAX, MODEL_OUT));
+  WRONG(adaptq_model_open_memory, "size that no memory holds", ADAPTQ_OUT_OF_MEMORY, "no memory for", (void)0,
+        adaptq_model_open_memory(w.runtime, small_file, SIZE_MAX / 4, MODEL_OUT));
+  WRONG(adaptq_model_open_memory, "one byte missing", ADAPTQ_INVALID_FILE, "", (void)0,
+        adaptq_model_open_memory(w.runtime, small_file, small_size - 1, MODEL_OUT));
+  HARMLESS(adaptq_model_open_memory, "data at an odd address", "as at an even one", (void)0, open_odd());
+}
+
+static void model_destroy(void) {
+  HARMLESS(adaptq_model_destroy, "NULL", "does nothing", (void)0, adaptq_model_destroy(NULL));
+  WRONG(adaptq_model_destroy, "destroyed", ADAPTQ_INVALID_HANDLE, "is not a live handle", (void)0,
+        adaptq_model_destroy(w.dead_model));
+  WRONG(adaptq_model_destroy, "a handle of another kind", ADAPTQ_INVALID_HANDLE, "is not a live handle", (void)0,
+        adaptq_model_destroy((void *)w.runtime));
+  HARMLESS(adaptq_model_destroy, "before its sessions", "they keep what they need", (void)0, destroy_early());
+}
+
+#define COUNT_USES(function, type, dead, live, target) \
+  do { \
+    WRONG_HANDLES(function, type, dead, function(in.handle, &(target))); \
+    WRONG(function, "out NULL", ADAPTQ_INVALID_ARGUMENT, "out is NULL", (void)0, function(live, NULL)); \
+  } while (0)
+
+static void model_counts(void) {
+  COUNT_USES(adaptq_model_input_count, adaptq_model, w.dead_model, w.model, out.count);
+  COUNT_USES(adaptq_model_output_count, adaptq_model, w.dead_model, w.model, out.count);
+  COUNT_USES(adaptq_model_site_count, adaptq_model, w.dead_model, w.model, out.count);
+  COUNT_USES(adaptq_model_levels, adaptq_model, w.dead_model, w.model, out.levels);
+}
+
+#define INFO_USES(function, type, field, what) \
+  do { \
+    WRONG_HANDLES(function, adaptq_model, w.dead_model, function(in.handle, 0, &(field))); \
+    WRONG(function, "info NULL", ADAPTQ_INVALID_ARGUMENT, "info is NULL", (void)0, function(w.model, 0, NULL)); \
+    WRONG_STRUCT_SIZES(function, type, (field).struct_size, function(w.model, 0, &(field))); \
+    WRONG(function, "index behind the last one", ADAPTQ_OUT_OF_RANGE, "index 3: the model has ", (void)0, \
+          function(w.model, 3, &(field))); \
+    WRONG(function, "index huge", ADAPTQ_OUT_OF_RANGE, "index 18446744073709551615: the model has ", (void)0, \
+          function(w.model, SIZE_MAX, &(field))); \
+    HARMLESS(function, "info at an odd address", "filled as at an even one", (void)0, \
+             function(w.model, 0, ODD(field))); \
+  } while (0)
+
+static void model_infos(void) {
+  INFO_USES(adaptq_model_input, adaptq_tensor_info, out.tensor_info, "input");
+  INFO_USES(adaptq_model_output, adaptq_tensor_info, out.tensor_info, "output");
+  INFO_USES(adaptq_model_site, adaptq_site_info, out.site_info, "site");
+}
+
+static const char *long_path(void) {
+  static char text[5001];
+  memset(text, 'a', 5000);
+  return text;
+}
+
+static adaptq_status open_odd(void) {
+  static unsigned char moved[sizeof small_file + 1];
+  memcpy(moved + 1, small_file, small_size);
+  adaptq_model *model = NULL;
+  adaptq_status status = adaptq_model_open_memory(w.runtime, moved + 1, small_size, &model);
+  return status ? status : adaptq_model_destroy(model);
+}
+
+static adaptq_status destroy_early(void) {
+  adaptq_model *model = NULL;
+  adaptq_session *session = NULL;
+  adaptq_status status = adaptq_model_open(w.runtime, w.path, &model);
+  if (status == 0) status = adaptq_session_create(model, NULL, &session);
+  if (status == 0) status = adaptq_model_destroy(model);
+  if (status == 0) status = adaptq_session_prepare(session, in.max_inputs, 2);
+  if (status == 0) status = adaptq_session_run(session, in.inputs, 2, in.outputs, 1, NULL, NULL);
+  return status ? status : adaptq_session_destroy(session);
+}
+
+/* -------------------------------------------------------------------------------------------------------- tokenizer */
+
+#define TOKENIZER_OUT ((adaptq_tokenizer **)&out.handle)
+static void tokenizer_create(void) {
+  WRONG_HANDLES(adaptq_tokenizer_create, adaptq_model, w.dead_model, adaptq_tokenizer_create(in.handle, TOKENIZER_OUT));
+  WRONG(adaptq_tokenizer_create, "out NULL", ADAPTQ_INVALID_ARGUMENT, "out is NULL", (void)0,
+        adaptq_tokenizer_create(w.model, NULL));
+  WRONG(adaptq_tokenizer_create, "a model without a tokenizer", ADAPTQ_NOT_FOUND, "the model has no tokenizer", (void)0,
+        adaptq_tokenizer_create(w.audio, TOKENIZER_OUT));
+}
+
+static void tokenizer_destroy(void) {
+  HARMLESS(adaptq_tokenizer_destroy, "NULL", "does nothing", (void)0, adaptq_tokenizer_destroy(NULL));
+  WRONG(adaptq_tokenizer_destroy, "destroyed", ADAPTQ_INVALID_HANDLE, "is not a live handle", (void)0,
+        adaptq_tokenizer_destroy(w.dead_tokenizer));
+  WRONG(adaptq_tokenizer_destroy, "a handle of another kind", ADAPTQ_INVALID_HANDLE, "is not a live handle", (void)0,
+        adaptq_tokenizer_destroy((void *)w.model));
+}
+
+static void tokenizer_get_info(void) {
+  WRONG_HANDLES(adaptq_tokenizer_get_info, adaptq_tokenizer, w.dead_tokenizer,
+                adaptq_tokenizer_get_info(in.handle, &out.tokenizer_info));
+  WRONG(adaptq_tokenizer_get_info, "info NULL", ADAPTQ_INVALID_ARGUMENT, "info is NULL", (void)0,
+        adaptq_tokenizer_get_info(w.tokenizer, NULL));
+  WRONG_STRUCT_SIZES(adaptq_tokenizer_get_info, adaptq_tokenizer_info, out.tokenizer_info.struct_size,
+                     adaptq_tokenizer_get_info(w.tokenizer, &out.tokenizer_info));
+}
+
+static void tokenizer_encode(void) {
+#define ENCODE(text, length, most, ids, capacity, count) \
+  adaptq_tokenizer_encode(w.tokenizer, text, length, most, ids, capacity, count)
+  WRONG_HANDLES(adaptq_tokenizer_encode, adaptq_tokenizer, w.dead_tokenizer,
+                adaptq_tokenizer_encode(in.handle, "a b", 3, 0, out.ids, 16, &out.count));
+  WRONG(adaptq_tokenizer_encode, "text NULL", ADAPTQ_INVALID_ARGUMENT, "text is NULL", (void)0,
+        ENCODE(NULL, 3, 0, out.ids, 16, &out.count));
+  HARMLESS(adaptq_tokenizer_encode, "text NULL with length 0", "the empty text", (void)0,
+           ENCODE(NULL, 0, 0, out.ids, 16, &out.count));
+  WRONG(adaptq_tokenizer_encode, "ids NULL", ADAPTQ_INVALID_ARGUMENT, "ids is NULL, capacity is 16", (void)0,
+        ENCODE("a b", 3, 0, NULL, 16, &out.count));
+  WRONG(adaptq_tokenizer_encode, "count NULL", ADAPTQ_INVALID_ARGUMENT, "count is NULL", (void)0,
+        ENCODE("a b", 3, 0, out.ids, 16, NULL));
+  WRONG(adaptq_tokenizer_encode, "capacity 0", ADAPTQ_BUFFER_TOO_SMALL, "capacity is 0, needs 4", (void)0,
+        ENCODE("a b", 3, 0, NULL, 0, &out.count));
+  WRONG(adaptq_tokenizer_encode, "capacity one too small", ADAPTQ_BUFFER_TOO_SMALL, "capacity is 3, needs 4", (void)0,
+        ENCODE("a b", 3, 0, out.ids, 3, &out.count));
+  WRONG(adaptq_tokenizer_encode, "length huge", ADAPTQ_OUT_OF_RANGE, "length: 18446744073709551615", (void)0,
+        ENCODE("a b", SIZE_MAX, 0, out.ids, 16, &out.count));
+  HARMLESS(adaptq_tokenizer_encode, "capacity huge", "only what is needed is written", (void)0,
+           ENCODE("a b", 3, 0, out.ids, SIZE_MAX, &out.count));
+  WRONG(adaptq_tokenizer_encode, "max_length negative", ADAPTQ_INVALID_ARGUMENT,
+        "max_length is -1; expected 0 or more", (void)0, ENCODE("a b", 3, -1, out.ids, 16, &out.count));
+  WRONG(adaptq_tokenizer_encode, "max_length below the special tokens", ADAPTQ_INVALID_ARGUMENT, "1", (void)0,
+        ENCODE("a b", 3, 1, out.ids, 16, &out.count));
+  HARMLESS(adaptq_tokenizer_encode, "max_length huge", "no shortening", (void)0,
+           ENCODE("a b", 3, INT64_MAX, out.ids, 16, &out.count));
+  WRONG(adaptq_tokenizer_encode, "text not UTF-8", ADAPTQ_INVALID_ARGUMENT, "byte 2", (void)0,
+        ENCODE("a \xff", 3, 0, out.ids, 16, &out.count));
+  WRONG(adaptq_tokenizer_encode, "text cut inside a letter", ADAPTQ_INVALID_ARGUMENT, "byte 2", (void)0,
+        ENCODE("a \xc3\xa4", 3, 0, out.ids, 16, &out.count));
+  HARMLESS(adaptq_tokenizer_encode, "zero bytes in the text", "a character that the normalizer removes", (void)0,
+           ENCODE("a\0b", 3, 0, out.ids, 16, &out.count));
+}
+
+#endif
