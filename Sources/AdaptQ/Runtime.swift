@@ -11,7 +11,9 @@ final class RuntimeObject: HandleObject, @unchecked Sendable {
   let log: Log
   /// System calls, with the host's allocator if it gave one.
   let calls: SystemCalls
-  private let features: KernelFeatures
+  let cpu: CPUFeatures
+  let maximum: InstructionSet
+  let features: KernelFeatures
   private let generatesCode: Bool
   private let lock: UnsafeMutablePointer<pthread_mutex_t>
   private var set: KernelSet?
@@ -20,7 +22,9 @@ final class RuntimeObject: HandleObject, @unchecked Sendable {
     self.log = log
     self.calls = calls
     self.generatesCode = generatesCode
-    features = KernelFeatures(CPUFeatures.live(), maximum: maximum)
+    self.maximum = maximum
+    cpu = CPUFeatures.live()
+    features = KernelFeatures(cpu, maximum: maximum)
     lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     lock.initialize(to: pthread_mutex_t())
     pthread_mutex_init(lock, nil)
@@ -37,6 +41,13 @@ final class RuntimeObject: HandleObject, @unchecked Sendable {
     // Without the lock: the host's callback may use this runtime.
     if isNew { report(made) }
     return (made.table, made)
+  }
+
+  /// Generates the kernels if nobody has, and keeps them.
+  func kernelsForProbe() -> KernelSet {
+    let (made, isNew) = kernelSet()
+    if isNew { report(made) }
+    return made
   }
 
   /// Bytes of generated code; 0 before the first session.

@@ -180,16 +180,34 @@ for source in "$tests"/test_*.c; do
         fi
       fi
       ;;
+    test_probe)
+      run_program "$name" "$build/$name"
+      [ -n "$sanitizer" ] && continue
+      # Reading the machine loads no library, even for a moment: the dynamic linker logs each one.
+      LD_DEBUG=files LD_DEBUG_OUTPUT=$build/probe-ld "$build/$name" >/dev/null 2>"$build/probe-errors"
+      check "$name.quiet" bash -c 'test ! -s "$1-errors" && grep -q "libadaptq.so" "$1"-ld.* &&
+        ! grep -iE "libOpenCL|cuda|nvidia|libX11|libGL|XNVCtrl|hwloc|amdgpu|rocm|level_zero|ze_loader" "$1"-ld.*' \
+        - "$build/probe"
+      rm -f "$build"/probe-ld.*
+      ;;
     *) run_program "$name" "$build/$name" ;;
   esac
 done
 
 for source in "$root"/examples-c/*.c; do
-  [ -e "$source" ] && [ -z "${ONLY:-}" ] || continue
+  [ -e "$source" ] && [[ -z "${ONLY:-}" || $(basename "$source") == *${ONLY}* ]] || continue
   name=$(basename "$source" .c)
   check "examples-c.$name.compiles" compile "$source" "$build/example-$name"
   if [ -z "$sanitizer" ] && have clang; then
     check "examples-c.$name.compiles-clang" clang -std=c11 "${warnings[@]}" "${flags[@]}" -fsyntax-only "$source"
+  fi
+  [ $name = probe ] || continue
+  check "examples-c.probe.runs" "$build/example-probe"
+  check "examples-c.probe.is-json" bash -c "'$build/example-probe' --json | python3 -m json.tool >/dev/null"
+  if [ -z "$sanitizer" ] && have clang; then
+    check "examples-c.probe.builds-clang" clang -std=c11 "${warnings[@]}" "${flags[@]}" "$source" \
+      -o "$build/example-probe-clang" "${libraries[@]}"
+    check "examples-c.probe.runs-clang" "$build/example-probe-clang"
   fi
 done
 
