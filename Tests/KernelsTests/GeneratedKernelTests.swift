@@ -93,7 +93,7 @@ import Testing
           }
         }
       case .expanded:
-        for pass in 0..<3 {
+        for pass in 0..<5 {
           second.append(
             (
               spec,

@@ -48,21 +48,23 @@ public func prepareExpanded(_ x: QuantizedActivations) {
   for group in 0..<(x.rows &* x.groups) {
     let codes = UnsafeRawPointer(x.codes + group &* 64)
     let target = UnsafeMutableRawPointer(x.words) + group &* 128
-    var start: Int32 = 0
+    // In 16 bits, even and odd bytes apart: sums of 8 codes and of 8 negative codes.
+    var sums = SIMD8<Int16>(repeating: 0)
+    var negatives = SIMD8<Int16>(repeating: 0)
     var part = 0
     while part < 64 {
       let q = codes.loadUnaligned(fromByteOffset: part, as: SIMD16<Int8>.self)
       let sign = q &>> 7
       target.storeBytes(of: (q ^ sign) &- sign, toByteOffset: part, as: SIMD16<Int8>.self)
       target.storeBytes(of: sign, toByteOffset: 64 &+ part, as: SIMD16<Int8>.self)
-      // 128 · q − min(q, 0), in 16 bits for even and odd bytes apart.
       let pairs = unsafeBitCast(q, to: SIMD8<Int16>.self)
       let (odd, even) = (pairs &>> 8, (pairs &<< 8) &>> 8)
-      let sums = odd &+ even
-      let negatives = (odd & (odd &>> 15)) &+ (even & (even &>> 15))
-      start &+= Int32(sums.wrappedSum()) &* 128 &- Int32(negatives.wrappedSum())
+      sums &+= odd &+ even
+      negatives &+= (odd & (odd &>> 15)) &+ (even & (even &>> 15))
       part &+= 16
     }
+    // 128 · Σ q − Σ min(q, 0)
+    let start = Int32(sums.wrappedSum()) &* 128 &- Int32(negatives.wrappedSum())
     x.groupScales[group].expandedStart = start
   }
 }
@@ -83,7 +85,7 @@ public func linearExpanded(
   let end = firstBlock &+ blocks
   let whole = end &* 16 > weights.n ? end &- 1 : end
   let groupByteCount = 1024
-  let piece = x.rows == 1 ? blocks : max((16 << 10) / (nested.kBlocks &* groupByteCount), 1)
+  let piece = x.rows == 1 ? blocks : max((16 << 10) / (nested.kBlocks &* groupByteCount), 2)
   var block = firstBlock
   while block < whole {
     let count = min(piece, whole &- block)
