@@ -25,6 +25,7 @@ help:
 	@echo 'make test-long         the same with sanitizers and long runs'
 	@echo 'make models            fetch the test model and convert it'
 	@echo 'make bench             measure kernels and the model on this machine (BENCH_OPTIONS=--quick)'
+	@echo 'make bench-matrix      time one small product from C; PEER=PYTHON compares with onnxruntime there'
 	@echo 'make install           PREFIX=/usr/local DESTDIR=: library, header, pkg-config file, command line tool'
 	@echo 'make format            format and check the sources'
 	@echo 'make setup             install what the build needs'
@@ -82,6 +83,15 @@ bench: build
 	  mv '$(ALL_LEVELS).new' '$(ALL_LEVELS)'; \
 	fi
 	$(RELEASE)/adaptq-cli bench '$(ALL_LEVELS)' $(BENCH_OPTIONS)
+
+# The shipped C function, one row of a small matrix; PEER is a python that has onnxruntime, onnx and numpy.
+.PHONY: bench-matrix
+bench-matrix: build
+	@mkdir -p build/examples
+	ln -sf libadaptq.so $(RELEASE)/libadaptq.so.0
+	$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude Tests/MatrixCalls/calls.c -o build/examples/calls -L$(RELEASE) \
+	  -Wl,-rpath,'$$ORIGIN/../../$(RELEASE)' -ladaptq
+	python3 Tests/MatrixCalls/compare.py build/examples/calls $(if $(PEER),--peer '$(PEER)') $(BENCH_OPTIONS)
 
 # Installs what is built; builds first only if there is nothing (so that `sudo make install` need not find swift).
 .PHONY: install

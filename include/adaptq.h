@@ -5,8 +5,9 @@
  *
  * First steps        adaptq_runtime_create, adaptq_model_open, adaptq_session_create, adaptq_session_prepare,
  *                    adaptq_session_run. A budget or a fixed level may be set at any time before or between runs.
- * Handles            adaptq_runtime, adaptq_model, adaptq_session and adaptq_tokenizer are tokens in pointer clothes:
- *                    they are looked up, never dereferenced. NULL, a destroyed handle or any other bit pattern gives
+ * Own graph          adaptq_matrix_create and adaptq_matrix_multiply serve hosts that only want the products.
+ * Handles            adaptq_runtime, adaptq_model, adaptq_session, adaptq_tokenizer, adaptq_matrix and
+ *                    adaptq_matrix_file are tokens in pointer clothes: they are looked up, never dereferenced. NULL, a destroyed handle or any other bit pattern gives
  *                    ADAPTQ_INVALID_HANDLE. A handle keeps what it was made from alive: the order of destruction is free.
  * Structs            begin with struct_size. Zero the struct (= {0}), then set struct_size = sizeof it. A size smaller
  *                    than the first version of the struct, larger than this library knows, or no multiple of 8, is
@@ -15,11 +16,35 @@
  * Errors             every function that can fail returns adaptq_status. On an error nothing the caller gave is
  *                    written, except that an out-pointer for a new handle becomes NULL. adaptq_last_error() then names
  *                    the field and the value.
- * Threads            handles may be used from any thread. Calls on one session are serialized by refusing: while a run
- *                    is in progress, run, prepare and destroy on the same session answer ADAPTQ_BUSY at once; budget
- *                    and level setters are allowed at any time and hold from the next run on. Sessions, also of one
- *                    model, run in parallel. adaptq creates no thread. No function may be called from a signal handler.
- * Callbacks          (log, allocator, read, trace) are called on the thread that is in an adaptq call, with no lock held, and
+ * Threads            handles may be used from any thread. "Calls" below are calls on one session; sessions, also of one
+ *                    model, run in parallel.
+ *
+ *                    function                              from which threads, and when
+ *                    ------------------------------------  ------------------------------------------------------
+ *                    status_name, level_name, reason_name, any thread at any time, also in signal handlers;
+ *                    version_*, last_error                 last_error: of the calling thread
+ *                    runtime_*, model_*, tokenizer_*,      any thread at any time, several at once
+ *                    session_create
+ *                    session_run, session_prepare,         any thread, one call at a time: ADAPTQ_BUSY at once while a
+ *                    session_destroy                       run or prepare is in progress
+ *                    session_output_shape, session_costs   the same; a run that begins meanwhile gets ADAPTQ_BUSY
+ *                    session_telemetry*                    any thread; ADAPTQ_BUSY while a run is in progress, which is
+ *                                                          not disturbed
+ *                    session_set_*                         any thread at any time; hold from the next run on
+ *
+ *                    Signal handlers may call the first group only. No call waits for another one, except that first
+ *                    sessions of a runtime wait for its kernels and threads to be made. Worker threads: see
+ *                    adaptq_runtime_options.
+ * Fork               after fork() parent and child go on independently, with all handles. The child's runtimes make
+ *                    workers of their own at the first run or prepare that wants them; code, models and sessions are the
+ *                    child's own copies. Fork may happen while other threads are inside adaptq: a session in which one of
+ *                    them was running or preparing stays ADAPTQ_BUSY in the child, everything else works there. No
+ *                    fork handler is registered where the kernel has MADV_WIPEONFORK (Linux 4.14). A thread that
+ *                    another thread's very first calls of adaptq run beside should not fork before they return: the
+ *                    Swift run time inside the library builds tables then, under locks of its own.
+ * Floating point     results do not depend on the host's rounding mode, flush-to-zero or exception masks; each function
+ *                    gives the calling thread its environment back, flags included. Callbacks see the default one.
+ * Callbacks          (log, allocator, read, trace, parallel_for) are called on the thread that is in an adaptq call, with no lock held, and
  *                    may call any adaptq function themselves. Handles keep to the rules above: while a session runs or
  *                    prepares, its own callbacks get ADAPTQ_BUSY from run, prepare and destroy on it; a handle that is
  *                    being destroyed is invalid already. A callback must return: no longjmp and no C++ exception out of it.
@@ -180,6 +205,36 @@ typedef void (*adaptq_release_callback)(void *context, void *memory, size_t size
 
 enum { ADAPTQ_CODE_GENERATION_DEFAULT = 0, ADAPTQ_CODE_GENERATION_ON = 1, ADAPTQ_CODE_GENERATION_OFF = 2 };
 
+/** The host's own threads: calls body(body_context, index) once for each index from 0 to count - 1, in any order, on any
+ *  threads, also at the same time, and returns when all these calls have returned.
+ *
+ *  Called inside adaptq_session_run() and adaptq_session_prepare(), on the thread that called them, some hundred times a
+ *  run; sessions that run at the same time call it at the same time. `count` is at most the number of threads. It may call
+ *  any of the bodies itself. `body` may be called for no longer than the call lasts, and sets the floating-point
+ *  environment it needs, and the thread's own again. */
+typedef void (*adaptq_parallel_for)(void *context, size_t count, void (*body)(void *body_context, size_t index),
+                                    void *body_context);
+
+/** Most threads that may work on a run. */
+enum { ADAPTQ_MAX_THREADS = 1024 };
+
+/** Threads of a runtime, shared by all its sessions.
+ *
+ *  threads      threads that work on one run, the calling one among them. 1: the library creates no thread. 0: as many
+ *               as this machine is good for: physical cores that the calling thread may use, at most the CPU quota of its
+ *               control group. Results do not depend on it: the same plan on the same CPU gives the same bits for any
+ *               number of threads.
+ *  The pool     workers are created by the first adaptq_session_prepare() that needs them and joined when the last handle
+ *               made from the runtime, and the runtime's own, is destroyed. They are called "adaptq-0" and so on, block
+ *               all signals, and use the CPUs that the thread which created the runtime may use. They spin only inside a
+ *               run, at most 0.1 ms at a time, and sleep within 50 microseconds of its end. A run that finds another one
+ *               using the pool uses its own thread alone. Small steps do too. Threads the system refuses are done
+ *               without, which is logged.
+ *  cpu_set      CPUs for the threads: worker i is bound to cpu_set[i + 1]; cpu_set[0] is meant for the thread that calls
+ *               run, which is left as it is. threads 0 then means n_cpus, and more threads than CPUs are refused, as are
+ *               CPUs that the calling thread may not use, or that come twice.
+ *  parallel_for the host's threads instead of the pool; parallel_for_threads says how many bodies are worth calling at once
+ *               (0: as for threads). `threads` and `n_cpus` must be 0 then. */
 typedef struct adaptq_runtime_options {
   size_t struct_size;
   adaptq_log_callback log; /* NULL: no log */
@@ -188,23 +243,38 @@ typedef struct adaptq_runtime_options {
   int32_t code_generation; /* ADAPTQ_CODE_GENERATION_*; default on. Off: portable kernels only */
   adaptq_isa max_isa;
   /* All buffers of models, sessions, tokenizers and matrices made from this runtime that are or may be larger than 64 KiB. Not:
-     small objects, pages of generated code. Both callbacks or none; they must stay callable until the runtime and everything
-     made from it is destroyed. */
+     small objects, pages of generated code, what threads need. Both callbacks or none; they must stay callable until the
+     runtime and everything made from it is destroyed. */
   adaptq_allocate_callback allocate; /* NULL: mmap */
   adaptq_release_callback release;
   void *allocator_context;
   int32_t ignore_environment; /* 1: ADAPTQ_MAX_ISA is not looked at; 0: it is */
+  /* Threads, see above. */
+  const int32_t *cpu_set;            /* CPU numbers, read during the call; NULL: none given */
+  size_t n_cpus;                     /* 0 to 8192 */
+  adaptq_parallel_for parallel_for;  /* NULL: the library's own pool */
+  void *parallel_for_context;
+  int32_t threads;                   /* 0 to ADAPTQ_MAX_THREADS */
+  int32_t parallel_for_threads;      /* 0 to ADAPTQ_MAX_THREADS */
 } adaptq_runtime_options;
 
 /** Creates a runtime: CPU detection, log and kernels shared by models and sessions. Constructor.
  *
  *  Memory    `options` is read during the call; NULL means all defaults.
- *  Errors    ADAPTQ_INVALID_ARGUMENT  out NULL, wrong struct_size, unknown enum value, ADAPTQ_MAX_ISA not a known name
+ *  Errors    ADAPTQ_INVALID_ARGUMENT  out NULL, wrong struct_size, unknown enum value, ADAPTQ_MAX_ISA not a known name,
+ *                                     thread options that contradict each other or this machine
  *  Since     0.1 */
 ADAPTQ_API adaptq_status adaptq_runtime_create(const adaptq_runtime_options *options, adaptq_runtime **out);
 
 /** Destroys a runtime. Models and sessions made from it stay usable. NULL is accepted and does nothing. Destructor. */
 ADAPTQ_API adaptq_status adaptq_runtime_destroy(adaptq_runtime *runtime);
+
+/** How many threads may work on one run, the calling one among them. Creates none; after the first
+ *  adaptq_session_prepare() fewer than asked for if the system refused some.
+ *
+ *  Errors    ADAPTQ_INVALID_HANDLE, ADAPTQ_INVALID_ARGUMENT
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_runtime_threads(adaptq_runtime *runtime, int32_t *out);
 
 /* ----------------------------------------------------------------------------------------------------------- model */
 
@@ -402,6 +472,7 @@ typedef struct adaptq_run_options {
   size_t struct_size;
   adaptq_level level;   /* this call only; ADAPTQ_LEVEL_AUTO: what the session says */
   int64_t deadline_ns;  /* reserved, must be 0 */
+  int32_t max_threads;  /* this call only, at most so many threads, up to ADAPTQ_MAX_THREADS; 0: no limit */
 } adaptq_run_options;
 
 typedef struct adaptq_run_report {
@@ -427,7 +498,8 @@ typedef struct adaptq_run_report {
  *            convolutions needs) up to the bound given to adaptq_session_prepare(). Output sizes: adaptq_session_output_shape().
  *  Memory    All buffers stay the caller's; nothing is kept after return. Exactly the bytes of each tensor are read or
  *            written. Outputs overlap neither inputs nor each other. The call allocates nothing and makes no system
- *            call. `options` and `report` may be NULL; else set struct_size.
+ *            call, except to wake workers and to wait for one that the system holds up. `options` and `report` may
+ *            be NULL; else set struct_size.
  *  Threads   One run at a time per session: a second one returns ADAPTQ_BUSY at once.
  *  Errors    ADAPTQ_NOT_PREPARED
  *            ADAPTQ_INVALID_ARGUMENT  NULL, wrong count, type, rank, size, overlap, or an input value outside the

@@ -166,7 +166,9 @@ private func requireSize(
   _ matrices: UnsafePointer<OpaquePointer?>?, _ count: Int, _ path: UnsafePointer<CChar>?
 ) -> adaptq_status {
   guarded { () throws(AdaptQError) in
-    if count < 1 || count > 1 << 20 { throw .invalidArgument("count is \(UInt(bitPattern: count)); expected 1 to \(1 << 20)") }
+    if count < 1 || count > 1 << 20 {
+      throw .invalidArgument("count is \(UInt(bitPattern: count)); expected 1 to \(1 << 20)")
+    }
     let list = try required(matrices, "matrices")
     let path = try required(path, "path")
     guard let text = String(validatingCString: path) else { throw .invalidArgument("path is not UTF-8") }

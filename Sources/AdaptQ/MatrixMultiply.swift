@@ -57,7 +57,8 @@ private func checkedCall(_ wanted: adaptq_multiply, _ run: MatrixHandle) throws(
   guard Int32(raw) == wanted.level, let level = Level(rawValue: raw), run.holds(level) else {
     throw levelError(wanted.level)
   }
-  guard wanted.activation >= 0, let activation = MatrixActivation(rawValue: UInt8(truncatingIfNeeded: wanted.activation)),
+  guard wanted.activation >= 0,
+    let activation = MatrixActivation(rawValue: UInt8(truncatingIfNeeded: wanted.activation)),
     wanted.activation <= ADAPTQ_ACTIVATION_SILU
   else { throw activationError(wanted.activation) }
   if wanted.no_bias & ~1 != 0 { throw flagError(wanted.no_bias) }
@@ -153,7 +154,8 @@ private struct Extent: BitwiseCopyable {
   @inline(never)
   private func isInterleaved(with other: Extent) -> Bool {
     if stride != other.stride { return false }
-    let distance = begin < other.begin ? (other.begin - begin) % stride : (stride - (begin - other.begin) % stride) % stride
+    let distance =
+      begin < other.begin ? (other.begin - begin) % stride : (stride - (begin - other.begin) % stride) % stride
     return distance >= width && distance + other.width <= stride
   }
 }

@@ -28,9 +28,9 @@ typedef struct {
 static const char *fixture_path(void) { return getenv("ADAPTQ_TEST_MODEL"); }
 #define NEEDS_MODEL() do { if (!fixture_path()) SKIP("ADAPTQ_TEST_MODEL is not set"); } while (0)
 
-__attribute__((unused)) static int fixture_open(fixture *f) {
+__attribute__((unused)) static int fixture_open_with(fixture *f, const adaptq_runtime_options *options) {
   memset(f, 0, sizeof *f);
-  int ok = adaptq_runtime_create(NULL, &f->runtime) == ADAPTQ_OK &&
+  int ok = adaptq_runtime_create(options, &f->runtime) == ADAPTQ_OK &&
            adaptq_model_open(f->runtime, fixture_path(), &f->model) == ADAPTQ_OK &&
            adaptq_model_input_count(f->model, &f->n_inputs) == ADAPTQ_OK &&
            adaptq_model_output_count(f->model, &f->n_outputs) == ADAPTQ_OK &&
@@ -49,11 +49,20 @@ __attribute__((unused)) static int fixture_open(fixture *f) {
   return ok;
 }
 
+__attribute__((unused)) static int fixture_open(fixture *f) { return fixture_open_with(f, NULL); }
+
 __attribute__((unused)) static void fixture_close(fixture *f) {
   CHECK_STATUS(adaptq_model_destroy(f->model), ADAPTQ_OK);
   CHECK_STATUS(adaptq_runtime_destroy(f->runtime), ADAPTQ_OK);
 }
 
+// A runtime with so many threads.
+#define OPEN_FIXTURE_THREADS(f, n) \
+  fixture f; NEEDS_MODEL(); \
+  do { \
+    adaptq_runtime_options fixture_options = {.struct_size = sizeof fixture_options, .threads = (n)}; \
+    if (!fixture_open_with(&f, &fixture_options)) return; \
+  } while (0)
 #define OPEN_FIXTURE(f) fixture f; NEEDS_MODEL(); if (!fixture_open(&f)) return
 
 static size_t fixture_type_size(adaptq_type type) { return type == ADAPTQ_TYPE_INT64 ? 8 : 4; }

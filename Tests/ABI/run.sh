@@ -158,6 +158,20 @@ for source in "$tests"/test_*.c; do
         else check "$name.strace-$mode" test $status = $want; fi
       done
       ;;
+    test_matrix_calls)
+      if [ -n "$sanitizer" ]; then run_program "$name" "$build/$name"; continue; fi
+      # With portable kernels as well: they must not take memory either.
+      for isa in "" portable; do
+        run_program "$name${isa:+.$isa}" env ${isa:+ADAPTQ_MAX_ISA=$isa} LD_PRELOAD="$build/count_malloc.so" "$build/$name"
+        output=$(env ${isa:+ADAPTQ_MAX_ISA=$isa} "$tests/strace_between.sh" "$build/$name" 2>&1)
+        status=$?
+        if [ $status = 77 ]; then say "skip $name.no-system-calls${isa:+-$isa}: strace may not trace here"
+        else
+          [ $status = 0 ] || printf '%s\n' "$output"
+          check "$name.no-system-calls${isa:+-$isa}" test $status = 0
+        fi
+      done
+      ;;
     test_states)
       if [ -n "$sanitizer" ]; then run_program "$name" "$build/$name"; continue; fi
       run_program "$name" env LD_PRELOAD="$build/count_malloc.so" "$build/$name"
@@ -171,17 +185,32 @@ for source in "$tests"/test_*.c; do
       ;;
     test_runs)
       if [ -n "$sanitizer" ]; then run_program "$name" "$build/$name"; continue; fi
-      run_program "$name" env LD_PRELOAD="$build/count_malloc.so" "$build/$name"
-      if [ -z "${ADAPTQ_TEST_MODEL:-}" ]; then
-        say "skip $name.no-system-calls: ADAPTQ_TEST_MODEL is not set"
-      else
-        output=$("$tests/strace_between.sh" "$build/$name" 2>&1)
+      for threads in 0 1 3; do
+        run_program "$name.threads-$threads" env LD_PRELOAD="$build/count_malloc.so" "$build/$name" $threads
+        if [ -z "${ADAPTQ_TEST_MODEL:-}" ]; then
+          say "skip $name.no-system-calls-$threads: ADAPTQ_TEST_MODEL is not set"
+          continue
+        fi
+        # Workers are woken and waited for with futex.
+        allow=futex
+        [ $threads = 1 ] && allow=
+        output=$(ALLOW=$allow "$tests/strace_between.sh" "$build/$name" $threads 2>&1)
         status=$?
-        if [ $status = 77 ]; then say "skip $name.no-system-calls: strace may not trace here"
+        if [ $status = 77 ]; then say "skip $name.no-system-calls-$threads: strace may not trace here"
         else
           [ $status = 0 ] || printf '%s\n' "$output"
-          check "$name.no-system-calls" test $status = 0
+          check "$name.no-system-calls-$threads" test $status = 0
         fi
+      done
+      ;;
+    test_fork)
+      # ThreadSanitizer ends a child of a program with threads when it makes threads of its own, unless told not to.
+      run_program "$name" env TSAN_OPTIONS="${TSAN_OPTIONS:-}:die_after_fork=0" "$build/$name"
+      [ -n "$sanitizer" ] && continue
+      # The second best way of noticing a fork, as on a kernel without MADV_WIPEONFORK.
+      if ! strace -qq -o /dev/null true 2>/dev/null; then say "skip $name.no-wipe-on-fork: strace may not trace here"
+      else run_program "$name.no-wipe-on-fork" strace -f -qq -o /dev/null -e trace=madvise \
+        -e inject=madvise:error=EINVAL "$build/$name" one
       fi
       ;;
     test_failing_allocations)
@@ -226,11 +255,28 @@ if [[ $name == *${ONLY:-}* ]] && [ -z "$sanitizer" ]; then
 fi
 
 for source in "$root"/examples-c/*.c; do
-  [ -e "$source" ] && [ -z "${ONLY:-}" ] || continue
+  [ -e "$source" ] && [[ -z "${ONLY:-}" || $(basename "$source" .c) == *${ONLY:-}* ]] || continue
   name=$(basename "$source" .c)
   check "examples-c.$name.compiles" compile "$source" "$build/example-$name"
   if [ -z "$sanitizer" ] && have clang; then
     check "examples-c.$name.compiles-clang" clang -std=c11 "${warnings[@]}" "${flags[@]}" -fsyntax-only "$source"
+  fi
+  # Run as each compiler makes them.
+  runs=()
+  case $name in
+    matrix) runs=("" "100 200 7") ;;
+    pool) [ -n "${ADAPTQ_TEST_MODEL:-}" ] && runs=("$ADAPTQ_TEST_MODEL 3") ;;
+  esac
+  [ ${#runs[@]} -gt 0 ] || { [ "$name" = pool ] && say "skip examples-c.$name.runs: ADAPTQ_TEST_MODEL is not set"; continue; }
+  for arguments in "${runs[@]}"; do
+    # shellcheck disable=SC2086
+    check "examples-c.$name.runs${arguments:+ (with arguments)}" "$build/example-$name" $arguments
+  done
+  if [ -z "$sanitizer" ] && have clang; then
+    check "examples-c.$name.links-clang" clang -std=c11 -O2 "${warnings[@]}" -pthread "${flags[@]}" "$source" \
+      -o "$build/example-$name-clang" "${libraries[@]}" -lm
+    # shellcheck disable=SC2086
+    check "examples-c.$name.runs-clang" "$build/example-$name-clang" ${runs[0]}
   fi
 done
 

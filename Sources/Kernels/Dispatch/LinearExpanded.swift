@@ -83,7 +83,11 @@ public func linearExpanded(
   let group = firstBlock &* nested.kBlocks
   let output = y + firstBlock &* 16
   var start = UnsafePointer(output)
-  if let bias = weights.bias { start = bias + firstBlock &* 16 } else { output.update(repeating: 0, count: whole &* 16) }
+  if let bias = weights.bias {
+    start = bias + firstBlock &* 16
+  } else {
+    output.update(repeating: 0, count: whole &* 16)
+  }
   var arguments = ExpandedArguments(
     codes: expanded + group &* 1024, scales: nested.scales + group &* 64, x: UnsafeRawPointer(x.words),
     activations: UnsafePointer(x.groupScales), start: start, y: output, groups: x.groups, nBlocks: whole,

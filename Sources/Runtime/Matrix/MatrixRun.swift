@@ -174,9 +174,9 @@ extension MatrixHandle {
     cmachine_set_mxcsr(0x1F80)
     defer { cmachine_set_mxcsr(hostControl) }
     let (k, groups) = (k, groups)
-    // 832 bytes: above 1024 Swift may take them from the heap.
+    // 832 bytes: above 1024, or with a larger alignment, Swift takes them from the heap.
     let chunk = 4
-    withUnsafeTemporaryAllocation(byteCount: chunk &* (64 &+ 128 &+ 16), alignment: 64) { memory in
+    withUnsafeTemporaryAllocation(byteCount: chunk &* (64 &+ 128 &+ 16), alignment: 16) { memory in
       guard let base = memory.baseAddress else { return }
       let part = QuantizedActivations(memory: base, rows: 1, k: chunk &* 64)
       for row in 0..<rows {
