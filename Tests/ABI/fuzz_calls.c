@@ -160,6 +160,22 @@ static void trace_callback(void *context, const adaptq_trace_event *event) {
   (void)context, (void)event;
   in_callback();
 }
+// The host's threads: a thread for each body but the last, or none.
+typedef struct { void (*body)(void *, size_t); void *context; size_t index; } body_call;
+static void *run_body(void *argument) {
+  body_call *call = argument;
+  call->body(call->context, call->index);
+  return NULL;
+}
+static void parallel_for(void *context, size_t count, void (*body)(void *, size_t), void *body_context) {
+  (void)context;
+  pthread_t thread;
+  body_call first = {body, body_context, 0};
+  int started = count > 1 && rarely(4) && pthread_create(&thread, NULL, run_body, &first) == 0;
+  for (size_t i = started ? 1 : 0; i < count; i++) body(body_context, i);
+  if (started) pthread_join(thread, NULL);
+  in_callback();
+}
 static void *allocate(void *context, size_t size, size_t alignment) {
   (void)context;
   if (size > (1 << 28) || (me && rarely(60))) return NULL;
@@ -201,10 +217,23 @@ static adaptq_status runtime_create(void) {
   options.allocate = rarely(2) ? allocate : NULL;
   options.release = options.allocate || rarely(20) ? release : NULL;
   options.ignore_environment = number32(1);
+  int32_t cpus[3] = {number32(1), number32(1), number32(9000)};
+  if (rarely(2)) {
+    options.parallel_for = parallel_for;
+    options.parallel_for_threads = number32(4);
+    if (wrongly(4)) options.threads = 2;
+  } else {
+    options.threads = wrongly(8) ? (rarely(2) ? -1 : INT32_MAX) : rarely(2) ? 1 : (int32_t)below(4);
+    if (wrongly(3)) {
+      options.cpu_set = wrongly(6) ? NULL : cpus;
+      options.n_cpus = wrongly(6) ? SIZE_MAX : below(4);
+    }
+  }
   adaptq_status status = adaptq_runtime_create(rarely(4) ? NULL : &options, OUT_OR_NULL(&made));
   keep(RUNTIME, made);
   return status;
 }
+static adaptq_status runtime_threads(void) { return adaptq_runtime_threads(handle(RUNTIME), OUT_OR_NULL(output())); }
 static adaptq_status destroy(enum kind kind, void *handle) {
   switch (kind) {
     case RUNTIME: return adaptq_runtime_destroy(handle);
@@ -351,6 +380,7 @@ static adaptq_status session_run(void) {
     outputs[i] = shape;
   }
   if (wrongly(10)) options.deadline_ns = number64(1);
+  if (rarely(3)) options.max_threads = number32(4);
   if (wrongly(20)) outputs[0].data = inputs[0].data;
   return adaptq_session_run(session, inputs, n_inputs, outputs, wrongly(20) ? index_or_count(3) : n_outputs,
                             rarely(2) ? NULL : &options, rarely(2) ? NULL : &report);
@@ -531,7 +561,7 @@ static struct {
   _Atomic long calls, ok;
 } functions[] = {
 #define F(name, weight) {#name, name, weight, 0, 0}
-    F(names, 20), F(option_describe, 20), F(runtime_create, 4), F(runtime_destroy, 2), F(model_open, 2),
+    F(names, 20), F(option_describe, 20), F(runtime_create, 4), F(runtime_threads, 20), F(runtime_destroy, 2), F(model_open, 2),
     F(model_open_memory, 4), F(model_open_fd, 2), F(model_open_callback, 2), F(model_destroy, 2),
     F(model_input_count, 20), F(model_output_count, 20), F(model_site_count, 20), F(model_levels, 20),
     F(model_input, 40), F(model_output, 40), F(model_site, 40), F(model_metadata_count, 20), F(model_metadata, 40),
@@ -643,7 +673,9 @@ static void random_calls(void) {
   for (int i = 0; i < wanted_threads; i++) {
     workers[i].number = i;
     workers[i].random = seed * 1000 + (uint64_t)i;
-    snprintf(workers[i].path, sizeof workers[i].path, "%s.fuzz%ld.%d", small_path, (long)getpid(), i);
+    // In memory where possible: saving waits for the disk.
+    const char *folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm/adaptq" : small_path;
+    snprintf(workers[i].path, sizeof workers[i].path, "%s.fuzz%ld.%d", folder, (long)getpid(), i);
     REQUIRE(pthread_create(&threads[i], NULL, work, &workers[i]) == 0);
   }
   long calls = 0, ok = 0;

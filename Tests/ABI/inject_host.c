@@ -2,7 +2,8 @@
 // which must work.
 //
 // Prints "first STATUS TEXT" if the first sequence fails, "descriptors N" if it leaks some and "broken ..." if a promise was
-// broken; exits with 0 if none was, else 3. ADAPTQ_TEST_SMALL_MODEL as for test_wrong_use.
+// broken; exits with 0 if none was, else 3. ADAPTQ_INJECT_THREADS: threads of the runtime, 0 for the default, else 1.
+// ADAPTQ_TEST_SMALL_MODEL as for test_wrong_use.
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <math.h>
@@ -37,6 +38,8 @@ static adaptq_tensor shape(adaptq_type type, int64_t a, int64_t b, void *data, s
   return t;
 }
 
+static int32_t threads;
+
 static adaptq_status sequence(const char *path, float *y) {
   adaptq_runtime *runtime = NULL;
   adaptq_model *model = NULL;
@@ -52,6 +55,7 @@ static adaptq_status sequence(const char *path, float *y) {
   adaptq_tensor out = shape(ADAPTQ_TYPE_FLOAT32, 1, 32, y, 32 * sizeof *y);
   adaptq_runtime_options options = {0};
   options.struct_size = sizeof options;
+  options.threads = threads;
   adaptq_matrix_options of_matrix = {.struct_size = sizeof of_matrix, .n = 64, .k = 64, .weights = weights};
   char saved[600];
   snprintf(saved, sizeof saved, "%s.inject", path);
@@ -83,6 +87,7 @@ static adaptq_status sequence(const char *path, float *y) {
 int main(void) {
   const char *path = getenv("ADAPTQ_TEST_SMALL_MODEL");
   if (!path) return 4;
+  threads = atoi(getenv("ADAPTQ_INJECT_THREADS") ? getenv("ADAPTQ_INJECT_THREADS") : "1");
   float first[32] = {0}, second[32] = {0};
   int before = descriptors();
   ssize_t ignored = write(-1, "adaptq-begin", 12);

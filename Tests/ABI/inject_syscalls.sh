@@ -122,7 +122,8 @@ while read -r name n error; do
     *)
       grep -q '^descriptors' "$folder/output" && fail "leaks descriptors"
       now=$(mapped "$folder/log")
-      [ "$now" -gt "$size" ] && fail "leaks memory: $size bytes stay mapped, now $now"
+      # Threads' stacks and malloc's arenas, which come and go as threads meet, hide a few buffers: exact with one thread only.
+      [ "${ADAPTQ_INJECT_THREADS:-1}" = 1 ] && [ "$now" -gt "$size" ] && fail "leaks memory: $size bytes stay mapped, now $now"
       ;;
   esac
 done <"$folder/cases"

@@ -30,6 +30,12 @@ static void names(void) {
         adaptq_option_describe(SIZE_MAX, &out.option));
 }
 
+#define COUNT_USES(function, type, dead, live, target) \
+  do { \
+    WRONG_HANDLES(function, type, dead, function(in.handle, &(target))); \
+    WRONG(function, "out NULL", ADAPTQ_INVALID_ARGUMENT, "out is NULL", (void)0, function(live, NULL)); \
+  } while (0)
+
 #define RUNTIME_OUT ((adaptq_runtime **)&out.handle)
 static void runtime_create(void) {
   WRONG(adaptq_runtime_create, "out NULL", ADAPTQ_INVALID_ARGUMENT, "out is NULL", (void)0,
@@ -69,6 +75,32 @@ static void runtime_callbacks(void) {
         "which is not a multiple of 64", (void)0, open_with(odd_memory_block));
 }
 
+#define THREADS_WRONG(use, part, setup) \
+  WRONG(adaptq_runtime_create, use, ADAPTQ_INVALID_ARGUMENT, part, setup, adaptq_runtime_create(&in.runtime, RUNTIME_OUT))
+static void runtime_threads(void) {
+  THREADS_WRONG("threads negative", "adaptq_runtime_options.threads is -1; expected 0 to 1024", in.runtime.threads = -1);
+  THREADS_WRONG("threads huge", "adaptq_runtime_options.threads is 2147483647", in.runtime.threads = INT32_MAX);
+  THREADS_WRONG("parallel_for_threads negative", "adaptq_runtime_options.parallel_for_threads is -1; expected 0 to 1024",
+                in.runtime.parallel_for_threads = -1);
+  THREADS_WRONG("parallel_for_threads without parallel_for", "parallel_for_threads is 2, but parallel_for is NULL",
+                in.runtime.parallel_for_threads = 2);
+  THREADS_WRONG("parallel_for and threads", "adaptq_runtime_options.threads is 2, but parallel_for is set",
+                in.runtime.threads = (in.runtime.parallel_for = serial_for, 2));
+  THREADS_WRONG("parallel_for and cpu_set", "adaptq_runtime_options.n_cpus is 1, but parallel_for is set",
+                (one_cpu(), in.runtime.parallel_for = serial_for));
+  THREADS_WRONG("cpu_set NULL with n_cpus 1", "adaptq_runtime_options.cpu_set is NULL", in.runtime.n_cpus = 1);
+  THREADS_WRONG("n_cpus huge", "adaptq_runtime_options.n_cpus is 18446744073709551615; at most 8192",
+                (one_cpu(), in.runtime.n_cpus = SIZE_MAX));
+  THREADS_WRONG("a CPU negative", "adaptq_runtime_options.cpu_set[0] is -1, a CPU this thread may not use",
+                (one_cpu(), cpus[0] = -1));
+  THREADS_WRONG("a CPU that does not exist", "adaptq_runtime_options.cpu_set[0] is 2147483647, a CPU this thread may not use",
+                (one_cpu(), cpus[0] = INT32_MAX));
+  THREADS_WRONG("a CPU twice", "for the second time", (one_cpu(), in.runtime.n_cpus = 2));
+  THREADS_WRONG("more threads than CPUs in cpu_set", "adaptq_runtime_options.threads is 2, but cpu_set has 1 CPUs",
+                (one_cpu(), in.runtime.threads = 2));
+  COUNT_USES(adaptq_runtime_threads, adaptq_runtime, w.dead_runtime, w.runtime, out.number);
+}
+
 static void runtime_destroy(void) {
   HARMLESS(adaptq_runtime_destroy, "NULL", "does nothing", (void)0, adaptq_runtime_destroy(NULL));
   WRONG(adaptq_runtime_destroy, "destroyed", ADAPTQ_INVALID_HANDLE, "is not a live handle", (void)0,
@@ -78,12 +110,6 @@ static void runtime_destroy(void) {
   WRONG(adaptq_runtime_destroy, "an address", ADAPTQ_INVALID_HANDLE, "is not a live handle", (void)0,
         adaptq_runtime_destroy((void *)&in));
 }
-
-#define COUNT_USES(function, type, dead, live, target) \
-  do { \
-    WRONG_HANDLES(function, type, dead, function(in.handle, &(target))); \
-    WRONG(function, "out NULL", ADAPTQ_INVALID_ARGUMENT, "out is NULL", (void)0, function(live, NULL)); \
-  } while (0)
 
 #define MODEL_OUT ((adaptq_model **)&out.handle)
 static void model_open(void) {

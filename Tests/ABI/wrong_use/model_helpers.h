@@ -29,6 +29,18 @@ static adaptq_status open_with(adaptq_allocate_callback allocate) {
   return status == ADAPTQ_OK ? ADAPTQ_INTERNAL_ERROR : status;
 }
 
+static void serial_for(void *context, size_t count, void (*body)(void *, size_t), void *body_context) {
+  (void)context;
+  for (size_t i = 0; i < count; i++) body(body_context, i);
+}
+// A CPU set of one CPU, which exists.
+static int32_t cpus[2];
+static void one_cpu(void) {
+  cpus[0] = cpus[1] = sched_getcpu();
+  in.runtime.cpu_set = cpus;
+  in.runtime.n_cpus = 1;
+}
+
 static int64_t read_small(void *context, uint64_t offset, void *buffer, size_t size) {
   (void)context;
   if (offset >= small_size) return 0;

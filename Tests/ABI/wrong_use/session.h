@@ -219,6 +219,10 @@ static void session_run(void) {
         "adaptq_run_options.level INT4 is not allowed in this session", in.run.level = ADAPTQ_LEVEL_INT4, run_restricted());
   WRONG(adaptq_session_run, "deadline_ns not 0", ADAPTQ_INVALID_ARGUMENT, "adaptq_run_options.deadline_ns is 1",
         in.run.deadline_ns = 1, run_call(w.session));
+  WRONG(adaptq_session_run, "max_threads negative", ADAPTQ_INVALID_ARGUMENT,
+        "adaptq_run_options.max_threads is -1; expected 0 to 1024", in.run.max_threads = -1, run_call(w.session));
+  WRONG(adaptq_session_run, "max_threads huge", ADAPTQ_INVALID_ARGUMENT, "adaptq_run_options.max_threads is 2147483647",
+        in.run.max_threads = INT32_MAX, run_call(w.session));
   HARMLESS(adaptq_session_run, "options and report NULL", "defaults, no report", (void)0, run_after(0));
   while_busy(busy_run);
 }
