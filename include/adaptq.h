@@ -125,7 +125,7 @@ ADAPTQ_API const char *adaptq_version_string(void);
  *  dlopen() or run with a newer one than they were built with.
  *
  *  Names     "open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel", "trace",
- *            "memory-report", "metadata", "options", "code-generation"
+ *            "memory-report", "metadata", "options", "code-generation", "probe"
  *  Since     0.1 */
 ADAPTQ_API int32_t adaptq_has_feature(const char *name);
 
@@ -275,6 +275,82 @@ ADAPTQ_API adaptq_status adaptq_runtime_destroy(adaptq_runtime *runtime);
  *  Errors    ADAPTQ_INVALID_HANDLE, ADAPTQ_INVALID_ARGUMENT
  *  Since     0.2 */
 ADAPTQ_API adaptq_status adaptq_runtime_threads(adaptq_runtime *runtime, int32_t *out);
+
+/* --------------------------------------------------------------------------------------------------------- machine */
+
+/** What the hardware, the operating system and the container give. Unknown counts and sizes are 0; what follows a comment
+ *  "smallest" is the smallest where cores differ, so that work sized by it fits everywhere. */
+typedef struct adaptq_machine_info {
+  size_t struct_size;
+  int32_t packages;             /* sockets */
+  int32_t numa_nodes;           /* memory nodes */
+  int32_t cores;                /* physical cores whose threads run */
+  int32_t performance_cores;    /* those of the fastest kind; all of them where there is one kind */
+  int32_t hardware_threads;     /* that run, allowed or not */
+  int32_t allowed_threads;      /* hardware threads that the calling thread may use */
+  int32_t recommended_threads;  /* physical cores in the allowed set, at most cpu_quota rounded down, at least 1 */
+  adaptq_isa isa;               /* the highest that kernels may be made for within adaptq_runtime_options.max_isa; sets above
+                                   ADAPTQ_ISA_AVX512BF16 count as that */
+  uint32_t isa_mask;            /* bit 1 << ADAPTQ_ISA_*: that set may be used */
+  int32_t l3_count;             /* third-level caches */
+  uint64_t l1d_size;            /* bytes of one first-level data cache, smallest */
+  uint64_t l2_size;             /* bytes of one second-level cache, smallest */
+  uint64_t l3_size;             /* bytes of one third-level cache, smallest */
+  uint64_t memory_size;         /* bytes of the whole machine */
+  uint64_t memory_limit;        /* bytes, the smallest limit of the control groups; 0: none */
+  double cpu_quota;             /* CPUs' worth of time, the smallest quota of the control groups; 0: none */
+} adaptq_machine_info;
+
+/** Fills `info`. The topology is read once per process; allowed CPUs, quota and memory limit at every call, with some system
+ *  calls, so a host may ask again when its container may have changed.
+ *
+ *  Threads   any, at any time; not for a time-critical path
+ *  Errors    ADAPTQ_INVALID_ARGUMENT  info NULL, wrong struct_size
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_runtime_machine(adaptq_runtime *runtime, adaptq_machine_info *info);
+
+/** CPUs that threads should go to, best first, as the operating system numbers them: one per physical core of the calling
+ *  thread's allowed set, the fastest kind first, at most cpu_quota rounded down, at least one.
+ *
+ *  Memory    writes the numbers to `cpus` and how many to *count. With too small a capacity: ADAPTQ_BUFFER_TOO_SMALL, *count
+ *            is the needed number, cpus is untouched. cpus may be NULL with capacity 0.
+ *  Threads   any, at any time
+ *  Errors    ADAPTQ_BUFFER_TOO_SMALL, ADAPTQ_INVALID_ARGUMENT  count NULL, cpus NULL with a capacity
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_runtime_thread_cpus(adaptq_runtime *runtime, int32_t *cpus, size_t capacity,
+                                                    size_t *count);
+
+/** Which kernels serve one level on this CPU. */
+typedef struct adaptq_level_kernels {
+  size_t struct_size;
+  adaptq_level level;
+  adaptq_isa isa;          /* of the product kernels in use; ADAPTQ_ISA_PORTABLE where none was generated */
+  int32_t generated_count; /* generated kernels in use */
+  int32_t refused_count;   /* generated, but not in use: the system refused them or they disagree with their twins; the JSON
+                              of adaptq_runtime_probe_json() says why */
+} adaptq_level_kernels;
+
+/** Fills `info` for `level`. The first call that needs kernels generates them, as the first session does: some milliseconds.
+ *
+ *  Threads   any, at any time
+ *  Errors    ADAPTQ_INVALID_ARGUMENT  level not one of ADAPTQ_LEVEL_INT2 to ADAPTQ_LEVEL_FP32, info NULL, wrong struct_size
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_runtime_level_kernels(adaptq_runtime *runtime, adaptq_level level,
+                                                      adaptq_level_kernels *info);
+
+/** Everything that `adaptq probe --json` prints, as the same JSON: cores, caches, features, limits, kernels of each level and
+ *  why better ones are not used. docs/probe-json.md describes the fields. Generates kernels like
+ *  adaptq_runtime_level_kernels().
+ *
+ *  Memory    writes UTF-8 text with a terminating zero to `buffer`, and the number of bytes without it to *length. The
+ *            capacity must be above that number; with too small a one: ADAPTQ_BUFFER_TOO_SMALL, *length is written, buffer
+ *            is untouched. buffer may be NULL with capacity 0. The text may change between two calls: when it has grown, ask
+ *            again.
+ *  Threads   any, at any time
+ *  Errors    ADAPTQ_BUFFER_TOO_SMALL, ADAPTQ_INVALID_ARGUMENT  length NULL, buffer NULL with a capacity
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_runtime_probe_json(adaptq_runtime *runtime, char *buffer, size_t capacity,
+                                                   size_t *length);
 
 /* ----------------------------------------------------------------------------------------------------------- model */
 

@@ -213,7 +213,7 @@ private func optionError(_ value: @autoclosure () -> String, _ option: Option) -
   guard let name else { return 0 }
   switch String(cString: name) {
   case "open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel", "trace",
-    "memory-report", "metadata", "options", "code-generation", "threads", "parallel-for":
+    "memory-report", "metadata", "options", "code-generation", "threads", "parallel-for", "probe":
     return 1
   default: return 0
   }

@@ -110,9 +110,11 @@ extension Graph {
     guard types[0].rank == 3, types[1].rank == 2, types[1].shape[0] == types[0].shape[0],
       case .fixed(let width) = types[0].shape[2], case .fixed(let hidden) = types[1].shape[1]
     else { throw fail("inputs are not [batch, steps, c] and [batch, h]") }
-    if input.k != width || recurrent.k != hidden || input.n != recurrent.n || input.n % 3 != 0 || input.n / 3 != hidden {
+    if input.k != width || recurrent.k != hidden || input.n != recurrent.n || input.n % 3 != 0 || input.n / 3 != hidden
+    {
       throw fail(
-        "sites of \(input.n) x \(input.k) and \(recurrent.n) x \(recurrent.k) do not suit c = \(width) and h = \(hidden)")
+        "sites of \(input.n) x \(input.k) and \(recurrent.n) x \(recurrent.k) do not suit c = \(width) and h = \(hidden)"
+      )
     }
     if types.count == 3 && types[2].shape != [types[0].shape[0]] { throw fail("input 2 is not [batch]") }
     return [ValueType(.float32, [types[0].shape[0], types[0].shape[1], .fixed(hidden)]), types[1]]

@@ -63,7 +63,9 @@ extension Graph {
       guard case .fixed = dimension else { throw .invalidFile("\(what): a size is not fixed") }
     }
     if let axis = state.growingAxis {
-      if !state.type.shape.indices.contains(axis) { throw .invalidFile("\(what): axis \(axis) of rank \(state.type.rank)") }
+      if !state.type.shape.indices.contains(axis) {
+        throw .invalidFile("\(what): axis \(axis) of rank \(state.type.rank)")
+      }
       if state.maximumLength < 1 || state.maximumLength > 1 << 31 {
         throw .invalidFile("\(what): maximum \(state.maximumLength) is out of range")
       }

@@ -234,6 +234,28 @@ static adaptq_status runtime_create(void) {
   return status;
 }
 static adaptq_status runtime_threads(void) { return adaptq_runtime_threads(handle(RUNTIME), OUT_OR_NULL(output())); }
+static adaptq_status runtime_machine(void) {
+  adaptq_machine_info *info = odd_output();
+  size_t size = struct_size(sizeof *info);
+  memcpy(info, &size, sizeof size);
+  return adaptq_runtime_machine(handle(RUNTIME), OUT_OR_NULL(info));
+}
+static adaptq_status runtime_thread_cpus(void) {
+  size_t count = 0;
+  return adaptq_runtime_thread_cpus(handle(RUNTIME), OUT_OR_NULL(output()), !wrongly(3) ? 4000 : index_or_count(2),
+                                    OUT_OR_NULL(&count));
+}
+static adaptq_status runtime_level_kernels(void) {
+  adaptq_level_kernels *info = odd_output();
+  size_t size = struct_size(sizeof *info);
+  memcpy(info, &size, sizeof size);
+  return adaptq_runtime_level_kernels(handle(RUNTIME), level(), OUT_OR_NULL(info));
+}
+static adaptq_status runtime_probe_json(void) {
+  size_t length = 0;
+  return adaptq_runtime_probe_json(handle(RUNTIME), OUT_OR_NULL(output()), !wrongly(3) ? BYTES : below(3000),
+                                   OUT_OR_NULL(&length));
+}
 static adaptq_status destroy(enum kind kind, void *handle) {
   switch (kind) {
     case RUNTIME: return adaptq_runtime_destroy(handle);
@@ -561,7 +583,8 @@ static struct {
   _Atomic long calls, ok;
 } functions[] = {
 #define F(name, weight) {#name, name, weight, 0, 0}
-    F(names, 20), F(option_describe, 20), F(runtime_create, 4), F(runtime_threads, 20), F(runtime_destroy, 2), F(model_open, 2),
+    F(names, 20), F(option_describe, 20), F(runtime_create, 4), F(runtime_threads, 20), F(runtime_machine, 2),
+    F(runtime_thread_cpus, 2), F(runtime_level_kernels, 2), F(runtime_probe_json, 2), F(runtime_destroy, 2), F(model_open, 2),
     F(model_open_memory, 4), F(model_open_fd, 2), F(model_open_callback, 2), F(model_destroy, 2),
     F(model_input_count, 20), F(model_output_count, 20), F(model_site_count, 20), F(model_levels, 20),
     F(model_input, 40), F(model_output, 40), F(model_site, 40), F(model_metadata_count, 20), F(model_metadata, 40),

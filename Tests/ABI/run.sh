@@ -225,6 +225,16 @@ for source in "$tests"/test_*.c; do
       check "$name.every-function" diff <(declared) \
         <(sed -n 's/^| `\(adaptq_[a-z0-9_]*\)`.*/\1/p' "$build/wrong-use.md" | LC_ALL=C sort -u)
       ;;
+    test_probe)
+      run_program "$name" "$build/$name"
+      [ -n "$sanitizer" ] && continue
+      # Reading the machine loads no library, even for a moment: the dynamic linker logs each one.
+      LD_DEBUG=files LD_DEBUG_OUTPUT=$build/probe-ld "$build/$name" >/dev/null 2>"$build/probe-errors"
+      check "$name.quiet" bash -c 'test ! -s "$1-errors" && grep -q "libadaptq.so" "$1"-ld.* &&
+        ! grep -iE "libOpenCL|cuda|nvidia|libX11|libGL|XNVCtrl|hwloc|amdgpu|rocm|level_zero|ze_loader" "$1"-ld.*' \
+        - "$build/probe"
+      rm -f "$build"/probe-ld.*
+      ;;
     *) run_program "$name" "$build/$name" ;;
   esac
 done
@@ -268,6 +278,7 @@ for source in "$root"/examples-c/*.c; do
   runs=()
   case $name in
     matrix) runs=("" "100 200 7") ;;
+    probe) runs=("" --json) ;;
     pool) [ -n "${ADAPTQ_TEST_MODEL:-}" ] && runs=("$ADAPTQ_TEST_MODEL 3") ;;
   esac
   [ ${#runs[@]} -gt 0 ] || { [ "$name" = pool ] && say "skip examples-c.$name.runs: ADAPTQ_TEST_MODEL is not set"; continue; }

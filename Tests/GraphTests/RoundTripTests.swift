@@ -49,7 +49,8 @@ import Testing
     ]
     try graph.validate()
     #expect(try Graph(decoding: JSON.parse(graph.encoded().text, "graph")) == graph)
-    let type = ValueType(.int32, [.fixed(2), .symbol(1), .dataDependent, .derived(DerivedSize(symbol: 1, plus: -3, over: 2))])
+    let type = ValueType(
+      .int32, [.fixed(2), .symbol(1), .dataDependent, .derived(DerivedSize(symbol: 1, plus: -3, over: 2))])
     #expect(try ValueType(decoding: type.encoded(), "type") == type)
     for operation: Operator in [
       .embedding(SiteID(3)), .linear(SiteID(0)), .layerNorm(epsilon: 1e-12), .activation(.geluTanh),

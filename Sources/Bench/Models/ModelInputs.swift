@@ -93,7 +93,8 @@ final class ModelInputs {
       switch dimension {
       case .fixed(let size): sizes.append(size)
       case .symbol(let symbol): sizes.append(symbol == graph.symbols.count - 1 ? length : 1)
-      case .derived(let size): sizes.append(((size.symbol == graph.symbols.count - 1 ? length : 1) + size.plus) / size.over)
+      case .derived(let size):
+        sizes.append(((size.symbol == graph.symbols.count - 1 ? length : 1) + size.plus) / size.over)
       case .dataDependent:
         throw .unsupported("bench: \"\(graph.values[value.index].name)\" has a size that depends on data")
       }

@@ -63,7 +63,8 @@ extension PlanContext {
           panel = UnsafePointer(x.pointee.floats + first &* k)
         } else {
           Operators.packWindows(
-            window, x.pointee.floats, firstChannel: group &* window.groupInputs, firstRow: first, rows: count, attention)
+            window, x.pointee.floats, firstChannel: group &* window.groupInputs, firstRow: first, rows: count, attention
+          )
         }
         product(
           site, x: panel, rows: count, y: y.pointee.floats + first &* n, yRowStride: n, firstBlock: group &* blocks,

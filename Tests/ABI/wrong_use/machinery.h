@@ -74,6 +74,10 @@ typedef struct {
   adaptq_matrix_info matrix_info;
   adaptq_memory memory;
   adaptq_option_info option;
+  adaptq_machine_info machine;
+  adaptq_level_kernels kernels;
+  int32_t cpus[8];
+  char json[64];
   int64_t ids[16];
   float y[ROWS * N];
   int8_t codes[ROWS * K];
@@ -133,6 +137,8 @@ static void clean_results(void) {
   out.matrix_info.struct_size = sizeof out.matrix_info;
   out.memory.struct_size = sizeof out.memory;
   out.option.struct_size = sizeof out.option;
+  out.machine.struct_size = sizeof out.machine;
+  out.kernels.struct_size = sizeof out.kernels;
 }
 
 static int is_table;

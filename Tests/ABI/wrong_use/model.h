@@ -101,6 +101,41 @@ static void runtime_threads(void) {
   COUNT_USES(adaptq_runtime_threads, adaptq_runtime, w.dead_runtime, w.runtime, out.number);
 }
 
+static void runtime_machine(void) {
+  WRONG_HANDLES(adaptq_runtime_machine, adaptq_runtime, w.dead_runtime, adaptq_runtime_machine(in.handle, &out.machine));
+  WRONG(adaptq_runtime_machine, "info NULL", ADAPTQ_INVALID_ARGUMENT, "info is NULL", (void)0,
+        adaptq_runtime_machine(w.runtime, NULL));
+  WRONG_STRUCT_SIZES(adaptq_runtime_machine, adaptq_machine_info, out.machine.struct_size,
+                     adaptq_runtime_machine(w.runtime, &out.machine));
+  WRONG_HANDLES(adaptq_runtime_thread_cpus, adaptq_runtime, w.dead_runtime,
+                adaptq_runtime_thread_cpus(in.handle, out.cpus, 8, &out.count));
+  WRONG(adaptq_runtime_thread_cpus, "count NULL", ADAPTQ_INVALID_ARGUMENT, "count is NULL", (void)0,
+        adaptq_runtime_thread_cpus(w.runtime, out.cpus, 8, NULL));
+  WRONG(adaptq_runtime_thread_cpus, "cpus NULL", ADAPTQ_INVALID_ARGUMENT, "cpus is NULL, capacity is 8", (void)0,
+        adaptq_runtime_thread_cpus(w.runtime, NULL, 8, &out.count));
+  WRONG(adaptq_runtime_thread_cpus, "capacity 0", ADAPTQ_BUFFER_TOO_SMALL, "capacity is 0, needs ", (void)0,
+        adaptq_runtime_thread_cpus(w.runtime, out.cpus, 0, &out.count));
+  WRONG_HANDLES(adaptq_runtime_level_kernels, adaptq_runtime, w.dead_runtime,
+                adaptq_runtime_level_kernels(in.handle, ADAPTQ_LEVEL_INT8, &out.kernels));
+  WRONG(adaptq_runtime_level_kernels, "info NULL", ADAPTQ_INVALID_ARGUMENT, "info is NULL", (void)0,
+        adaptq_runtime_level_kernels(w.runtime, ADAPTQ_LEVEL_INT8, NULL));
+  WRONG_STRUCT_SIZES(adaptq_runtime_level_kernels, adaptq_level_kernels, out.kernels.struct_size,
+                     adaptq_runtime_level_kernels(w.runtime, ADAPTQ_LEVEL_INT8, &out.kernels));
+  WRONG(adaptq_runtime_level_kernels, "level 0 (AUTO)", ADAPTQ_INVALID_ARGUMENT,
+        "level is 0; expected 2, 4, 6, 8, 16 or 32", (void)0,
+        adaptq_runtime_level_kernels(w.runtime, ADAPTQ_LEVEL_AUTO, &out.kernels));
+  WRONG(adaptq_runtime_level_kernels, "level that equals one in its low byte", ADAPTQ_INVALID_ARGUMENT, "level is 264",
+        (void)0, adaptq_runtime_level_kernels(w.runtime, 264, &out.kernels));
+  WRONG_HANDLES(adaptq_runtime_probe_json, adaptq_runtime, w.dead_runtime,
+                adaptq_runtime_probe_json(in.handle, out.json, sizeof out.json, &out.count));
+  WRONG(adaptq_runtime_probe_json, "length NULL", ADAPTQ_INVALID_ARGUMENT, "length is NULL", (void)0,
+        adaptq_runtime_probe_json(w.runtime, out.json, sizeof out.json, NULL));
+  WRONG(adaptq_runtime_probe_json, "buffer NULL", ADAPTQ_INVALID_ARGUMENT, "buffer is NULL, capacity is 64", (void)0,
+        adaptq_runtime_probe_json(w.runtime, NULL, 64, &out.count));
+  WRONG(adaptq_runtime_probe_json, "capacity too small", ADAPTQ_BUFFER_TOO_SMALL, "capacity is 64, needs ", (void)0,
+        adaptq_runtime_probe_json(w.runtime, out.json, sizeof out.json, &out.count));
+}
+
 static void runtime_destroy(void) {
   HARMLESS(adaptq_runtime_destroy, "NULL", "does nothing", (void)0, adaptq_runtime_destroy(NULL));
   WRONG(adaptq_runtime_destroy, "destroyed", ADAPTQ_INVALID_HANDLE, "is not a live handle", (void)0,
