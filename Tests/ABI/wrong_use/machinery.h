@@ -36,7 +36,7 @@ static struct {
 static float weights[N * K], bias[N], rows_x[ROWS * K], residual[ROWS * N], scales[ROWS * GROUPS];
 static int8_t codes[ROWS * K];
 static int64_t ids[BATCH * LENGTH], mask[BATCH * LENGTH];
-static char workspace[1 << 16];
+static char workspace[1 << 16] __attribute__((aligned(64)));
 static unsigned char small_file[1 << 16];
 static size_t small_size;
 

@@ -184,7 +184,7 @@ static void matrix_multiply(void) {
   MULTIPLY_WRONG("y overlaps x", ADAPTQ_INVALID_ARGUMENT, "y overlaps x", in.multiply.x = out.y + N * ROWS - 1);
   MULTIPLY_WRONG("y overlaps the residual", ADAPTQ_INVALID_ARGUMENT, "y overlaps residual", in.multiply.residual = out.y);
   MULTIPLY_WRONG("the workspace overlaps y", ADAPTQ_INVALID_ARGUMENT, "workspace overlaps y", big_workspace(out.y));
-  MULTIPLY_WRONG("the workspace overlaps x", ADAPTQ_INVALID_ARGUMENT, "workspace overlaps x", big_workspace(rows_x));
+  MULTIPLY_WRONG("the workspace overlaps x", ADAPTQ_INVALID_ARGUMENT, "workspace overlaps x", x_in_workspace());
   MULTIPLY_WRONG("workspace_size 0", ADAPTQ_BUFFER_TOO_SMALL, "adaptq_multiply.workspace_size is 0, needs ",
                  in.multiply.workspace = workspace);
   MULTIPLY_WRONG("workspace_size above half the address space", ADAPTQ_BUFFER_TOO_SMALL,
