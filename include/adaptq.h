@@ -242,7 +242,7 @@ typedef struct adaptq_runtime_options {
   int32_t log_level;       /* 0: ADAPTQ_LOG_WARNING */
   int32_t code_generation; /* ADAPTQ_CODE_GENERATION_*; default on. Off: portable kernels only */
   adaptq_isa max_isa;
-  /* All buffers of models, sessions and tokenizers made from this runtime that are or may be larger than 64 KiB. Not:
+  /* All buffers of models, sessions, tokenizers and matrices made from this runtime that are or may be larger than 64 KiB. Not:
      small objects, pages of generated code, what threads need. Both callbacks or none; they must stay callable until the
      runtime and everything made from it is destroyed. */
   adaptq_allocate_callback allocate; /* NULL: mmap */
@@ -438,7 +438,8 @@ ADAPTQ_API adaptq_status adaptq_model_metadata_count(adaptq_model *model, size_t
  *  zero byte inside a text is shown as "?". ADAPTQ_OUT_OF_RANGE if there is none; key and value are untouched then. */
 ADAPTQ_API adaptq_status adaptq_model_metadata(adaptq_model *model, size_t index, const char **key, const char **value);
 
-/** The text with a key. ADAPTQ_NOT_FOUND if there is none; *value is untouched then. */
+/** The text with a key. ADAPTQ_NOT_FOUND if there is none, ADAPTQ_INVALID_ARGUMENT if `key` is not UTF-8; *value is untouched
+ *  then. */
 ADAPTQ_API adaptq_status adaptq_model_metadata_find(adaptq_model *model, const char *key, const char **value);
 
 /** Where the bytes are. Of buffers above 64 KiB or that grow with the model; small objects are not counted. */

@@ -11,9 +11,12 @@ final class MatrixObject: HandleObject {
 
   let matrix: Matrix
   let run: MatrixHandle
+  /// Where its buffers come from, and that of a file it is saved in.
+  let calls: SystemCalls
 
-  init(_ matrix: Matrix) {
+  init(_ matrix: Matrix, _ calls: SystemCalls) {
     self.matrix = matrix
+    self.calls = calls
     run = matrix.handle
   }
 }
@@ -29,7 +32,7 @@ final class MatrixFileObject: HandleObject {
   init(_ file: MatrixFile, _ runtime: RuntimeObject) throws(AdaptQError) {
     self.file = file
     self.runtime = runtime
-    names = try CTexts(file.matrices.map(\.name))
+    names = try CTexts(file.matrices.map(\.name), runtime.calls)
   }
 }
 
@@ -38,10 +41,10 @@ final class CTexts: @unchecked Sendable {
   private let block: MemoryBlock
   let pointers: [UnsafePointer<CChar>]
 
-  init(_ texts: [String]) throws(AdaptQError) {
+  init(_ texts: [String], _ calls: SystemCalls) throws(AdaptQError) {
     var byteCount = 0
     for text in texts { byteCount = try checkedSum(byteCount, text.utf8.count + 1, "names") }
-    block = try MemoryBlock.allocate(byteCount: byteCount, purpose: "names")
+    block = try MemoryBlock.allocate(byteCount: byteCount, purpose: "names", calls: calls)
     var offset = 0
     var pointers: [UnsafePointer<CChar>] = []
     for text in texts {
@@ -71,7 +74,8 @@ final class CTexts: @unchecked Sendable {
         maxRows: wanted.max_rows, expand: wanted.expand, "adaptq_matrix_options.max_rows",
         "adaptq_matrix_options.expand")
       let (table, owner) = runtime.kernels()
-      return MatrixObject(try Matrix(source, options: options, kernels: table, kernelOwner: owner))
+      return MatrixObject(
+        try Matrix(source, options: options, kernels: table, kernelOwner: owner, calls: runtime.calls), runtime.calls)
     }
   }
 }
@@ -175,7 +179,7 @@ private func requireSize(
         objects.append(object)
       }
     }
-    let block = try MatrixFile.bytes(of: objects.map(\.matrix.stored))
+    let block = try MatrixFile.bytes(of: objects.map(\.matrix.stored), calls: objects[0].calls)
     try withExtendedLifetime(objects) { () throws(AdaptQError) in
       try block.withBytes { (bytes) throws(AdaptQError) in try writeFileAtomically(text, bytes) }
     }
@@ -189,7 +193,7 @@ private func requireSize(
     try withHandle(runtime, as: RuntimeObject.self) { (runtime) throws(AdaptQError) in
       let path = try required(path, "path")
       guard let text = String(validatingCString: path) else { throw .invalidArgument("path is not UTF-8") }
-      let block = try MemoryBlock.read(path: text)
+      let block = try MemoryBlock.read(path: text, calls: runtime.calls)
       return try MatrixFileObject(try MatrixFile(block, source: "\"\(text)\""), runtime)
     }
   }
@@ -202,7 +206,8 @@ private func requireSize(
     try withHandle(runtime, as: RuntimeObject.self) { (runtime) throws(AdaptQError) in
       let data = try required(data, "data")
       if size < 0 { throw AdaptQError(.outOfRange, "size: \(UInt(bitPattern: size))") }
-      let block = try MemoryBlock.allocate(byteCount: size, purpose: "matrices of \(size) bytes")
+      let block = try MemoryBlock.allocate(
+        byteCount: size, purpose: "matrices of \(size) bytes", calls: runtime.calls)
       block.base.copyMemory(from: data, byteCount: size)
       return try MatrixFileObject(try MatrixFile(block, source: "matrices in memory"), runtime)
     }
@@ -259,7 +264,8 @@ private func requireSize(
       let (table, owner) = object.runtime.kernels()
       return MatrixObject(
         try Matrix(
-          stored, weightsOwner: object.file.owner, options: options, kernels: table, kernelOwner: owner))
+          stored, weightsOwner: object.file.owner, options: options, kernels: table, kernelOwner: owner,
+          calls: object.runtime.calls), object.runtime.calls)
     }
   }
 }

@@ -139,7 +139,8 @@ private struct Extent: BitwiseCopyable {
     self.stride = UInt(bitPattern: bytes)
     let (last, overflow3) = begin.addingReportingOverflow(UInt(bitPattern: before))
     let (end, overflow4) = last.addingReportingOverflow(width)
-    if overflow || overflow2 || overflow3 || overflow4 { throw extentError(field, rows, stride) }
+    // No process has 2^56 bytes of addresses, whatever the caller says.
+    if overflow || overflow2 || overflow3 || overflow4 || before >= 1 << 56 { throw extentError(field, rows, stride) }
     self.end = end
   }
 
@@ -251,7 +252,7 @@ private func strideError(_ field: StaticString, _ stride: Int, _ count: Int) -> 
 
 @inline(never)
 private func extentError(_ field: StaticString, _ rows: Int, _ stride: Int) -> AdaptQError {
-  AdaptQError(.outOfRange, "\(field) is \(stride): \(rows) rows go around the address space")
+  AdaptQError(.outOfRange, "\(field) is \(stride): \(rows) rows span more than the address space")
 }
 
 @inline(never)

@@ -36,6 +36,7 @@ finish() {
   ! grep -q '^FAIL ' "$log"
 }
 
+declared() { sed -n 's/^ADAPTQ_API .*[ *]\(adaptq_[a-z0-9_]*\)(.*/\1/p' include/adaptq.h | LC_ALL=C sort; }
 warnings=(-Wall -Wextra -Wpedantic -Werror)
 
 # ---------------------------------------------------------------------------------------------------- sanitizer builds
@@ -81,7 +82,6 @@ else
   # --------------------------------------------------------------------------------------------------------- library
   so=$prefix/lib/libadaptq.so
   exported() { nm -D --defined-only --extern-only "$so" | awk '{ sub(/@.*/, "", $3); print $3 }' | LC_ALL=C sort; }
-  declared() { sed -n 's/^ADAPTQ_API .*[ *]\(adaptq_[a-z0-9_]*\)(.*/\1/p' include/adaptq.h | LC_ALL=C sort; }
   only_adaptq() { local other; other=$(exported | grep -v '^adaptq_'); [ -z "$other" ] || { echo "$other"; false; }; }
   needed_libraries() {
     local other
@@ -213,6 +213,10 @@ for source in "$tests"/test_*.c; do
         -e inject=madvise:error=EINVAL "$build/$name" one
       fi
       ;;
+    test_failing_allocations)
+      if [ -n "$sanitizer" ]; then run_program "$name" "$build/$name"; continue; fi
+      run_program "$name" env LD_PRELOAD="$build/count_malloc.so" "$build/$name"
+      ;;
     test_wrong_use)
       run_program "$name" "$build/$name"
       [ -n "$sanitizer" ] && continue
@@ -234,6 +238,34 @@ for source in "$tests"/test_*.c; do
     *) run_program "$name" "$build/$name" ;;
   esac
 done
+
+# Random calls: the full numbers only in long runs.
+name=fuzz_calls
+if [[ $name == *${ONLY:-}* ]]; then
+  calls=20000
+  [ "$sanitizer" = thread ] && calls=5000
+  [ -n "${ADAPTQ_TEST_LONG:-}" ] && calls=1000000
+  [ -n "${ADAPTQ_TEST_LONG:-}" ] && [ "$sanitizer" = thread ] && calls=100000
+  check "$name.compiles" compile "$tests/$name.c" "$build/$name"
+  run_program "$name" "$build/$name" --calls $calls --seed "${ADAPTQ_FUZZ_SEED:-1}"
+  check "$name.every-function" diff <(declared) <("$build/$name" --functions | LC_ALL=C sort)
+fi
+
+# Every system call of a whole life made to fail; a sample of them in short runs.
+name=inject_syscalls
+if [[ $name == *${ONLY:-}* ]] && [ -z "$sanitizer" ]; then
+  which=(15 "${ADAPTQ_FUZZ_SEED:-1}")
+  [ -n "${ADAPTQ_TEST_LONG:-}" ] && which=(all)
+  check "$name.compiles" compile "$tests/inject_host.c" "$build/inject_host"
+  # One thread; as many as this machine is good for, which reads what /sys says about it; workers.
+  for threads in 1 0 3; do
+    output=$(ADAPTQ_INJECT_THREADS=$threads "$tests/inject_syscalls.sh" "$build/inject_host" "${which[@]}" 2>&1)
+    status=$?
+    printf '%s\n' "$output" | sed 's/^/  /'
+    if [ $status = 77 ]; then say "skip $name.threads-$threads: strace may not trace here"
+    else check "$name.threads-$threads" test $status = 0; fi
+  done
+fi
 
 for source in "$root"/examples-c/*.c; do
   [ -e "$source" ] && [[ -z "${ONLY:-}" || $(basename "$source" .c) == *${ONLY:-}* ]] || continue

@@ -32,9 +32,15 @@ int main(int argc, char **argv) {
   }
   WRONG_RUN(names);
   WRONG_RUN(runtime_create);
+  WRONG_RUN(runtime_callbacks);
+  WRONG_RUN(runtime_threads);
+  WRONG_RUN(runtime_machine);
   WRONG_RUN(runtime_destroy);
   WRONG_RUN(model_open);
   WRONG_RUN(model_open_memory);
+  WRONG_RUN(model_open_fd);
+  WRONG_RUN(model_open_callback);
+  WRONG_RUN(model_metadata);
   WRONG_RUN(model_destroy);
   WRONG_RUN(model_counts);
   WRONG_RUN(model_infos);

@@ -27,8 +27,11 @@ static inline void cmachine_futex_wait(uint32_t *word, uint32_t expected) {
   syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, (void *_Nullable)0, (void *_Nullable)0, 0);
 }
 
+/// Tried again where a filter or a tracer refuses it: a wake that is lost leaves a thread asleep for ever.
 static inline void cmachine_futex_wake(uint32_t *word, int32_t count) {
-  syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, (void *_Nullable)0, (void *_Nullable)0, 0);
+  for (int attempt = 0; attempt < 8; attempt++) {
+    if (syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, (void *_Nullable)0, (void *_Nullable)0, 0) >= 0) return;
+  }
 }
 
 /// At most 15 bytes count.

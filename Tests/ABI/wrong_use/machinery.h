@@ -36,7 +36,7 @@ static struct {
 static float weights[N * K], bias[N], rows_x[ROWS * K], residual[ROWS * N], scales[ROWS * GROUPS];
 static int8_t codes[ROWS * K];
 static int64_t ids[BATCH * LENGTH], mask[BATCH * LENGTH];
-static char workspace[1 << 16];
+static char workspace[1 << 16] __attribute__((aligned(64)));
 static unsigned char small_file[1 << 16];
 static size_t small_size;
 
@@ -72,6 +72,12 @@ typedef struct {
   adaptq_level site_levels[8];
   adaptq_tokenizer_info tokenizer_info;
   adaptq_matrix_info matrix_info;
+  adaptq_memory memory;
+  adaptq_option_info option;
+  adaptq_machine_info machine;
+  adaptq_level_kernels kernels;
+  int32_t cpus[8];
+  char json[64];
   int64_t ids[16];
   float y[ROWS * N];
   int8_t codes[ROWS * K];
@@ -129,6 +135,10 @@ static void clean_results(void) {
   out.telemetry[0].struct_size = sizeof out.telemetry[0];
   out.tokenizer_info.struct_size = sizeof out.tokenizer_info;
   out.matrix_info.struct_size = sizeof out.matrix_info;
+  out.memory.struct_size = sizeof out.memory;
+  out.option.struct_size = sizeof out.option;
+  out.machine.struct_size = sizeof out.machine;
+  out.kernels.struct_size = sizeof out.kernels;
 }
 
 static int is_table;
@@ -178,7 +188,11 @@ static void wrong_check(const char *file, int line, adaptq_status status, adaptq
       check_fail(file, line, "%s, %s: *out is %p", case_function, case_use, out.handle);
     out.handle = out_before.handle;
   }
-  if (status == ADAPTQ_BUFFER_TOO_SMALL) out.count = out_before.count;
+  if (status == ADAPTQ_BUFFER_TOO_SMALL) {
+    out.count = out_before.count;
+    out.report.needed_bytes = out_before.report.needed_bytes;
+    out.report.needed_index = out_before.report.needed_index;
+  }
   if (memcmp(&out, &out_before, sizeof out) != 0) {
     size_t at = 0;
     while (((unsigned char *)&out)[at] == ((unsigned char *)&out_before)[at]) at++;
@@ -239,30 +253,50 @@ static void *odd(const void *source, size_t size) {
 }
 #define ODD(object) odd(&(object), sizeof(object))
 
-// Runs `body` while a session is running: inside its prepare, from the log callback of its runtime.
+// Runs `body` while w.session is busy: inside a run, from its trace callback, and inside a prepare, from the log callback of its
+// runtime. `when` says which.
+static const char *when;
 static void (*during)(void);
 static int during_calls;
-static void log_callback(void *context, int32_t level, const char *message) {
-  (void)context, (void)level;
-  if (!during || !strstr(message, "prepared")) return;
+static void call_during(void) {
   void (*body)(void) = during;
   during = NULL;
+  if (!body) return;
   during_calls++;
   body();
 }
+static void log_callback(void *context, int32_t level, const char *message) {
+  (void)context, (void)level;
+  if (strstr(message, "prepared")) call_during();
+}
+static void trace_callback(void *context, const adaptq_trace_event *event) {
+  (void)context;
+  if (event->step == 1) call_during();
+}
 
-static void during_prepare(adaptq_session *session, void (*body)(void)) {
-  adaptq_tensor t[2];
-  tensor(&t[0], ADAPTQ_TYPE_INT64, 2, BATCH, LENGTH, NULL);
-  t[1] = t[0];
+static void while_busy(void (*body)(void)) {
   if (is_table) {
+    when = "during a run";
+    body();
+    when = "during a prepare";
     body();
     return;
   }
+  adaptq_tensor inputs[2], outputs[1];
+  static float y[BATCH * WIDTH];
+  tensor(&inputs[0], ADAPTQ_TYPE_INT64, 2, BATCH, LENGTH, ids);
+  tensor(&inputs[1], ADAPTQ_TYPE_INT64, 2, BATCH, LENGTH, mask);
+  tensor(&outputs[0], ADAPTQ_TYPE_FLOAT32, 2, BATCH, WIDTH, y);
   int before = during_calls;
+  CHECK_STATUS(adaptq_session_set_trace(w.session, trace_callback, NULL), ADAPTQ_OK);
+  when = "during a run";
   during = body;
-  CHECK_STATUS(adaptq_session_prepare(session, t, 2), ADAPTQ_OK);
-  CHECK_INT(during_calls, before + 1);
+  CHECK_STATUS(adaptq_session_run(w.session, inputs, 2, outputs, 1, NULL, NULL), ADAPTQ_OK);
+  CHECK_STATUS(adaptq_session_set_trace(w.session, NULL, NULL), ADAPTQ_OK);
+  when = "during a prepare";
+  during = body;
+  CHECK_STATUS(adaptq_session_prepare(w.session, inputs, 2), ADAPTQ_OK);
+  CHECK_INT(during_calls, before + 2);
 }
 
 #define WRONG_RUN(test) \

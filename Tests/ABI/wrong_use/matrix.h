@@ -152,7 +152,7 @@ static void matrix_multiply(void) {
   MULTIPLY_WRONG("rows 0", ADAPTQ_INVALID_ARGUMENT, "adaptq_multiply.rows is 0, below 1", in.multiply.rows = 0);
   MULTIPLY_WRONG("rows negative", ADAPTQ_INVALID_ARGUMENT, "adaptq_multiply.rows is -9223372036854775808",
                  in.multiply.rows = INT64_MIN);
-  MULTIPLY_WRONG("rows huge: products overflow", ADAPTQ_OUT_OF_RANGE, "go around the address space",
+  MULTIPLY_WRONG("rows huge: products overflow", ADAPTQ_OUT_OF_RANGE, "span more than the address space",
                  in.multiply.rows = INT64_MAX);
   WRONG(adaptq_matrix_multiply, "rows above max_rows without a workspace", ADAPTQ_OUT_OF_RANGE,
         "adaptq_multiply.rows is 17; the matrix was made for 16", in.multiply = many_rows(),
@@ -184,7 +184,7 @@ static void matrix_multiply(void) {
   MULTIPLY_WRONG("y overlaps x", ADAPTQ_INVALID_ARGUMENT, "y overlaps x", in.multiply.x = out.y + N * ROWS - 1);
   MULTIPLY_WRONG("y overlaps the residual", ADAPTQ_INVALID_ARGUMENT, "y overlaps residual", in.multiply.residual = out.y);
   MULTIPLY_WRONG("the workspace overlaps y", ADAPTQ_INVALID_ARGUMENT, "workspace overlaps y", big_workspace(out.y));
-  MULTIPLY_WRONG("the workspace overlaps x", ADAPTQ_INVALID_ARGUMENT, "workspace overlaps x", big_workspace(rows_x));
+  MULTIPLY_WRONG("the workspace overlaps x", ADAPTQ_INVALID_ARGUMENT, "workspace overlaps x", x_in_workspace());
   MULTIPLY_WRONG("workspace_size 0", ADAPTQ_BUFFER_TOO_SMALL, "adaptq_multiply.workspace_size is 0, needs ",
                  in.multiply.workspace = workspace);
   MULTIPLY_WRONG("workspace_size above half the address space", ADAPTQ_BUFFER_TOO_SMALL,
@@ -228,6 +228,9 @@ static void matrix_quantize(void) {
                  out.scales, 0);
   QUANTIZE_WRONG("scales_stride huge: products overflow", ADAPTQ_OUT_OF_RANGE, "scales_stride is 9223372036854775807", ROWS,
                  rows_x, 0, out.codes, 0, out.scales, INT64_MAX);
+  QUANTIZE_WRONG("codes_stride huge: more than any process has", ADAPTQ_OUT_OF_RANGE,
+                 "codes_stride is 4611686018427387904: 2 rows span more than the address space", 2, rows_x, 0, out.codes,
+                 INT64_C(1) << 62, out.scales, 0);
   QUANTIZE_WRONG("codes overlap x", ADAPTQ_INVALID_ARGUMENT, "codes overlaps x", ROWS, rows_x, 0, (int8_t *)rows_x + 7, 0,
                  out.scales, 0);
   QUANTIZE_WRONG("scales overlap x", ADAPTQ_INVALID_ARGUMENT, "scales overlaps x", ROWS, rows_x, 0, out.codes, 0, rows_x, 0);

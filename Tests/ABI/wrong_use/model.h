@@ -3,9 +3,7 @@
 #define ADAPTQ_WRONG_USE_MODEL_H
 
 #include "machinery.h"
-
-static const char *long_path(void);
-static adaptq_status open_odd(void), destroy_early(void);
+#include "model_helpers.h"
 
 static void names(void) {
   ANSWERS(adaptq_status_name, "unknown value", "ADAPTQ_UNKNOWN_STATUS",
@@ -18,7 +16,25 @@ static void names(void) {
           strcmp(adaptq_level_name(INT32_MAX), "UNKNOWN") == 0 && strcmp(adaptq_level_name(3), "UNKNOWN") == 0);
   ANSWERS(adaptq_reason_name, "unknown value", "unknown",
           strcmp(adaptq_reason_name(INT32_MIN), "unknown") == 0 && strcmp(adaptq_reason_name(11), "unknown") == 0);
+  ANSWERS(adaptq_has_feature, "NULL", "0", adaptq_has_feature(NULL) == 0);
+  ANSWERS(adaptq_has_feature, "unknown, empty or not UTF-8", "0",
+          adaptq_has_feature("flight") == 0 && adaptq_has_feature("") == 0 && adaptq_has_feature("\xff") == 0);
+  ANSWERS(adaptq_option_count, "none possible", "", adaptq_option_count() > 0);
+  WRONG(adaptq_option_describe, "info NULL", ADAPTQ_INVALID_ARGUMENT, "info is NULL", (void)0,
+        adaptq_option_describe(0, NULL));
+  WRONG_STRUCT_SIZES(adaptq_option_describe, adaptq_option_info, out.option.struct_size,
+                     adaptq_option_describe(0, &out.option));
+  WRONG(adaptq_option_describe, "index behind the last one", ADAPTQ_OUT_OF_RANGE, "there are", (void)0,
+        adaptq_option_describe(adaptq_option_count(), &out.option));
+  WRONG(adaptq_option_describe, "index huge", ADAPTQ_OUT_OF_RANGE, "index 18446744073709551615: there are", (void)0,
+        adaptq_option_describe(SIZE_MAX, &out.option));
 }
+
+#define COUNT_USES(function, type, dead, live, target) \
+  do { \
+    WRONG_HANDLES(function, type, dead, function(in.handle, &(target))); \
+    WRONG(function, "out NULL", ADAPTQ_INVALID_ARGUMENT, "out is NULL", (void)0, function(live, NULL)); \
+  } while (0)
 
 #define RUNTIME_OUT ((adaptq_runtime **)&out.handle)
 static void runtime_create(void) {
@@ -41,6 +57,83 @@ static void runtime_create(void) {
   WRONG(adaptq_runtime_create, "max_isa huge", ADAPTQ_INVALID_ARGUMENT,
         "adaptq_runtime_options.max_isa is 2147483647", in.runtime.max_isa = INT32_MAX,
         adaptq_runtime_create(&in.runtime, RUNTIME_OUT));
+}
+
+static void runtime_callbacks(void) {
+  WRONG(adaptq_runtime_create, "allocate without release", ADAPTQ_INVALID_ARGUMENT,
+        "adaptq_runtime_options.allocate is set, but release is NULL", in.runtime.allocate = no_memory,
+        adaptq_runtime_create(&in.runtime, RUNTIME_OUT));
+  WRONG(adaptq_runtime_create, "release without allocate", ADAPTQ_INVALID_ARGUMENT,
+        "adaptq_runtime_options.release is set, but allocate is NULL", in.runtime.release = no_release,
+        adaptq_runtime_create(&in.runtime, RUNTIME_OUT));
+  WRONG(adaptq_runtime_create, "ignore_environment 2", ADAPTQ_INVALID_ARGUMENT,
+        "adaptq_runtime_options.ignore_environment is 2; expected 0 to 1", in.runtime.ignore_environment = 2,
+        adaptq_runtime_create(&in.runtime, RUNTIME_OUT));
+  WRONG(adaptq_model_open, "an allocator that gives nothing", ADAPTQ_OUT_OF_MEMORY, "no memory for", (void)0,
+        open_with(no_memory));
+  WRONG(adaptq_model_open, "an allocator that gives an odd address", ADAPTQ_INVALID_ARGUMENT,
+        "which is not a multiple of 64", (void)0, open_with(odd_memory_block));
+}
+
+#define THREADS_WRONG(use, part, setup) \
+  WRONG(adaptq_runtime_create, use, ADAPTQ_INVALID_ARGUMENT, part, setup, adaptq_runtime_create(&in.runtime, RUNTIME_OUT))
+static void runtime_threads(void) {
+  THREADS_WRONG("threads negative", "adaptq_runtime_options.threads is -1; expected 0 to 1024", in.runtime.threads = -1);
+  THREADS_WRONG("threads huge", "adaptq_runtime_options.threads is 2147483647", in.runtime.threads = INT32_MAX);
+  THREADS_WRONG("parallel_for_threads negative", "adaptq_runtime_options.parallel_for_threads is -1; expected 0 to 1024",
+                in.runtime.parallel_for_threads = -1);
+  THREADS_WRONG("parallel_for_threads without parallel_for", "parallel_for_threads is 2, but parallel_for is NULL",
+                in.runtime.parallel_for_threads = 2);
+  THREADS_WRONG("parallel_for and threads", "adaptq_runtime_options.threads is 2, but parallel_for is set",
+                in.runtime.threads = (in.runtime.parallel_for = serial_for, 2));
+  THREADS_WRONG("parallel_for and cpu_set", "adaptq_runtime_options.n_cpus is 1, but parallel_for is set",
+                (one_cpu(), in.runtime.parallel_for = serial_for));
+  THREADS_WRONG("cpu_set NULL with n_cpus 1", "adaptq_runtime_options.cpu_set is NULL", in.runtime.n_cpus = 1);
+  THREADS_WRONG("n_cpus huge", "adaptq_runtime_options.n_cpus is 18446744073709551615; at most 8192",
+                (one_cpu(), in.runtime.n_cpus = SIZE_MAX));
+  THREADS_WRONG("a CPU negative", "adaptq_runtime_options.cpu_set[0] is -1, a CPU this thread may not use",
+                (one_cpu(), cpus[0] = -1));
+  THREADS_WRONG("a CPU that does not exist", "adaptq_runtime_options.cpu_set[0] is 2147483647, a CPU this thread may not use",
+                (one_cpu(), cpus[0] = INT32_MAX));
+  THREADS_WRONG("a CPU twice", "for the second time", (one_cpu(), in.runtime.n_cpus = 2));
+  THREADS_WRONG("more threads than CPUs in cpu_set", "adaptq_runtime_options.threads is 2, but cpu_set has 1 CPUs",
+                (one_cpu(), in.runtime.threads = 2));
+  COUNT_USES(adaptq_runtime_threads, adaptq_runtime, w.dead_runtime, w.runtime, out.number);
+}
+
+static void runtime_machine(void) {
+  WRONG_HANDLES(adaptq_runtime_machine, adaptq_runtime, w.dead_runtime, adaptq_runtime_machine(in.handle, &out.machine));
+  WRONG(adaptq_runtime_machine, "info NULL", ADAPTQ_INVALID_ARGUMENT, "info is NULL", (void)0,
+        adaptq_runtime_machine(w.runtime, NULL));
+  WRONG_STRUCT_SIZES(adaptq_runtime_machine, adaptq_machine_info, out.machine.struct_size,
+                     adaptq_runtime_machine(w.runtime, &out.machine));
+  WRONG_HANDLES(adaptq_runtime_thread_cpus, adaptq_runtime, w.dead_runtime,
+                adaptq_runtime_thread_cpus(in.handle, out.cpus, 8, &out.count));
+  WRONG(adaptq_runtime_thread_cpus, "count NULL", ADAPTQ_INVALID_ARGUMENT, "count is NULL", (void)0,
+        adaptq_runtime_thread_cpus(w.runtime, out.cpus, 8, NULL));
+  WRONG(adaptq_runtime_thread_cpus, "cpus NULL", ADAPTQ_INVALID_ARGUMENT, "cpus is NULL, capacity is 8", (void)0,
+        adaptq_runtime_thread_cpus(w.runtime, NULL, 8, &out.count));
+  WRONG(adaptq_runtime_thread_cpus, "capacity 0", ADAPTQ_BUFFER_TOO_SMALL, "capacity is 0, needs ", (void)0,
+        adaptq_runtime_thread_cpus(w.runtime, out.cpus, 0, &out.count));
+  WRONG_HANDLES(adaptq_runtime_level_kernels, adaptq_runtime, w.dead_runtime,
+                adaptq_runtime_level_kernels(in.handle, ADAPTQ_LEVEL_INT8, &out.kernels));
+  WRONG(adaptq_runtime_level_kernels, "info NULL", ADAPTQ_INVALID_ARGUMENT, "info is NULL", (void)0,
+        adaptq_runtime_level_kernels(w.runtime, ADAPTQ_LEVEL_INT8, NULL));
+  WRONG_STRUCT_SIZES(adaptq_runtime_level_kernels, adaptq_level_kernels, out.kernels.struct_size,
+                     adaptq_runtime_level_kernels(w.runtime, ADAPTQ_LEVEL_INT8, &out.kernels));
+  WRONG(adaptq_runtime_level_kernels, "level 0 (AUTO)", ADAPTQ_INVALID_ARGUMENT,
+        "level is 0; expected 2, 4, 6, 8, 16 or 32", (void)0,
+        adaptq_runtime_level_kernels(w.runtime, ADAPTQ_LEVEL_AUTO, &out.kernels));
+  WRONG(adaptq_runtime_level_kernels, "level that equals one in its low byte", ADAPTQ_INVALID_ARGUMENT, "level is 264",
+        (void)0, adaptq_runtime_level_kernels(w.runtime, 264, &out.kernels));
+  WRONG_HANDLES(adaptq_runtime_probe_json, adaptq_runtime, w.dead_runtime,
+                adaptq_runtime_probe_json(in.handle, out.json, sizeof out.json, &out.count));
+  WRONG(adaptq_runtime_probe_json, "length NULL", ADAPTQ_INVALID_ARGUMENT, "length is NULL", (void)0,
+        adaptq_runtime_probe_json(w.runtime, out.json, sizeof out.json, NULL));
+  WRONG(adaptq_runtime_probe_json, "buffer NULL", ADAPTQ_INVALID_ARGUMENT, "buffer is NULL, capacity is 64", (void)0,
+        adaptq_runtime_probe_json(w.runtime, NULL, 64, &out.count));
+  WRONG(adaptq_runtime_probe_json, "capacity too small", ADAPTQ_BUFFER_TOO_SMALL, "capacity is 64, needs ", (void)0,
+        adaptq_runtime_probe_json(w.runtime, out.json, sizeof out.json, &out.count));
 }
 
 static void runtime_destroy(void) {
@@ -94,6 +187,86 @@ static void model_open_memory(void) {
   HARMLESS(adaptq_model_open_memory, "data at an odd address", "as at an even one", (void)0, open_odd());
 }
 
+static void model_open_fd(void) {
+#define OPEN_FD(fd, offset, size) adaptq_model_open_fd(w.runtime, fd, offset, size, MODEL_OUT)
+  int fd = is_table ? -1 : open(w.path, O_RDONLY | O_CLOEXEC), folder = is_table ? -1 : open("/", O_RDONLY | O_CLOEXEC);
+  int ends[2] = {-1, -1};
+  if (!is_table) CHECK(fd >= 0 && folder >= 0 && pipe(ends) == 0);
+  WRONG_HANDLES(adaptq_model_open_fd, adaptq_runtime, w.dead_runtime, adaptq_model_open_fd(in.handle, fd, 0, 0, MODEL_OUT));
+  WRONG(adaptq_model_open_fd, "out NULL", ADAPTQ_INVALID_ARGUMENT, "out is NULL", (void)0,
+        adaptq_model_open_fd(w.runtime, fd, 0, 0, NULL));
+  WRONG(adaptq_model_open_fd, "fd negative", ADAPTQ_INVALID_ARGUMENT, "fd is -1", (void)0, OPEN_FD(-1, 0, 0));
+  WRONG(adaptq_model_open_fd, "fd that is not open", ADAPTQ_IO_ERROR, "descriptor 1000000: Bad file descriptor", (void)0,
+        OPEN_FD(1000000, 0, 0));
+  WRONG(adaptq_model_open_fd, "a folder", ADAPTQ_IO_ERROR, "not a regular file", (void)0, OPEN_FD(folder, 0, 0));
+  WRONG(adaptq_model_open_fd, "a pipe", ADAPTQ_IO_ERROR, "Illegal seek", (void)0, OPEN_FD(ends[0], 0, 100));
+  WRONG(adaptq_model_open_fd, "offset behind the end", ADAPTQ_OUT_OF_RANGE, "offset 65536 is behind the end", (void)0,
+        OPEN_FD(fd, 65536, 0));
+  WRONG(adaptq_model_open_fd, "offset huge", ADAPTQ_OUT_OF_RANGE, "offset: 18446744073709551615", (void)0,
+        OPEN_FD(fd, UINT64_MAX, 0));
+  WRONG(adaptq_model_open_fd, "size huge", ADAPTQ_OUT_OF_RANGE, "size: 18446744073709551615", (void)0,
+        OPEN_FD(fd, 0, UINT64_MAX));
+  WRONG(adaptq_model_open_fd, "offset + size overflows", ADAPTQ_OUT_OF_RANGE, "offset and size", (void)0,
+        OPEN_FD(fd, INT64_MAX, INT64_MAX));
+  WRONG(adaptq_model_open_fd, "size behind the end", ADAPTQ_IO_ERROR, "ended after", (void)0, OPEN_FD(fd, 0, 65536));
+  WRONG(adaptq_model_open_fd, "offset into the middle", ADAPTQ_INVALID_FILE, "", (void)0, OPEN_FD(fd, 64, 0));
+  if (is_table) return;
+  CHECK(close(fd) == 0 && close(folder) == 0 && close(ends[0]) == 0 && close(ends[1]) == 0);
+}
+
+static void model_open_callback(void) {
+#define OPEN_CALLBACK(read, size) adaptq_model_open_callback(w.runtime, read, NULL, size, MODEL_OUT)
+  WRONG_HANDLES(adaptq_model_open_callback, adaptq_runtime, w.dead_runtime,
+                adaptq_model_open_callback(in.handle, read_small, NULL, small_size, MODEL_OUT));
+  WRONG(adaptq_model_open_callback, "out NULL", ADAPTQ_INVALID_ARGUMENT, "out is NULL", (void)0,
+        adaptq_model_open_callback(w.runtime, read_small, NULL, small_size, NULL));
+  WRONG(adaptq_model_open_callback, "read NULL", ADAPTQ_INVALID_ARGUMENT, "read is NULL", (void)0,
+        OPEN_CALLBACK(NULL, small_size));
+  WRONG(adaptq_model_open_callback, "size 0", ADAPTQ_INVALID_FILE, "model from a callback", (void)0,
+        OPEN_CALLBACK(read_small, 0));
+  WRONG(adaptq_model_open_callback, "size huge", ADAPTQ_OUT_OF_RANGE, "size: 18446744073709551615", (void)0,
+        OPEN_CALLBACK(read_small, UINT64_MAX));
+  WRONG(adaptq_model_open_callback, "size that no memory holds", ADAPTQ_OUT_OF_MEMORY, "no memory for", (void)0,
+        OPEN_CALLBACK(read_small, UINT64_MAX / 4));
+  WRONG(adaptq_model_open_callback, "size behind the end", ADAPTQ_IO_ERROR, "ended after", (void)0,
+        OPEN_CALLBACK(read_small, small_size + 64));
+  WRONG(adaptq_model_open_callback, "read fails", ADAPTQ_IO_ERROR, "Input/output error", (void)0,
+        OPEN_CALLBACK(read_error, small_size));
+  WRONG(adaptq_model_open_callback, "read says more than it was asked for", ADAPTQ_IO_ERROR, "bytes read where", (void)0,
+        OPEN_CALLBACK(read_too_much, small_size));
+  WRONG(adaptq_model_open_callback, "read says INT64_MIN", ADAPTQ_IO_ERROR, "read callback", (void)0,
+        OPEN_CALLBACK(read_lowest, small_size));
+}
+
+static void model_metadata(void) {
+  COUNT_USES(adaptq_model_metadata_count, adaptq_model, w.dead_model, w.model, out.count);
+  WRONG_HANDLES(adaptq_model_metadata, adaptq_model, w.dead_model,
+                adaptq_model_metadata(in.handle, 0, &out.text, &out.text2));
+  WRONG(adaptq_model_metadata, "key NULL", ADAPTQ_INVALID_ARGUMENT, "key is NULL", (void)0,
+        adaptq_model_metadata(w.model, 0, NULL, &out.text2));
+  WRONG(adaptq_model_metadata, "value NULL", ADAPTQ_INVALID_ARGUMENT, "value is NULL", (void)0,
+        adaptq_model_metadata(w.model, 0, &out.text, NULL));
+  WRONG(adaptq_model_metadata, "index behind the last one", ADAPTQ_OUT_OF_RANGE, "index 2: the model has 2", (void)0,
+        adaptq_model_metadata(w.model, 2, &out.text, &out.text2));
+  WRONG(adaptq_model_metadata, "index huge", ADAPTQ_OUT_OF_RANGE, "index 18446744073709551615", (void)0,
+        adaptq_model_metadata(w.model, SIZE_MAX, &out.text, &out.text2));
+  WRONG_HANDLES(adaptq_model_metadata_find, adaptq_model, w.dead_model,
+                adaptq_model_metadata_find(in.handle, "author", &out.text));
+  WRONG(adaptq_model_metadata_find, "key NULL", ADAPTQ_INVALID_ARGUMENT, "key is NULL", (void)0,
+        adaptq_model_metadata_find(w.model, NULL, &out.text));
+  WRONG(adaptq_model_metadata_find, "value NULL", ADAPTQ_INVALID_ARGUMENT, "value is NULL", (void)0,
+        adaptq_model_metadata_find(w.model, "author", NULL));
+  WRONG(adaptq_model_metadata_find, "no such key", ADAPTQ_NOT_FOUND, "key \"weather\": the model has no such metadata",
+        (void)0, adaptq_model_metadata_find(w.model, "weather", &out.text));
+  WRONG(adaptq_model_metadata_find, "key not UTF-8", ADAPTQ_INVALID_ARGUMENT, "key is not UTF-8", (void)0,
+        adaptq_model_metadata_find(w.model, "\xff", &out.text));
+  WRONG_HANDLES(adaptq_model_memory, adaptq_model, w.dead_model, adaptq_model_memory(in.handle, &out.memory));
+  WRONG(adaptq_model_memory, "memory NULL", ADAPTQ_INVALID_ARGUMENT, "memory is NULL", (void)0,
+        adaptq_model_memory(w.model, NULL));
+  WRONG_STRUCT_SIZES(adaptq_model_memory, adaptq_memory, out.memory.struct_size,
+                     adaptq_model_memory(w.model, &out.memory));
+}
+
 static void model_destroy(void) {
   HARMLESS(adaptq_model_destroy, "NULL", "does nothing", (void)0, adaptq_model_destroy(NULL));
   WRONG(adaptq_model_destroy, "destroyed", ADAPTQ_INVALID_HANDLE, "is not a live handle", (void)0,
@@ -102,12 +275,6 @@ static void model_destroy(void) {
         adaptq_model_destroy((void *)w.runtime));
   HARMLESS(adaptq_model_destroy, "before its sessions", "they keep what they need", (void)0, destroy_early());
 }
-
-#define COUNT_USES(function, type, dead, live, target) \
-  do { \
-    WRONG_HANDLES(function, type, dead, function(in.handle, &(target))); \
-    WRONG(function, "out NULL", ADAPTQ_INVALID_ARGUMENT, "out is NULL", (void)0, function(live, NULL)); \
-  } while (0)
 
 static void model_counts(void) {
   COUNT_USES(adaptq_model_input_count, adaptq_model, w.dead_model, w.model, out.count);
@@ -133,31 +300,6 @@ static void model_infos(void) {
   INFO_USES(adaptq_model_input, adaptq_tensor_info, out.tensor_info, "input");
   INFO_USES(adaptq_model_output, adaptq_tensor_info, out.tensor_info, "output");
   INFO_USES(adaptq_model_site, adaptq_site_info, out.site_info, "site");
-}
-
-static const char *long_path(void) {
-  static char text[5001];
-  memset(text, 'a', 5000);
-  return text;
-}
-
-static adaptq_status open_odd(void) {
-  static unsigned char moved[sizeof small_file + 1];
-  memcpy(moved + 1, small_file, small_size);
-  adaptq_model *model = NULL;
-  adaptq_status status = adaptq_model_open_memory(w.runtime, moved + 1, small_size, &model);
-  return status ? status : adaptq_model_destroy(model);
-}
-
-static adaptq_status destroy_early(void) {
-  adaptq_model *model = NULL;
-  adaptq_session *session = NULL;
-  adaptq_status status = adaptq_model_open(w.runtime, w.path, &model);
-  if (status == 0) status = adaptq_session_create(model, NULL, &session);
-  if (status == 0) status = adaptq_model_destroy(model);
-  if (status == 0) status = adaptq_session_prepare(session, in.max_inputs, 2);
-  if (status == 0) status = adaptq_session_run(session, in.inputs, 2, in.outputs, 1, NULL, NULL);
-  return status ? status : adaptq_session_destroy(session);
 }
 
 /* -------------------------------------------------------------------------------------------------------- tokenizer */

@@ -22,7 +22,7 @@ static void session_create(void) {
 }
 
 static void busy_destroy(void) {
-  WRONG(adaptq_session_destroy, "during a run or prepare", ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
+  WRONG(adaptq_session_destroy, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
         adaptq_session_destroy(w.session));
 }
 static void session_destroy(void) {
@@ -31,7 +31,7 @@ static void session_destroy(void) {
         adaptq_session_destroy(w.dead_session));
   WRONG(adaptq_session_destroy, "a handle of another kind", ADAPTQ_INVALID_HANDLE, "is not a live handle", (void)0,
         adaptq_session_destroy((void *)w.model));
-  during_prepare(w.session, busy_destroy);
+  while_busy(busy_destroy);
 }
 
 // Inputs that are wrong in the same way for prepare, output_shape and run: `list` names them in the text.
@@ -45,7 +45,7 @@ static void session_destroy(void) {
     WRONG_STRUCT_SIZES(function, adaptq_tensor, t[0].struct_size, __VA_ARGS__); \
     WRONG(function, "struct_size of the second tensor differs", ADAPTQ_INVALID_ARGUMENT, list_text "[1].struct_size is 0", \
           t[1].struct_size = 0, __VA_ARGS__); \
-    WRONG(function, "type of another input", ADAPTQ_INVALID_ARGUMENT, list_text "[0].type is 1; \"input_ids\" is 2", \
+    WRONG(function, "type of another input", ADAPTQ_INVALID_ARGUMENT, list_text "[0].type is 1; \"input_ids\" is 2 (int64), allowed are", \
           t[0].type = ADAPTQ_TYPE_FLOAT32, __VA_ARGS__); \
     WRONG(function, "type unknown", ADAPTQ_INVALID_ARGUMENT, list_text "[1].type is 99", t[1].type = 99, __VA_ARGS__); \
     WRONG(function, "type negative", ADAPTQ_INVALID_ARGUMENT, list_text "[1].type is -2147483648", \
@@ -90,7 +90,7 @@ static adaptq_status run_call(adaptq_session *session) {
 }
 
 static void busy_prepare(void) {
-  WRONG(adaptq_session_prepare, "during a run or prepare", ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
+  WRONG(adaptq_session_prepare, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
         adaptq_session_prepare(w.session, in.max_inputs, 2));
 }
 static adaptq_status run_after(adaptq_status before) {
@@ -107,11 +107,11 @@ static void session_prepare(void) {
   WRONG(adaptq_session_prepare, "sizes that no memory holds", ADAPTQ_OUT_OF_MEMORY, "no memory for",
         huge_sizes(in.max_inputs, INT64_C(1) << 21), adaptq_session_prepare(w.session, in.max_inputs, 2));
   HARMLESS(adaptq_session_prepare, "again after a failure", "the former preparation has stayed", (void)0, run_after(0));
-  during_prepare(w.session, busy_prepare);
+  while_busy(busy_prepare);
 }
 
 static void busy_shape(void) {
-  WRONG(adaptq_session_output_shape, "during a run or prepare", ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
+  WRONG(adaptq_session_output_shape, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
         shape_call(w.session));
 }
 static void session_output_shape(void) {
@@ -135,11 +135,16 @@ static void session_output_shape(void) {
         output_index = SIZE_MAX, shape_call(w.session));
   HARMLESS(adaptq_session_output_shape, "output at an odd address", "filled as at an even one", (void)0,
            adaptq_session_output_shape(w.session, in.inputs, 2, 0, ODD(out.shape)));
-  during_prepare(w.session, busy_shape);
+  while_busy(busy_shape);
+}
+
+static adaptq_status cancel_idle(void) {
+  adaptq_status status = adaptq_session_cancel(w.session);
+  return status ? status : run_after(0);
 }
 
 static void busy_run(void) {
-  WRONG(adaptq_session_run, "during a run or prepare", ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
+  WRONG(adaptq_session_run, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
         run_call(w.session));
 }
 static void session_run(void) {
@@ -184,6 +189,17 @@ static void session_run(void) {
         in.outputs[0].sizes[0] = 3, run_call(w.session));
   WRONG(adaptq_session_run, "output data NULL", ADAPTQ_INVALID_ARGUMENT, "outputs[0].data is NULL",
         in.outputs[0].data = NULL, run_call(w.session));
+  WRONG(adaptq_session_run, "a stride negative", ADAPTQ_INVALID_ARGUMENT, "inputs[0].strides[0] is -8",
+        in.inputs[0].strides[0] = -8, run_call(w.session));
+  WRONG(adaptq_session_run, "strides whose product overflows", ADAPTQ_OUT_OF_RANGE, "inputs[1]",
+        in.inputs[1].strides[0] = INT64_MAX, run_call(w.session));
+  WRONG(adaptq_session_run, "strides that need more than data_size", ADAPTQ_BUFFER_TOO_SMALL,
+        "inputs[0].data_size is 128, needs 192", in.inputs[0].strides[0] = (in.inputs[0].strides[1] = 1, 16),
+        run_call(w.session));
+  WRONG(adaptq_session_run, "output strides with which elements share memory", ADAPTQ_INVALID_ARGUMENT, "outputs[0]",
+        in.outputs[0].strides[0] = (in.outputs[0].strides[1] = 1, WIDTH - 1), run_call(w.session));
+  WRONG(adaptq_session_run, "an output stride of 0 beside one that is not", ADAPTQ_INVALID_ARGUMENT, "outputs[0]",
+        in.outputs[0].strides[0] = WIDTH, run_call(w.session));
   WRONG(adaptq_session_run, "output data_size one too small", ADAPTQ_BUFFER_TOO_SMALL,
         "outputs[0].data_size is 255, needs 256", in.outputs[0].data_size = 255, run_call(w.session));
   HARMLESS(adaptq_session_run, "output data at an odd address", "written as at an even one",
@@ -203,16 +219,20 @@ static void session_run(void) {
         "adaptq_run_options.level INT4 is not allowed in this session", in.run.level = ADAPTQ_LEVEL_INT4, run_restricted());
   WRONG(adaptq_session_run, "deadline_ns not 0", ADAPTQ_INVALID_ARGUMENT, "adaptq_run_options.deadline_ns is 1",
         in.run.deadline_ns = 1, run_call(w.session));
+  WRONG(adaptq_session_run, "max_threads negative", ADAPTQ_INVALID_ARGUMENT,
+        "adaptq_run_options.max_threads is -1; expected 0 to 1024", in.run.max_threads = -1, run_call(w.session));
+  WRONG(adaptq_session_run, "max_threads huge", ADAPTQ_INVALID_ARGUMENT, "adaptq_run_options.max_threads is 2147483647",
+        in.run.max_threads = INT32_MAX, run_call(w.session));
   HARMLESS(adaptq_session_run, "options and report NULL", "defaults, no report", (void)0, run_after(0));
-  during_prepare(w.session, busy_run);
+  while_busy(busy_run);
 }
 
 static void busy_states(void) {
-  WRONG(adaptq_session_reset_state, "during a run or prepare", ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
+  WRONG(adaptq_session_reset_state, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
         adaptq_session_reset_state(w.session));
-  WRONG(adaptq_session_state_save, "during a run or prepare", ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
+  WRONG(adaptq_session_state_save, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
         adaptq_session_state_save(w.session, out.state, sizeof out.state, &out.count));
-  WRONG(adaptq_session_state_restore, "during a run or prepare", ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
+  WRONG(adaptq_session_state_restore, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
         adaptq_session_state_restore(w.session, odd_memory, 32));
 }
 static void session_states(void) {
@@ -250,7 +270,7 @@ static void session_states(void) {
         restore_flipped(saved, size));
   HARMLESS(adaptq_session_state_restore, "data at an odd address", "read as at an even one", (void)0,
            restore_odd(saved, size));
-  during_prepare(w.session, busy_states);
+  while_busy(busy_states);
 }
 
 static void session_set(void) {
@@ -270,29 +290,33 @@ static void session_set(void) {
         "a level is not in this session", (void)0, allow_restricted());
   WRONG_HANDLES(adaptq_session_set_latency_budget, adaptq_session, w.dead_session,
                 adaptq_session_set_latency_budget(in.handle, 1000, 90));
-  WRONG(adaptq_session_set_latency_budget, "latency_ns negative", ADAPTQ_OUT_OF_RANGE, "latency_ns: -1", (void)0,
+  WRONG(adaptq_session_set_latency_budget, "latency_ns negative", ADAPTQ_OUT_OF_RANGE, "latency_ns is -1; expected 0 to 1125899906842623", (void)0,
         adaptq_session_set_latency_budget(w.session, -1, 90));
-  WRONG(adaptq_session_set_latency_budget, "latency_ns huge", ADAPTQ_OUT_OF_RANGE, "latency_ns: 9223372036854775807",
+  WRONG(adaptq_session_set_latency_budget, "latency_ns huge", ADAPTQ_OUT_OF_RANGE, "latency_ns is 9223372036854775807; expected 0 to",
         (void)0, adaptq_session_set_latency_budget(w.session, INT64_MAX, 90));
-  WRONG(adaptq_session_set_latency_budget, "percentile 0", ADAPTQ_OUT_OF_RANGE, "percentile: 0.0", (void)0,
+  WRONG(adaptq_session_set_latency_budget, "percentile 0", ADAPTQ_OUT_OF_RANGE, "percentile is 0.0; expected 50 to 99.9", (void)0,
         adaptq_session_set_latency_budget(w.session, 1000, 0));
-  WRONG(adaptq_session_set_latency_budget, "percentile 100", ADAPTQ_OUT_OF_RANGE, "percentile: 100.0", (void)0,
+  WRONG(adaptq_session_set_latency_budget, "percentile 100", ADAPTQ_OUT_OF_RANGE, "percentile is 100.0", (void)0,
         adaptq_session_set_latency_budget(w.session, 1000, 100));
-  WRONG(adaptq_session_set_latency_budget, "percentile NaN", ADAPTQ_OUT_OF_RANGE, "percentile: nan", (void)0,
+  WRONG(adaptq_session_set_latency_budget, "percentile NaN", ADAPTQ_OUT_OF_RANGE, "percentile is nan", (void)0,
         adaptq_session_set_latency_budget(w.session, 1000, (double)NAN));
-  WRONG(adaptq_session_set_latency_budget, "percentile infinite", ADAPTQ_OUT_OF_RANGE, "percentile: inf", (void)0,
+  WRONG(adaptq_session_set_latency_budget, "percentile infinite", ADAPTQ_OUT_OF_RANGE, "percentile is inf", (void)0,
         adaptq_session_set_latency_budget(w.session, 1000, (double)INFINITY));
   HARMLESS(adaptq_session_set_latency_budget, "latency_ns 0 with percentile NaN", "removes the budget", (void)0,
            adaptq_session_set_latency_budget(w.session, 0, (double)NAN));
-  during_prepare(w.session, set_while_running);
+  while_busy(set_while_running);
 }
 
 static void busy_questions(void) {
-  WRONG(adaptq_session_costs, "during a run or prepare", ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
+  WRONG(adaptq_session_memory, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
+        adaptq_session_memory(w.session, &out.memory));
+  WRONG(adaptq_session_set_trace, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
+        adaptq_session_set_trace(w.session, NULL, NULL));
+  WRONG(adaptq_session_costs, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
         adaptq_session_costs(w.session, out.costs, 8, &out.count));
-  WRONG(adaptq_session_telemetry, "during a run or prepare", ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
+  WRONG(adaptq_session_telemetry, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
         adaptq_session_telemetry(w.session, out.telemetry, 8, &out.count));
-  WRONG(adaptq_session_telemetry_sites, "during a run or prepare", ADAPTQ_BUSY, "a run or prepare is in progress",
+  WRONG(adaptq_session_telemetry_sites, when, ADAPTQ_BUSY, "a run or prepare is in progress",
         (void)0, adaptq_session_telemetry_sites(w.session, 1, out.site_levels, 3));
 }
 static void session_questions(void) {
@@ -333,7 +357,18 @@ static void session_questions(void) {
         adaptq_session_telemetry_sites(w.session, 0, out.site_levels, 3));
   WRONG(adaptq_session_telemetry_sites, "sequence huge", ADAPTQ_NOT_FOUND, "sequence 18446744073709551615", (void)0,
         adaptq_session_telemetry_sites(w.session, UINT64_MAX, out.site_levels, 3));
-  during_prepare(w.session, busy_questions);
+  WRONG_HANDLES(adaptq_session_memory, adaptq_session, w.dead_session, adaptq_session_memory(in.handle, &out.memory));
+  WRONG(adaptq_session_memory, "memory NULL", ADAPTQ_INVALID_ARGUMENT, "memory is NULL", (void)0,
+        adaptq_session_memory(w.session, NULL));
+  WRONG_STRUCT_SIZES(adaptq_session_memory, adaptq_memory, out.memory.struct_size,
+                     adaptq_session_memory(w.session, &out.memory));
+  WRONG_HANDLES(adaptq_session_cancel, adaptq_session, w.dead_session, adaptq_session_cancel(in.handle));
+  HARMLESS(adaptq_session_cancel, "without a run in progress", "nothing happens, the next run is not affected", (void)0,
+           cancel_idle());
+  WRONG_HANDLES(adaptq_session_set_trace, adaptq_session, w.dead_session,
+                adaptq_session_set_trace(in.handle, trace_callback, NULL));
+  HARMLESS(adaptq_session_set_trace, "callback NULL", "no trace", (void)0, adaptq_session_set_trace(w.session, NULL, NULL));
+  while_busy(busy_questions);
 }
 
 #endif

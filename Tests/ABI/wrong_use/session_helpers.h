@@ -60,11 +60,11 @@ static adaptq_status telemetry_huge(void) {
 }
 
 static void set_while_running(void) {
-  HARMLESS(adaptq_session_set_level, "during a run or prepare", "holds from the next run on", (void)0,
+  HARMLESS(adaptq_session_set_level, when, "holds from the next run on", (void)0,
            adaptq_session_set_level(w.session, ADAPTQ_LEVEL_AUTO));
-  HARMLESS(adaptq_session_set_allowed_levels, "during a run or prepare", "holds from the next run on", (void)0,
+  HARMLESS(adaptq_session_set_allowed_levels, when, "holds from the next run on", (void)0,
            adaptq_session_set_allowed_levels(w.session, 0));
-  HARMLESS(adaptq_session_set_latency_budget, "during a run or prepare", "holds from the next run on", (void)0,
+  HARMLESS(adaptq_session_set_latency_budget, when, "holds from the next run on", (void)0,
            adaptq_session_set_latency_budget(w.session, 0, 0));
 }
 
