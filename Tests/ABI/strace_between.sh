@@ -11,7 +11,7 @@ strace -f -qq -o "$trace" "$@" >/dev/null || exit 2
 awk -v allow="${ALLOW:-}" '
   /write\(-1, "adaptq-begin"/ { inside = 1; seen = 1; next }
   /write\(-1, "adaptq-end"/ { inside = 0; next }
-  # The other half of a mark that another thread's call interrupted.
+  # The other half of a mark that a call of another thread interrupted.
   /<\.\.\. write resumed>.*EBADF/ { next }
   allow != "" && $0 ~ "^[0-9]* *(<... )?" allow "( resumed|\\()" { next }
   inside { calls++; if (calls <= 10) print "  " $0 }
