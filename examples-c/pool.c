@@ -94,8 +94,10 @@ static double measure(const char *path, adaptq_runtime_options *options, float *
     ids[i] = 1000 + i * 7 % 5000;
     mask[i] = 1;
   }
-  adaptq_tensor in[2] = {{sizeof in[0], ADAPTQ_TYPE_INT64, 2, {BATCH, LENGTH}, ids, sizeof ids},
-                         {sizeof in[0], ADAPTQ_TYPE_INT64, 2, {BATCH, LENGTH}, mask, sizeof mask}};
+  adaptq_tensor in[2] = {{.struct_size = sizeof in[0], .type = ADAPTQ_TYPE_INT64, .rank = 2, .sizes = {BATCH, LENGTH},
+                          .data = ids, .data_size = sizeof ids},
+                         {.struct_size = sizeof in[0], .type = ADAPTQ_TYPE_INT64, .rank = 2, .sizes = {BATCH, LENGTH},
+                          .data = mask, .data_size = sizeof mask}};
   adaptq_tensor out = {.struct_size = sizeof out};
   adaptq_run_options call = {.struct_size = sizeof call, .level = ADAPTQ_LEVEL_INT8};
   adaptq_run_report report = {.struct_size = sizeof report};
