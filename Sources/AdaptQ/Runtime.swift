@@ -40,7 +40,7 @@ final class RuntimeObject: HandleObject, @unchecked Sendable {
 
   /// Generates the kernels if nobody has, and keeps them.
   func kernelsForProbe() -> KernelSet {
-    let (made, isNew) = kernelSet()
+    let (made, isNew) = lock.withLock { kernelSet() }
     if isNew { report(made) }
     return made
   }
