@@ -105,7 +105,7 @@ import Runtime
 }
 
 private func probe(_ object: RuntimeObject) -> Probe {
-  Probe(features: object.cpu, maximum: object.maximum, kernels: object.kernelsForProbe(), limits: ProcessorLimits())
+  Probe(features: object.cpu, maximum: object.maximum, kernels: object.kernelSet(), limits: ProcessorLimits())
 }
 
 /// The C value; sets that C does not know yet count as the highest one that it does.

@@ -38,7 +38,7 @@ static inline void cmachine_futex_wake(uint32_t *word, int32_t count) {
 static inline void cmachine_name_thread(const char *name) { prctl(PR_SET_NAME, (unsigned long)name, 0, 0, 0); }
 
 /// A number that differs in every process that fork made of this one, by whatever means; it never is 0. Two loads, apart
-/// from the first call in a process. Lives in storage.c.
+/// from the first call in a process. Lives in fork.c.
 uint64_t cmachine_fork_generation(void);
 
 #pragma clang assume_nonnull end
