@@ -25,8 +25,9 @@
  *                    being destroyed is invalid already. A callback must return: no longjmp and no C++ exception out of it.
  * Memory             whatever grows with a model or with its inputs lives in buffers that may be refused: then the call
  *                    gives ADAPTQ_OUT_OF_MEMORY and nothing is leaked. They come from mmap, or from
- *                    adaptq_runtime_options.allocate. Small objects (and, while a model is opened, the parsed header of its
- *                    file, at most 100 MB of text) come from malloc; if that returns NULL the process ends.
+ *                    adaptq_runtime_options.allocate. Small objects, each below 64 KiB (and, while a model is opened, the
+ *                    parsed header of its file, at most 100 MB of text) come from malloc; if that returns NULL the process
+ *                    ends.
  * Environment        ADAPTQ_MAX_ISA is the only variable read: once per process, by the first adaptq_runtime_create() that
  *                    wants it. Ignored in a program that runs with more rights than its user (AT_SECURE) and with
  *                    adaptq_runtime_options.ignore_environment.
@@ -38,12 +39,13 @@
 #ifndef ADAPTQ_H
 #define ADAPTQ_H
 
-#include <stddef.h>
-#include <stdint.h>
-
 #if !defined(__linux__) || !defined(__x86_64__) || defined(__ILP32__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "adaptq supports Linux on x86-64 with 64-bit pointers"
 #endif
+
+#include <stddef.h>
+#include <stdint.h>
+
 #if !defined(__GLIBC__) || __GLIBC__ < 2 || (__GLIBC__ == 2 && __GLIBC_MINOR__ < 36)
 #error "adaptq needs glibc 2.36 or newer"
 #endif
@@ -52,21 +54,28 @@
 extern "C" {
 #endif
 
+/** Version that a program is compiled with: changes with the ABI while it is 0. See adaptq_version_number(). */
 #define ADAPTQ_VERSION_MAJOR 0
+/** Second part of the version: new functions and fields; below 1.0 also changes of the ABI. */
 #define ADAPTQ_VERSION_MINOR 1
+/** Third part of the version: corrections. */
 #define ADAPTQ_VERSION_PATCH 0
+/** The three parts as text. */
 #define ADAPTQ_VERSION_STRING "0.1.0"
 
+/** Stands before every function of the library. */
 #define ADAPTQ_API __attribute__((visibility("default")))
 
+/** Most dimensions of a tensor. */
 #define ADAPTQ_MAX_RANK 8
 
 /* ------------------------------------------------------------------------------------------------ status and errors */
 
 /** Result of a call. The values never change; gaps are room for later ones. */
 typedef int32_t adaptq_status;
+/** Values of adaptq_status. */
 enum {
-  ADAPTQ_OK = 0,
+  ADAPTQ_OK = 0,                  /* done */
   ADAPTQ_INVALID_ARGUMENT = 1,    /* NULL, wrong struct_size, count, type, rank, size, overlap or enum value */
   ADAPTQ_INVALID_HANDLE = 2,      /* not a live handle of the wanted kind */
   ADAPTQ_BUSY = 3,                /* a run is in progress on this session */
@@ -108,25 +117,26 @@ ADAPTQ_API int32_t adaptq_has_feature(const char *name);
 
 /** Precision of weights. The value is the number of bits, ADAPTQ_LEVEL_AUTO leaves the choice to the budget. */
 typedef int32_t adaptq_level;
+/** Values of adaptq_level. */
 enum {
-  ADAPTQ_LEVEL_AUTO = 0,
-  ADAPTQ_LEVEL_INT2 = 2,
-  ADAPTQ_LEVEL_INT4 = 4,
-  ADAPTQ_LEVEL_INT6 = 6,
-  ADAPTQ_LEVEL_INT8 = 8,
-  ADAPTQ_LEVEL_FP16 = 16,
-  ADAPTQ_LEVEL_FP32 = 32
+  ADAPTQ_LEVEL_AUTO = 0,  /* the budget chooses */
+  ADAPTQ_LEVEL_INT2 = 2,  /* 2-bit codes */
+  ADAPTQ_LEVEL_INT4 = 4,  /* 4-bit codes */
+  ADAPTQ_LEVEL_INT6 = 6,  /* 6-bit codes */
+  ADAPTQ_LEVEL_INT8 = 8,  /* 8-bit codes */
+  ADAPTQ_LEVEL_FP16 = 16, /* IEEE 754 binary16 */
+  ADAPTQ_LEVEL_FP32 = 32  /* IEEE 754 binary32 */
 };
 
 /** A set of levels: one bit per level. */
 enum {
-  ADAPTQ_ALLOW_INT2 = 1,
-  ADAPTQ_ALLOW_INT4 = 2,
-  ADAPTQ_ALLOW_INT6 = 4,
-  ADAPTQ_ALLOW_INT8 = 8,
-  ADAPTQ_ALLOW_FP16 = 16,
-  ADAPTQ_ALLOW_FP32 = 32,
-  ADAPTQ_ALLOW_ALL = 63
+  ADAPTQ_ALLOW_INT2 = 1,  /* ADAPTQ_LEVEL_INT2 */
+  ADAPTQ_ALLOW_INT4 = 2,  /* ADAPTQ_LEVEL_INT4 */
+  ADAPTQ_ALLOW_INT6 = 4,  /* ADAPTQ_LEVEL_INT6 */
+  ADAPTQ_ALLOW_INT8 = 8,  /* ADAPTQ_LEVEL_INT8 */
+  ADAPTQ_ALLOW_FP16 = 16, /* ADAPTQ_LEVEL_FP16 */
+  ADAPTQ_ALLOW_FP32 = 32, /* ADAPTQ_LEVEL_FP32 */
+  ADAPTQ_ALLOW_ALL = 63   /* all of them */
 };
 
 /** The name of a level, for example "INT8"; "AUTO" for ADAPTQ_LEVEL_AUTO, "UNKNOWN" for any other value. Static. */
@@ -134,36 +144,47 @@ ADAPTQ_API const char *adaptq_level_name(adaptq_level level);
 
 /** Element type of a tensor. */
 typedef int32_t adaptq_type;
+/** Values of adaptq_type. */
 enum {
-  ADAPTQ_TYPE_FLOAT32 = 1,
-  ADAPTQ_TYPE_INT64 = 2,
-  ADAPTQ_TYPE_INT32 = 3,
+  ADAPTQ_TYPE_FLOAT32 = 1, /* IEEE 754 binary32 */
+  ADAPTQ_TYPE_INT64 = 2,   /* 64 bits, two's complement */
+  ADAPTQ_TYPE_INT32 = 3,   /* 32 bits, two's complement */
   ADAPTQ_TYPE_FLOAT16 = 4, /* IEEE 754 binary16 */
-  ADAPTQ_TYPE_INT8 = 5,
-  ADAPTQ_TYPE_UINT8 = 6,
+  ADAPTQ_TYPE_INT8 = 5,    /* 8 bits, two's complement */
+  ADAPTQ_TYPE_UINT8 = 6,   /* 8 bits, no sign */
   ADAPTQ_TYPE_BOOL = 7     /* one byte: 0 is false, anything else true (read as 1) */
 };
 
 /** Highest instruction set that generated code may use. */
 typedef int32_t adaptq_isa;
+/** Values of adaptq_isa. */
 enum {
   ADAPTQ_ISA_DEFAULT = 0, /* the best this CPU and this system offer, or ADAPTQ_MAX_ISA from the environment */
-  ADAPTQ_ISA_PORTABLE = 1,
+  ADAPTQ_ISA_PORTABLE = 1, /* no generated code */
   ADAPTQ_ISA_AVX2 = 2, /* AVX2, FMA and F16C */
-  ADAPTQ_ISA_AVXVNNI = 3,
+  ADAPTQ_ISA_AVXVNNI = 3, /* and AVX-VNNI */
   ADAPTQ_ISA_AVX512 = 4, /* F, BW, DQ, VL */
-  ADAPTQ_ISA_AVX512VNNI = 5,
-  ADAPTQ_ISA_AVX512BF16 = 6
+  ADAPTQ_ISA_AVX512VNNI = 5, /* and AVX-512 VNNI */
+  ADAPTQ_ISA_AVX512BF16 = 6 /* and AVX-512 BF16 */
 };
 
+/** Handle of what models share: log, memory and kernels. */
 typedef struct adaptq_runtime adaptq_runtime;
+/** Handle of a model: graph and weights. */
 typedef struct adaptq_model adaptq_model;
+/** Handle of a session: one stream of inferences on a model. */
 typedef struct adaptq_session adaptq_session;
+/** Handle of a tokenizer. */
 typedef struct adaptq_tokenizer adaptq_tokenizer;
 
 /* --------------------------------------------------------------------------------------------------------- runtime */
 
-enum { ADAPTQ_LOG_WARNING = 1, ADAPTQ_LOG_INFO = 2, ADAPTQ_LOG_DEBUG = 3 };
+/** Levels of log lines; each includes those before it. */
+enum {
+  ADAPTQ_LOG_WARNING = 1, /* something does not work as well as it could */
+  ADAPTQ_LOG_INFO = 2,    /* what was opened, prepared, chosen */
+  ADAPTQ_LOG_DEBUG = 3    /* for work on adaptq itself */
+};
 
 /** Receives one log line, without newline. Called on the thread that made the adaptq call, never inside a run.
  *  `message` is valid during the call only. */
@@ -178,21 +199,27 @@ typedef void *(*adaptq_allocate_callback)(void *context, size_t size, size_t ali
  *  destroyed, or when a call fails. */
 typedef void (*adaptq_release_callback)(void *context, void *memory, size_t size);
 
-enum { ADAPTQ_CODE_GENERATION_DEFAULT = 0, ADAPTQ_CODE_GENERATION_ON = 1, ADAPTQ_CODE_GENERATION_OFF = 2 };
+/** Whether machine code may be generated. */
+enum {
+  ADAPTQ_CODE_GENERATION_DEFAULT = 0, /* on */
+  ADAPTQ_CODE_GENERATION_ON = 1,      /* generated kernels where they exist and the system allows them */
+  ADAPTQ_CODE_GENERATION_OFF = 2      /* portable kernels only */
+};
 
+/** Options of adaptq_runtime_create(). */
 typedef struct adaptq_runtime_options {
   size_t struct_size;
   adaptq_log_callback log; /* NULL: no log */
-  void *log_context;
+  void *log_context;       /* handed to log */
   int32_t log_level;       /* 0: ADAPTQ_LOG_WARNING */
   int32_t code_generation; /* ADAPTQ_CODE_GENERATION_*; default on. Off: portable kernels only */
-  adaptq_isa max_isa;
-  /* All buffers of models, sessions and tokenizers made from this runtime that are or may be larger than 64 KiB. Not:
+  adaptq_isa max_isa;      /* ADAPTQ_ISA_* */
+  /** All buffers of models, sessions and tokenizers made from this runtime that are or may be larger than 64 KiB. Not:
      small objects, pages of generated code. Both callbacks or none; they must stay callable until the runtime and everything
-     made from it is destroyed. */
-  adaptq_allocate_callback allocate; /* NULL: mmap */
-  adaptq_release_callback release;
-  void *allocator_context;
+     made from it is destroyed. NULL: mmap. */
+  adaptq_allocate_callback allocate;
+  adaptq_release_callback release; /* takes back what allocate gave */
+  void *allocator_context;         /* handed to allocate and release */
   int32_t ignore_environment; /* 1: ADAPTQ_MAX_ISA is not looked at; 0: it is */
 } adaptq_runtime_options;
 
@@ -251,14 +278,16 @@ ADAPTQ_API adaptq_status adaptq_model_destroy(adaptq_model *model);
  *  sizes. Texts belong to the model and live as long as any handle made from it. */
 typedef struct adaptq_tensor_info {
   size_t struct_size;
-  const char *name;
-  adaptq_type type;
-  int32_t rank;
-  int64_t sizes[ADAPTQ_MAX_RANK];
+  const char *name;               /* as in the model */
+  adaptq_type type;               /* the model's: see adaptq_tensor for others that may be given */
+  int32_t rank;                   /* how many of the sizes count */
+  int64_t sizes[ADAPTQ_MAX_RANK]; /* -1: chosen by the caller */
   const char *dim_names[ADAPTQ_MAX_RANK]; /* NULL for fixed sizes */
 } adaptq_tensor_info;
 
+/** How many tensors a run reads. */
 ADAPTQ_API adaptq_status adaptq_model_input_count(adaptq_model *model, size_t *out);
+/** How many tensors a run writes. */
 ADAPTQ_API adaptq_status adaptq_model_output_count(adaptq_model *model, size_t *out);
 /** Describes input `index`. ADAPTQ_OUT_OF_RANGE if there is none. `info->struct_size` is read. */
 ADAPTQ_API adaptq_status adaptq_model_input(adaptq_model *model, size_t index, adaptq_tensor_info *info);
@@ -268,20 +297,26 @@ ADAPTQ_API adaptq_status adaptq_model_output(adaptq_model *model, size_t index, 
 /** The levels (ADAPTQ_ALLOW_*) at which every linear site of the model is stored. */
 ADAPTQ_API adaptq_status adaptq_model_levels(adaptq_model *model, uint32_t *out);
 
-enum { ADAPTQ_SITE_LINEAR = 1, ADAPTQ_SITE_EMBEDDING = 2 };
+/** Kinds of sites. */
+enum {
+  ADAPTQ_SITE_LINEAR = 1,   /* a matrix that inputs are multiplied with */
+  ADAPTQ_SITE_EMBEDDING = 2 /* a table of which rows are looked up */
+};
 
 /** A place in the model that has weights: n outputs (rows of a table) by k inputs (width of a row). */
 typedef struct adaptq_site_info {
   size_t struct_size;
-  const char *name;
+  const char *name; /* as in the model */
   int32_t kind;    /* ADAPTQ_SITE_* */
   uint32_t levels; /* ADAPTQ_ALLOW_*; an embedding table is read at 8 bits or in full whatever the level */
-  int64_t n;
-  int64_t k;
+  int64_t n;             /* outputs, or rows of the table */
+  int64_t k;             /* inputs, or width of a row */
   int64_t stored_bytes; /* all forms kept in memory */
 } adaptq_site_info;
 
+/** How many sites the model has. */
 ADAPTQ_API adaptq_status adaptq_model_site_count(adaptq_model *model, size_t *out);
+/** Describes site `index`. ADAPTQ_OUT_OF_RANGE if there is none. `info->struct_size` is read. */
 ADAPTQ_API adaptq_status adaptq_model_site(adaptq_model *model, size_t index, adaptq_site_info *info);
 
 /** How many texts of the user's own the file holds (`adaptq convert --metadata key=value`). */
@@ -315,6 +350,7 @@ ADAPTQ_API adaptq_status adaptq_model_memory(adaptq_model *model, adaptq_memory 
 
 /* --------------------------------------------------------------------------------------------------------- session */
 
+/** Options of adaptq_session_create(). */
 typedef struct adaptq_session_options {
   size_t struct_size;
   uint32_t allowed_levels; /* ADAPTQ_ALLOW_*; 0: every level that the model stores */
@@ -349,10 +385,10 @@ ADAPTQ_API adaptq_status adaptq_session_destroy(adaptq_session *session);
  *  Bytes     a tensor spans from its first to its last element; data_size is at least that, and overlap is judged by it. */
 typedef struct adaptq_tensor {
   size_t struct_size;
-  adaptq_type type;
-  int32_t rank;
-  int64_t sizes[ADAPTQ_MAX_RANK];
-  void *data;
+  adaptq_type type;               /* ADAPTQ_TYPE_* */
+  int32_t rank;                   /* how many of the sizes count */
+  int64_t sizes[ADAPTQ_MAX_RANK]; /* elements along each axis */
+  void *data;                     /* the first element */
   size_t data_size; /* bytes at `data`; at least what type, sizes and strides need */
   int64_t strides[ADAPTQ_MAX_RANK]; /* elements; all 0: dense */
 } adaptq_tensor;
@@ -396,12 +432,14 @@ enum {
 /** The name of a reason, for example "predicted miss"; "unknown" for any other value. Static. */
 ADAPTQ_API const char *adaptq_reason_name(int32_t reason);
 
+/** Options of adaptq_session_run(). */
 typedef struct adaptq_run_options {
   size_t struct_size;
   adaptq_level level;   /* this call only; ADAPTQ_LEVEL_AUTO: what the session says */
   int64_t deadline_ns;  /* reserved, must be 0 */
 } adaptq_run_options;
 
+/** What adaptq_session_run() did. */
 typedef struct adaptq_run_report {
   size_t struct_size;
   uint64_t sequence;    /* number of this run in its session, from 1 */
@@ -412,8 +450,9 @@ typedef struct adaptq_run_report {
   int32_t budget_missed;/* 1 if latency_ns > budget_ns > 0; not an error */
   int32_t level_changed;/* 1 if the run before used another level, or there was none */
   int32_t budget_unreachable; /* 1 if even the fastest allowed level is predicted to miss */
-  /* The only fields that a failed run writes, and only if it gives ADAPTQ_BUFFER_TOO_SMALL; a run that succeeds makes them 0. */
-  uint64_t needed_bytes; /* least data_size of the first tensor whose data_size is too small */
+  /** Least data_size of the first tensor whose data_size is too small. This and needed_index are the only fields that a
+      failed run writes, and only if it gives ADAPTQ_BUFFER_TOO_SMALL; a run that succeeds makes them 0. */
+  uint64_t needed_bytes;
   uint64_t needed_index; /* that tensor: input i is i, output i is n_inputs + i */
 } adaptq_run_report;
 
@@ -460,9 +499,9 @@ typedef struct adaptq_trace_event {
   uint64_t step;         /* position in the run, from 0 */
   uint64_t step_count;   /* operators of a run */
   adaptq_level level;    /* of the site; ADAPTQ_LEVEL_AUTO where there is none */
-  int32_t reserved;
+  int32_t reserved;      /* 0 */
   int64_t begin_ns;      /* monotonic time, CLOCK_MONOTONIC */
-  int64_t end_ns;
+  int64_t end_ns;        /* the same clock */
 } adaptq_trace_event;
 
 /** Called inside a run after each operator, on the thread that runs. `event` is valid during the call only. The time it
@@ -470,7 +509,8 @@ typedef struct adaptq_trace_event {
 typedef void (*adaptq_trace_callback)(void *context, const adaptq_trace_event *event);
 
 /** Sets or, with NULL, removes the trace of a session. Without one a run does not look at the clock between operators. Not
- *  called while adaptq_session_prepare() measures. Holds over later prepares.
+ *  called while adaptq_session_prepare() measures. Holds over later prepares. The callback has the floating-point
+ *  environment of a run: rounding to nearest, no flush to zero.
  *
  *  Errors    ADAPTQ_BUSY  a run or prepare is in progress
  *  Since     0.1 */
@@ -505,7 +545,7 @@ ADAPTQ_API adaptq_status adaptq_session_set_latency_budget(adaptq_session *sessi
 /** What a level costs here. */
 typedef struct adaptq_level_cost {
   size_t struct_size;
-  adaptq_level level;
+  adaptq_level level;  /* of the linear sites */
   int32_t is_step;     /* 1 if the level is faster than every better one at that size; others are no step there */
   int64_t latency_ns;  /* median at the largest prepared size, measured by adaptq_session_prepare() */
 } adaptq_level_cost;
@@ -524,13 +564,13 @@ ADAPTQ_API adaptq_status adaptq_session_costs(adaptq_session *session, adaptq_le
 /** One inference of the past. */
 typedef struct adaptq_telemetry {
   size_t struct_size;
-  uint64_t sequence;
-  int64_t latency_ns;
-  int64_t budget_ns;
+  uint64_t sequence;   /* number of the inference in its session, from 1 */
+  int64_t latency_ns;  /* as in adaptq_run_report */
+  int64_t budget_ns;   /* 0: none */
   int64_t work;        /* product of the sizes the caller chose, for example batch x sequence length */
-  adaptq_level level;
+  adaptq_level level;  /* of the linear sites */
   int32_t reason;      /* ADAPTQ_REASON_* */
-  int32_t budget_missed;
+  int32_t budget_missed; /* 1 if latency_ns > budget_ns > 0 */
 } adaptq_telemetry;
 
 /** The last inferences, oldest first: at most 256 are kept.
@@ -553,15 +593,18 @@ ADAPTQ_API adaptq_status adaptq_session_telemetry_sites(adaptq_session *session,
 /** Makes the model's tokenizer. ADAPTQ_NOT_FOUND if the file holds none. Immutable: any threads may share it. */
 ADAPTQ_API adaptq_status adaptq_tokenizer_create(adaptq_model *model, adaptq_tokenizer **out);
 
+/** Destroys a tokenizer. NULL is accepted and does nothing. Destructor. */
 ADAPTQ_API adaptq_status adaptq_tokenizer_destroy(adaptq_tokenizer *tokenizer);
 
+/** What is fixed about a tokenizer. */
 typedef struct adaptq_tokenizer_info {
   size_t struct_size;
-  int64_t vocabulary_size;
+  int64_t vocabulary_size; /* ids are below this */
   int64_t pad_id;     /* -1: none */
   int64_t max_length; /* longest sequence the tokenizer's own settings allow; 0: no bound */
 } adaptq_tokenizer_info;
 
+/** Describes a tokenizer. `info->struct_size` is read. */
 ADAPTQ_API adaptq_status adaptq_tokenizer_get_info(adaptq_tokenizer *tokenizer, adaptq_tokenizer_info *info);
 
 /** Turns UTF-8 text into token ids, with the model's special tokens.
@@ -580,10 +623,10 @@ ADAPTQ_API adaptq_status adaptq_tokenizer_encode(adaptq_tokenizer *tokenizer, co
 
 /** What an option holds. */
 enum {
-  ADAPTQ_OPTION_INT32 = 1,
-  ADAPTQ_OPTION_UINT32 = 2,
-  ADAPTQ_OPTION_INT64 = 3,
-  ADAPTQ_OPTION_DOUBLE = 4,
+  ADAPTQ_OPTION_INT32 = 1,  /* int32_t */
+  ADAPTQ_OPTION_UINT32 = 2, /* uint32_t */
+  ADAPTQ_OPTION_INT64 = 3,  /* int64_t */
+  ADAPTQ_OPTION_DOUBLE = 4, /* double */
   ADAPTQ_OPTION_POINTER = 5 /* a callback or its context: no bounds */
 };
 
@@ -592,12 +635,12 @@ typedef struct adaptq_option_info {
   size_t struct_size;
   const char *owner;       /* "adaptq_runtime_options", or the function whose parameter it is */
   const char *name;        /* "log_level" */
-  const char *description;
+  const char *description; /* one line */
   int32_t type;            /* ADAPTQ_OPTION_* */
   int32_t is_field;        /* 1: a field of the struct `owner`; 0: a parameter of the function `owner` */
   uint64_t offset;         /* of a field in its struct, in bytes */
-  double minimum;          /* both bounds are allowed values; a value between them may still be refused where the */
-  double maximum;          /* description says so */
+  double minimum;          /* least allowed value; one between the bounds may be refused where description says so */
+  double maximum;          /* largest allowed value */
   double default_value;    /* what 0 means; 0 where 0 means itself */
 } adaptq_option_info;
 

@@ -134,7 +134,10 @@ __attribute__((unused)) static adaptq_status fixture_run(const fixture *f, adapt
 __attribute__((unused)) static adaptq_session *fixture_session(const fixture *f, tensors *t, uint32_t levels,
                                                                int64_t batch, int64_t length) {
   adaptq_session *session = NULL;
-  adaptq_session_options options = {.struct_size = sizeof options, .allowed_levels = levels};
+  adaptq_session_options options;
+  memset(&options, 0, sizeof options);
+  options.struct_size = sizeof options;
+  options.allowed_levels = levels;
   tensors_make(f, t, batch, length);
   if (adaptq_session_create(f->model, &options, &session) == ADAPTQ_OK &&
       adaptq_session_prepare(session, t->inputs, f->n_inputs) == ADAPTQ_OK && tensors_outputs(f, session, t))
