@@ -109,7 +109,7 @@ ADAPTQ_API const char *adaptq_version_string(void);
  *  dlopen() or run with a newer one than they were built with.
  *
  *  Names     "open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel", "trace",
- *            "memory-report", "metadata", "options", "code-generation"
+ *            "memory-report", "metadata", "options", "code-generation", "matrix", "states"
  *  Since     0.1 */
 ADAPTQ_API int32_t adaptq_has_feature(const char *name);
 
@@ -214,7 +214,7 @@ typedef struct adaptq_runtime_options {
   int32_t log_level;       /* 0: ADAPTQ_LOG_WARNING */
   int32_t code_generation; /* ADAPTQ_CODE_GENERATION_*; default on. Off: portable kernels only */
   adaptq_isa max_isa;      /* ADAPTQ_ISA_* */
-  /** All buffers of models, sessions and tokenizers made from this runtime that are or may be larger than 64 KiB. Not:
+  /** All buffers of models, sessions, matrices and tokenizers made from this runtime that are or may be larger than 64 KiB. Not:
      small objects, pages of generated code. Both callbacks or none; they must stay callable until the runtime and everything
      made from it is destroyed. NULL: mmap. */
   adaptq_allocate_callback allocate;
@@ -282,7 +282,7 @@ typedef struct adaptq_tensor_info {
   adaptq_type type;               /* the model's: see adaptq_tensor for others that may be given */
   int32_t rank;                   /* how many of the sizes count */
   int64_t sizes[ADAPTQ_MAX_RANK]; /* -1: chosen by the caller */
-  const char *dim_names[ADAPTQ_MAX_RANK]; /* NULL for fixed sizes */
+  const char *dim_names[ADAPTQ_MAX_RANK]; /* NULL for fixed sizes, and for sizes of outputs that follow from others */
 } adaptq_tensor_info;
 
 /** How many tensors a run reads. */
@@ -303,7 +303,8 @@ enum {
   ADAPTQ_SITE_EMBEDDING = 2 /* a table of which rows are looked up */
 };
 
-/** A place in the model that has weights: n outputs (rows of a table) by k inputs (width of a row). */
+/** A place in the model that has weights: n outputs (rows of a table) by k inputs (width of a row). A convolution is a
+ *  linear site whose inputs are those of all taps, the two products of a recurrent layer are a linear site each. */
 typedef struct adaptq_site_info {
   size_t struct_size;
   const char *name; /* as in the model */
@@ -340,7 +341,7 @@ typedef struct adaptq_memory {
   uint64_t other_bytes;     /* the rest of a model's file: header, tokenizer, padding; names */
   uint64_t arena_bytes;     /* intermediate values at the largest prepared sizes */
   uint64_t scratch_bytes;   /* what operators need while they run */
-  uint64_t state_bytes;     /* plan, telemetry, bookkeeping of a session */
+  uint64_t state_bytes;     /* plan, telemetry, bookkeeping and states of a session */
   uint64_t code_bytes;      /* generated code: one copy per runtime, shared by its sessions */
   uint64_t total_bytes;     /* sum of the above */
 } adaptq_memory;
@@ -460,8 +461,8 @@ typedef struct adaptq_run_report {
  *
  *  Meaning   Tensors come in the order of adaptq_model_input() and adaptq_model_output(). With a budget set, the level
  *            is chosen for each run. A missed budget is not an error: the result is complete.
- *  Shapes    Rank and sizes as in the model; a size the model leaves open takes 1 up to the bound given to
- *            adaptq_session_prepare(). Output sizes: adaptq_session_output_shape().
+ *  Shapes    Rank and sizes as in the model; a size the model leaves open takes 1 (or what one window of its
+ *            convolutions needs) up to the bound given to adaptq_session_prepare(). Output sizes: adaptq_session_output_shape().
  *  Memory    All buffers stay the caller's; nothing is kept after return. Exactly the bytes of each tensor are read or
  *            written. Outputs overlap neither inputs nor each other. The call allocates nothing and makes no system
  *            call. `options` and `report` may be NULL; else set struct_size.
@@ -494,10 +495,10 @@ ADAPTQ_API adaptq_status adaptq_session_cancel(adaptq_session *session);
 typedef struct adaptq_trace_event {
   size_t struct_size;
   const char *operation; /* for example "linear"; static */
-  const char *site;      /* name of the site whose weights it read, or NULL; lives as long as the session */
+  const char *site;      /* name of the site whose weights it read (the first of two), or NULL; lives with the session */
   int64_t site_index;    /* as for adaptq_model_site(), or -1 */
-  uint64_t step;         /* position in the run, from 0 */
-  uint64_t step_count;   /* operators of a run */
+  uint64_t step;         /* position among the operators of the model, from 0; loops repeat some, branches skip some */
+  uint64_t step_count;   /* operators of the model */
   adaptq_level level;    /* of the site; ADAPTQ_LEVEL_AUTO where there is none */
   int32_t reserved;      /* 0 */
   int64_t begin_ns;      /* monotonic time, CLOCK_MONOTONIC */
@@ -520,6 +521,43 @@ ADAPTQ_API adaptq_status adaptq_session_set_trace(adaptq_session *session, adapt
 /** What a session keeps besides its model, and the code it shares; the kinds of a model are 0. `memory->struct_size` is
  *  read. ADAPTQ_BUSY during a run or prepare. */
 ADAPTQ_API adaptq_status adaptq_session_memory(adaptq_session *session, adaptq_memory *memory);
+
+/* --------------------------------------------------------------------------------------------------------- states */
+/* A model may have states: the memory of a recurrent layer, say. A session keeps them from run to run. They begin as zeros
+ * and change only when a run has succeeded: a run that ends with any other status leaves them as they were, and so does
+ * adaptq_session_prepare(), also called again. Models without states take these calls, too. */
+
+/** Sets all states of the session to zeros: the next run begins a new sequence. Allocates nothing.
+ *
+ *  Threads   ADAPTQ_BUSY during a run or prepare; one that begins during this call gets ADAPTQ_BUSY.
+ *  Errors    ADAPTQ_INVALID_HANDLE, ADAPTQ_BUSY
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_session_reset_state(adaptq_session *session);
+
+/** Copies all states into the caller's memory, for adaptq_session_state_restore().
+ *
+ *  Memory    writes the bytes to `buffer`, which may lie at any alignment, and their number to *size. With a capacity
+ *            below that: ADAPTQ_BUFFER_TOO_SMALL, *size is the needed number, `buffer` is untouched; buffer may be NULL
+ *            with capacity 0. The number is the same for all sessions of a model, at least 32. Allocates nothing.
+ *  Meaning   a header (who wrote it, a checksum), then the states. Good for this model on any machine and at any level,
+ *            for as long as the model's states keep their names, order and types.
+ *  Threads   as adaptq_session_reset_state()
+ *  Errors    ADAPTQ_INVALID_HANDLE, ADAPTQ_BUSY, ADAPTQ_BUFFER_TOO_SMALL
+ *            ADAPTQ_INVALID_ARGUMENT  size NULL, or buffer NULL with enough capacity
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_session_state_save(adaptq_session *session, void *buffer, size_t capacity,
+                                                   size_t *size);
+
+/** Sets all states to what adaptq_session_state_save() wrote, in this session or another one of the same model. `size` is
+ *  the number it gave. The session need not be prepared.
+ *
+ *  Memory    `data` is read during the call, at any alignment. It need not be trusted: anything but undamaged bytes of a
+ *            model with these states is refused, and no state changes then.
+ *  Threads   as adaptq_session_reset_state()
+ *  Errors    ADAPTQ_INVALID_HANDLE, ADAPTQ_BUSY
+ *            ADAPTQ_INVALID_ARGUMENT  data NULL, another size, not a saved state, other states, damaged
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_session_state_restore(adaptq_session *session, const void *data, size_t size);
 
 /* ---------------------------------------------------------------------------------------------- precision and budget */
 
@@ -651,6 +689,203 @@ ADAPTQ_API size_t adaptq_option_count(void);
  *
  *  Since     0.1 */
 ADAPTQ_API adaptq_status adaptq_option_describe(size_t index, adaptq_option_info *info);
+
+/* -------------------------------------------------------------------------------------------------------- matrices */
+
+/* For hosts that have their own graph: one weight matrix, multiplied at a level that each call chooses.
+ *
+ * y = activation(x W^T + bias) + residual, with n outputs, k inputs, W[n][k], x[rows][k], y[rows][n], residual[rows][n].
+ * All strides count elements, not bytes. Data pointers may have any alignment.
+ *
+ * The weights are copied and encoded once, when the matrix is made; every integer level is read from that one store. A
+ * matrix holds INT8, INT6, INT4 and INT2, and FP16 and FP32 if `keep` says so.
+ *
+ * Integer levels multiply 8-bit activations: per row and group of 64 inputs a scale max|x| / 127 and codes x / scale,
+ * rounded to nearest. A NaN or an infinity in a row of x, or a scale that is one, makes that row of y NaN at these levels;
+ * FP16 and FP32 multiply floats and follow IEEE 754. The same matrix, call and CPU give the same bits. */
+
+/** Handle of a matrix. */
+typedef struct adaptq_matrix adaptq_matrix;
+/** Handle of the matrices of a file. */
+typedef struct adaptq_matrix_file adaptq_matrix_file;
+
+/** How the weights given to adaptq_matrix_create() are stored. */
+enum {
+  ADAPTQ_WEIGHTS_FLOAT32 = 1, /* IEEE 754 binary32 */
+  ADAPTQ_WEIGHTS_FLOAT16 = 2, /* IEEE 754 binary16 */
+  ADAPTQ_WEIGHTS_BFLOAT16 = 3 /* the upper half of binary32 */
+};
+
+/** Whether a second copy of the INT8 codes is kept, one byte per weight, from which calls with one row at INT8 are faster
+ *  on CPUs without AVX-512 VNNI; results have the same bits. The default is yes for up to 1,048,576 weights. Where it would
+ *  not help (other CPUs, portable kernels) there is none whatever this says. */
+enum {
+  ADAPTQ_EXPAND_DEFAULT = 0, /* for small matrices */
+  ADAPTQ_EXPAND_ON = 1,      /* for this one */
+  ADAPTQ_EXPAND_OFF = 2      /* not for this one */
+};
+
+/** Functions of each element of a product. */
+enum {
+  ADAPTQ_ACTIVATION_NONE = 0, /* x */
+  ADAPTQ_ACTIVATION_RELU = 1, /* max(x, 0) */
+  ADAPTQ_ACTIVATION_GELU = 2, /* x Phi(x), the exact form; within 3e-7 max(1, |x|) */
+  ADAPTQ_ACTIVATION_SILU = 3  /* x / (1 + exp(-x)); within 1.6e-7 max(1, |x|) */
+};
+
+/** Options of adaptq_matrix_create(). */
+typedef struct adaptq_matrix_options {
+  size_t struct_size;
+  const char *name;      /* UTF-8, for files; NULL: "". Copied */
+  int64_t n;             /* outputs, 1 to 2147483648 */
+  int64_t k;             /* inputs, 1 to 16777216 */
+  const void *weights;   /* weight [i][j] is element i * row_stride + j * column_stride */
+  int64_t row_stride;    /* 0: k, or 1 if column_stride is above 1 */
+  int64_t column_stride; /* 0: 1. Weights stored [k][n]: column_stride n, row_stride 1 */
+  const float *bias;     /* n floats; NULL: none */
+  int32_t weight_type;   /* ADAPTQ_WEIGHTS_*; 0: ADAPTQ_WEIGHTS_FLOAT32 */
+  int32_t group_size;    /* inputs that share a scale; 0 or 64. Other sizes are ADAPTQ_UNSUPPORTED */
+  uint32_t keep;         /* ADAPTQ_ALLOW_FP16, ADAPTQ_ALLOW_FP32 or both: kept beside the integer levels; 0: neither */
+  int32_t expand;        /* ADAPTQ_EXPAND_* */
+  int64_t max_rows;      /* of a call without a workspace of its own; 0: 16 */
+} adaptq_matrix_options;
+
+/** Encodes weights. Constructor.
+ *
+ *  Memory    weights and bias are read during the call and copied. The largest buffers are the encoded weights (1.0625
+ *            bytes per weight with rows and inputs rounded up to 16 and 64, more with `keep` and `expand`) and, unless
+ *            weights are FP32 with column_stride 1, 4 bytes per weight during the call.
+ *  Errors    ADAPTQ_INVALID_ARGUMENT  NULL, unknown value, a name that is not UTF-8, strides below 1 or with which two
+ *                                     weights share an element, a weight or bias that is NaN or infinite (the text names
+ *                                     row and column)
+ *            ADAPTQ_OUT_OF_RANGE      n, k or max_rows out of range, sizes that overflow (before anything is allocated), or
+ *                                     a weight beyond 65504 with ADAPTQ_ALLOW_FP16 in `keep`
+ *            ADAPTQ_UNSUPPORTED       the group size
+ *            ADAPTQ_OUT_OF_MEMORY
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_matrix_create(adaptq_runtime *runtime, const adaptq_matrix_options *options,
+                                              adaptq_matrix **out);
+
+/** Destroys a matrix. ADAPTQ_BUSY while a multiplication without a workspace of its own is in progress: nothing is destroyed
+ *  then. Other calls in progress finish. NULL does nothing. */
+ADAPTQ_API adaptq_status adaptq_matrix_destroy(adaptq_matrix *matrix);
+
+/** What is fixed about a matrix. */
+typedef struct adaptq_matrix_info {
+  size_t struct_size;
+  const char *name;       /* belongs to the matrix */
+  int64_t n;              /* outputs */
+  int64_t k;              /* inputs */
+  int64_t max_rows;       /* of a call without a workspace of its own */
+  int64_t stored_bytes;   /* all forms of the weights, the expanded one included */
+  int64_t workspace_bytes;/* the matrix's own working memory */
+  uint32_t levels;        /* ADAPTQ_ALLOW_*: levels that adaptq_matrix_multiply() takes */
+  int32_t group_size;     /* inputs that share a scale */
+  int32_t has_bias;       /* 1 if there is one */
+  int32_t is_expanded;    /* 1 if the second copy of the INT8 codes is there */
+} adaptq_matrix_info;
+
+/** Describes a matrix. `info->struct_size` is read. Any thread, any time. */
+ADAPTQ_API adaptq_status adaptq_matrix_get_info(adaptq_matrix *matrix, adaptq_matrix_info *info);
+
+/** One multiplication. Exactly one of x and codes is not NULL. */
+typedef struct adaptq_multiply {
+  size_t struct_size;
+  adaptq_level level;      /* one that the matrix holds; ADAPTQ_LEVEL_AUTO is refused */
+  int32_t activation;      /* ADAPTQ_ACTIVATION_* */
+  int64_t rows;            /* 1 or more */
+  const float *x;          /* [rows][k] */
+  int64_t x_stride;        /* 0: k */
+  const int8_t *codes;     /* [rows][k], as adaptq_matrix_quantize() writes them: input j of row i stands for
+                              codes[i * codes_stride + j] * scales[i * scales_stride + j / 64] */
+  int64_t codes_stride;    /* 0: k */
+  const float *scales;     /* [rows][(k + 63) / 64] */
+  int64_t scales_stride;   /* 0: (k + 63) / 64 */
+  float *y;                /* [rows][n] */
+  int64_t y_stride;        /* 0: n */
+  const float *residual;   /* [rows][n], added after the activation; NULL: none */
+  int64_t residual_stride; /* 0: n */
+  void *workspace;         /* NULL: the matrix's own */
+  size_t workspace_size;   /* bytes at workspace */
+  int32_t no_bias;         /* 1: leave the bias out */
+} adaptq_multiply;
+
+/** Multiplies: y = activation(x W^T + bias) + residual.
+ *
+ *  Memory    Reads and writes exactly the named elements; what lies between rows stays as it is. y overlaps no input;
+ *            interleaved rows (equal row distance in bytes, no byte in common) are allowed. The call allocates nothing,
+ *            takes no lock and makes no system call. workspace may hold anything and is left with anything.
+ *  Threads   Without a workspace one call at a time per matrix, a second one returns ADAPTQ_BUSY at once. With a workspace of
+ *            its own each, any number of calls run at once. The calling thread does all the work.
+ *  Errors    ADAPTQ_INVALID_ARGUMENT  NULL, wrong struct_size, unknown level or activation, rows or a stride below what the
+ *                                     sizes need, both or neither of x and codes, overlap
+ *            ADAPTQ_UNSUPPORTED       a level that the matrix does not hold, ADAPTQ_LEVEL_AUTO
+ *            ADAPTQ_OUT_OF_RANGE      more rows than max_rows without a workspace, or sizes that overflow
+ *            ADAPTQ_BUFFER_TOO_SMALL  workspace_size below adaptq_matrix_workspace_size()
+ *            ADAPTQ_BUSY
+ *            On error y is untouched.
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_matrix_multiply(adaptq_matrix *matrix, const adaptq_multiply *multiply);
+
+/** Bytes of workspace that a multiplication with up to `rows` rows needs, at any alignment. Grows with rows. */
+ADAPTQ_API adaptq_status adaptq_matrix_workspace_size(adaptq_matrix *matrix, int64_t rows, size_t *out);
+
+/** Codes activations once for several matrices with the same k (the q, k and v projections of a layer).
+ *
+ *  Meaning   Per row and group of 64 inputs (the last one may be shorter): scale = max|x| / 127, code = x / scale to nearest,
+ *            ties to even, -127 to 127. Below a max|x| of 2^-118 all are 0. A group with a NaN or an infinity has the scale
+ *            NaN and unspecified codes. Multiplying these gives the bits that multiplying x gives, at integer levels; at
+ *            FP16 and FP32 code * scale is multiplied.
+ *  Shapes    x[rows][k], codes[rows][k], scales[rows][(k + 63) / 64]; strides in elements, 0: dense.
+ *  Memory    as adaptq_matrix_multiply(). codes and scales overlap neither x nor each other.
+ *  Threads   any number of calls at once, also during multiplications
+ *  Errors    ADAPTQ_INVALID_ARGUMENT, ADAPTQ_OUT_OF_RANGE; on error codes and scales are untouched
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_matrix_quantize(adaptq_matrix *matrix, int64_t rows, const float *x, int64_t x_stride,
+                                                int8_t *codes, int64_t codes_stride, float *scales,
+                                                int64_t scales_stride);
+
+/** Writes matrices into one `.adaptq` file: encoded weights, kept forms, biases and names.
+ *
+ *  Memory    A new file beside `path` is written, flushed and renamed over it: path holds what it held before or all of the
+ *            new file. On an error nothing is left behind.
+ *  Errors    ADAPTQ_INVALID_ARGUMENT  no matrix, path not UTF-8, or two matrices of one name
+ *            ADAPTQ_NOT_FOUND, ADAPTQ_IO_ERROR  the file cannot be written
+ *            ADAPTQ_OUT_OF_MEMORY     the file is put together in memory first
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_matrix_save(adaptq_matrix *const *matrices, size_t count, const char *path);
+
+/** Opens a file that adaptq_matrix_save() wrote. It is read into memory. Errors as adaptq_model_open();
+ *  ADAPTQ_UNSUPPORTED for the file of a model. Constructor. */
+ADAPTQ_API adaptq_status adaptq_matrix_file_open(adaptq_runtime *runtime, const char *path, adaptq_matrix_file **out);
+
+/** Like adaptq_matrix_file_open() for a file that is in memory already. The bytes are copied. */
+ADAPTQ_API adaptq_status adaptq_matrix_file_open_memory(adaptq_runtime *runtime, const void *data, size_t size,
+                                                        adaptq_matrix_file **out);
+
+/** Destroys the handle; matrices opened from it keep what they need. NULL does nothing. */
+ADAPTQ_API adaptq_status adaptq_matrix_file_destroy(adaptq_matrix_file *file);
+
+/** How many matrices the file holds. */
+ADAPTQ_API adaptq_status adaptq_matrix_file_count(adaptq_matrix_file *file, size_t *out);
+
+/** The name of matrix `index`; it belongs to the file's handle. ADAPTQ_OUT_OF_RANGE if there is none. */
+ADAPTQ_API adaptq_status adaptq_matrix_file_name(adaptq_matrix_file *file, size_t index, const char **out);
+
+/** Options of adaptq_matrix_open(). */
+typedef struct adaptq_matrix_open_options {
+  size_t struct_size;
+  int64_t max_rows; /* as in adaptq_matrix_options */
+  int32_t expand;   /* as in adaptq_matrix_options */
+} adaptq_matrix_open_options;
+
+/** Makes a matrix of a file usable. Its weights stay those of the file: nothing is copied. Constructor.
+ *
+ *  Errors    ADAPTQ_NOT_FOUND  no matrix of that name
+ *            ADAPTQ_INVALID_ARGUMENT, ADAPTQ_OUT_OF_RANGE, ADAPTQ_OUT_OF_MEMORY
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_matrix_open(adaptq_matrix_file *file, const char *name,
+                                            const adaptq_matrix_open_options *options, adaptq_matrix **out);
 
 #ifdef __cplusplus
 }

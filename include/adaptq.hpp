@@ -567,7 +567,28 @@ class session : public detail::handle<adaptq_session, adaptq_session_destroy> {
     return detail::outcome(status, std::move(entries));
   }
 
+  /** adaptq_session_reset_state(). */
+  result<void> try_reset_state() { return detail::outcome(adaptq_session_reset_state(get())); }
+  /** adaptq_session_state_save(). */
+  result<std::vector<std::byte>> try_save_state() const {
+    std::size_t size = 0;
+    std::vector<std::byte> bytes;
+    adaptq_status status = adaptq_session_state_save(get(), nullptr, 0, &size);
+    if (status == ADAPTQ_BUFFER_TOO_SMALL) {
+      bytes.resize(size);
+      status = adaptq_session_state_save(get(), bytes.data(), bytes.size(), &size);
+    }
+    return detail::outcome(status, std::move(bytes));
+  }
+  /** adaptq_session_state_restore(). */
+  result<void> try_restore_state(span<const std::byte> bytes) {
+    return detail::outcome(adaptq_session_state_restore(get(), bytes.data(), bytes.size()));
+  }
+
 #if ADAPTQ_HPP_THROWS
+  void reset_state() { try_reset_state().value(); }                                     /**< adaptq_session_reset_state(). */
+  std::vector<std::byte> save_state() const { return try_save_state().value(); }        /**< adaptq_session_state_save(). */
+  void restore_state(span<const std::byte> bytes) { try_restore_state(bytes).value(); } /**< adaptq_session_state_restore(). */
   /** adaptq_session_create(). */
   static session create(const model &from, const adaptq_session_options &options = session_options()) {
     return try_create(from, options).value();
@@ -653,6 +674,121 @@ class tokenizer : public detail::handle<adaptq_tokenizer, adaptq_tokenizer_destr
   /** adaptq_tokenizer_encode() into memory of the caller's; the number of ids. */
   std::size_t encode(std::string_view text, span<std::int64_t> ids, std::int64_t max_length = 0) const {
     return try_encode(text, ids, max_length).value();
+  }
+#endif
+};
+
+/* ----------------------------------------------------------------------------------------------------------- matrices */
+
+/** adaptq_matrix_options with struct_size set. */
+struct matrix_options : adaptq_matrix_options {
+  /** All defaults, no weights. */
+  matrix_options() noexcept : adaptq_matrix_options(detail::sized<adaptq_matrix_options>()) {}
+  /** FP32 weights `[rows][columns]`, dense. */
+  matrix_options(span<const float> values, std::int64_t rows, std::int64_t columns) noexcept : matrix_options() {
+    weights = values.data();
+    n = rows;
+    k = columns;
+  }
+};
+
+/** adaptq_multiply with struct_size set. */
+struct multiply : adaptq_multiply {
+  /** y `[rows][n]` from x `[rows][k]`, dense, at a level. */
+  multiply(adaptq_level at, std::int64_t count, const float *from, float *to) noexcept
+      : adaptq_multiply(detail::sized<adaptq_multiply>()) {
+    level = at;
+    rows = count;
+    x = from;
+    y = to;
+  }
+};
+
+/** A matrix of weights. See adaptq_matrix_create(). */
+class matrix : public detail::handle<adaptq_matrix, adaptq_matrix_destroy> {
+ public:
+  using handle::handle;
+
+  /** adaptq_matrix_create(). */
+  static result<matrix> try_create(const runtime &from, const adaptq_matrix_options &options) {
+    adaptq_matrix *raw = nullptr;
+    adaptq_status status = adaptq_matrix_create(from.get(), &options, &raw);
+    return detail::outcome(status, matrix(raw));
+  }
+  /** adaptq_matrix_get_info(). */
+  result<adaptq_matrix_info> try_info() const {
+    auto info = detail::sized<adaptq_matrix_info>();
+    adaptq_status status = adaptq_matrix_get_info(get(), &info);
+    return detail::outcome(status, adaptq_matrix_info(info));
+  }
+  /** adaptq_matrix_multiply(). */
+  result<void> try_multiply(const adaptq_multiply &call) const {
+    return detail::outcome(adaptq_matrix_multiply(get(), &call));
+  }
+  /** adaptq_matrix_workspace_size(). */
+  result<std::size_t> try_workspace_size(std::int64_t rows) const {
+    std::size_t size = 0;
+    adaptq_status status = adaptq_matrix_workspace_size(get(), rows, &size);
+    return detail::outcome(status, std::size_t(size));
+  }
+  /** adaptq_matrix_save() of this one matrix. */
+  result<void> try_save(const std::string &path) const {
+    adaptq_matrix *raw = get();
+    return detail::outcome(adaptq_matrix_save(&raw, 1, path.c_str()));
+  }
+
+#if ADAPTQ_HPP_THROWS
+  /** adaptq_matrix_create(). */
+  static matrix create(const runtime &from, const adaptq_matrix_options &options) {
+    return try_create(from, options).value();
+  }
+  adaptq_matrix_info info() const { return try_info().value(); }                     /**< adaptq_matrix_get_info(). */
+  void multiply(const adaptq_multiply &call) const { try_multiply(call).value(); }   /**< adaptq_matrix_multiply(). */
+  void save(const std::string &path) const { try_save(path).value(); }               /**< adaptq_matrix_save(). */
+  /** adaptq_matrix_workspace_size(). */
+  std::size_t workspace_size(std::int64_t rows) const { return try_workspace_size(rows).value(); }
+#endif
+};
+
+/** The matrices of a file. See adaptq_matrix_file_open(). */
+class matrix_file : public detail::handle<adaptq_matrix_file, adaptq_matrix_file_destroy> {
+ public:
+  using handle::handle;
+
+  /** adaptq_matrix_file_open(). */
+  static result<matrix_file> try_open(const runtime &from, const std::string &path) {
+    adaptq_matrix_file *raw = nullptr;
+    adaptq_status status = adaptq_matrix_file_open(from.get(), path.c_str(), &raw);
+    return detail::outcome(status, matrix_file(raw));
+  }
+  /** All names, adaptq_matrix_file_name(). They live as long as the file's handle. */
+  result<std::vector<std::string_view>> try_names() const {
+    std::vector<std::string_view> names;
+    std::size_t count = 0;
+    adaptq_status status = adaptq_matrix_file_count(get(), &count);
+    for (std::size_t i = 0; i < count && status == ADAPTQ_OK; i++) {
+      const char *name = "";
+      status = adaptq_matrix_file_name(get(), i, &name);
+      names.emplace_back(name);
+    }
+    return detail::outcome(status, std::move(names));
+  }
+  /** adaptq_matrix_open(); `max_rows` 0: the default. */
+  result<matrix> try_open_matrix(const std::string &name, std::int64_t max_rows = 0) const {
+    auto options = detail::sized<adaptq_matrix_open_options>();
+    options.max_rows = max_rows;
+    adaptq_matrix *raw = nullptr;
+    adaptq_status status = adaptq_matrix_open(get(), name.c_str(), &options, &raw);
+    return detail::outcome(status, matrix(raw));
+  }
+
+#if ADAPTQ_HPP_THROWS
+  /** adaptq_matrix_file_open(). */
+  static matrix_file open(const runtime &from, const std::string &path) { return try_open(from, path).value(); }
+  std::vector<std::string_view> names() const { return try_names().value(); } /**< All names. */
+  /** adaptq_matrix_open(); `max_rows` 0: the default. */
+  matrix open_matrix(const std::string &name, std::int64_t max_rows = 0) const {
+    return try_open_matrix(name, max_rows).value();
   }
 #endif
 };

@@ -9,6 +9,9 @@ enum Option: Int {
   case log, logContext, logLevel, codeGeneration, maximumISA, allocate, release, allocatorContext, ignoreEnvironment
   case allowedLevels
   case runLevel, deadline
+  case matrixName, matrixN, matrixK, matrixWeights, matrixRowStride, matrixColumnStride, matrixBias, matrixWeightType
+  case matrixGroupSize, matrixKeep, matrixExpand, matrixMaxRows, matrixOpenMaxRows, matrixOpenExpand
+  // The last of these ends the count.
   case setLevel, setAllowedLevels, latency, percentile
 
   static let count = Option.percentile.rawValue + 1
@@ -35,6 +38,10 @@ extension Option {
     case .log, .logContext, .logLevel, .codeGeneration, .maximumISA, .allocate, .release, .allocatorContext,
       .ignoreEnvironment:
       runtimeRule
+    case .matrixName, .matrixN, .matrixK, .matrixWeights, .matrixRowStride, .matrixColumnStride, .matrixBias,
+      .matrixWeightType, .matrixGroupSize, .matrixKeep, .matrixExpand, .matrixMaxRows, .matrixOpenMaxRows,
+      .matrixOpenExpand:
+      matrixRule
     case .allowedLevels:
       OptionRule(
         owner: "adaptq_session_options", name: "allowed_levels", type: ADAPTQ_OPTION_UINT32,
@@ -127,6 +134,7 @@ extension Option {
     case .runLevel: MemoryLayout<adaptq_run_options>.offset(of: \.level)
     case .deadline: MemoryLayout<adaptq_run_options>.offset(of: \.deadline_ns)
     case .setLevel, .setAllowedLevels, .latency, .percentile: nil
+    default: matrixOffset
     }
   }
 }
@@ -185,7 +193,7 @@ private func optionError(_ value: @autoclosure () -> String, _ option: Option) -
   guard let name else { return 0 }
   switch String(cString: name) {
   case "open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel", "trace",
-    "memory-report", "metadata", "options", "code-generation":
+    "memory-report", "metadata", "options", "code-generation", "matrix", "states":
     return 1
   default: return 0
   }

@@ -232,6 +232,10 @@ private func symbolError(_ run: RunHandle, _ index: Int, _ axis: Int, _ size: In
 @inline(never)
 private func preparedError(_ run: RunHandle, _ index: Int, _ axis: Int, _ size: Int64, _ symbol: Int) -> AdaptQError {
   if size < 1 { return .invalidArgument("inputs[\(index)].sizes[\(axis)] is \(size), below 1") }
+  let minimum = run.minimumSize(ofSymbol: symbol)
+  if size < minimum {
+    return .invalidArgument("inputs[\(index)].sizes[\(axis)] is \(size), the model needs at least \(minimum)")
+  }
   return AdaptQError(
     .outOfRange,
     "inputs[\(index)].sizes[\(axis)] is \(size), prepared for at most \(run.maximumSize(ofSymbol: symbol))")

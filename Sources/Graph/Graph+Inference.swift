@@ -64,11 +64,23 @@ extension Graph {
       if types[0].rank == 0 { throw fail("input 0 is a scalar") }
       if !(epsilon > 0 && epsilon.isFinite) { throw fail("epsilon \(epsilon)") }
       return [types[0]]
-    case .binary:
+    case .binary, .compare:
       try expect(2...2)
       try expectFloat(0)
       try expectFloat(1)
-      return [ValueType(.float32, try broadcast(types[0].shape, types[1].shape, context))]
+      var element = ElementType.float32
+      if case .compare = operation { element = .int32 }
+      return [ValueType(element, try broadcast(types[0].shape, types[1].shape, context))]
+    case .convolution1D(let id, let convolution):
+      try expect(1...1)
+      try expectFloat(0)
+      return [try convolutionType(convolution, try site(id, .linear), types[0], context)]
+    case .gru(let input, let recurrent):
+      try expect(2...3)
+      try expectFloat(0)
+      try expectFloat(1)
+      if types.count == 3 { try expectInteger(2) }
+      return try recurrentTypes(try site(input, .linear), try site(recurrent, .linear), types, context)
     case .range(let axis):
       try expect(1...1)
       if !types[0].shape.indices.contains(axis) { throw fail("axis \(axis) of rank \(types[0].rank)") }
@@ -109,13 +121,17 @@ extension Graph {
       if types[0] != states[id.index].type { throw fail("the type is not that of state \"\(states[id.index].name)\"") }
       return [types[0]]
     case .conditional(let then, let otherwise):
-      if types.isEmpty { throw fail("no condition") }
+      for region in [then, otherwise] { try expectParameters(region, Array(types.dropFirst()), context) }
+      try expectCount(types.first, "condition", context)
       let results = try resultTypes(then, context)
       if try resultTypes(otherwise, context) != results { throw fail("the two regions give different types") }
       return results
     case .loop(let body):
-      if types.isEmpty { throw fail("no trip count") }
-      return try resultTypes(body, context)
+      try expectParameters(body, Array(types.dropFirst()), context)
+      try expectCount(types.first, "trip count", context)
+      let results = try resultTypes(body, context)
+      if results != Array(types.dropFirst()) { throw fail("the body's results are not of the carried values' types") }
+      return results
     }
   }
 

@@ -6,19 +6,24 @@ extension Graph {
   public func validate() throws(AdaptQError) {
     if regions.isEmpty { throw .invalidFile("graph: no regions") }
     for (index, value) in values.enumerated() { try validate(value, index) }
-    for site in sites {
-      if site.n < 1 || site.k < 1 || site.n > 1 << 31 || site.k > 1 << 24 {
-        throw .invalidFile("site \"\(site.name)\": size \(site.n) x \(site.k) is out of range")
-      }
-    }
-    for state in states { try validate(state.type, "state \"\(state.name)\"") }
-    var defined = [Bool](repeating: false, count: values.count)
-    for (index, value) in values.enumerated() where value.constant != nil { defined[index] = true }
-    var owned = [Bool](repeating: false, count: regions.count)
-    try validateRegion(0, defined: &defined, owned: &owned, depth: 0)
-    if let index = owned.firstIndex(of: false) { throw .invalidFile("region \(index): belongs to no node") }
+    for site in sites { try site.validate() }
+    for state in states { try validate(state) }
+    var scope = Scope(
+      definitions: [Definition](repeating: .none, count: values.count),
+      owned: [Bool](repeating: false, count: regions.count))
+    for (index, value) in values.enumerated() where value.constant != nil { scope.definitions[index] = .visible }
+    try validateRegion(0, &scope, depth: 0)
+    if let index = scope.owned.firstIndex(of: false) { throw .invalidFile("region \(index): belongs to no node") }
     if inputs.isEmpty { throw .invalidFile("graph: no inputs") }
     if outputs.isEmpty { throw .invalidFile("graph: no outputs") }
+    for input in inputs {
+      for dimension in type(of: input).shape {
+        switch dimension {
+        case .fixed, .symbol: break
+        default: throw .invalidFile("input \"\(values[input.index].name)\": a size is neither fixed nor the caller's")
+        }
+      }
+    }
     let bound = Set(inputs.flatMap { type(of: $0).shape })
     for index in symbols.indices where !bound.contains(.symbol(index)) {
       throw .invalidFile("graph: size \"\(symbols[index])\" is not a size of any input")
@@ -39,55 +44,99 @@ extension Graph {
         if size < 1 || size > 1 << 31 { throw .invalidFile("\(what): size \(size) is out of range") }
       case .symbol(let index):
         if !symbols.indices.contains(index) { throw .invalidFile("\(what): size symbol \(index) does not exist") }
+      case .derived(let size):
+        if !symbols.indices.contains(size.symbol) {
+          throw .invalidFile("\(what): size symbol \(size.symbol) does not exist")
+        }
+        if size.over < 1 || size.over > DerivedSize.maximumOver || size.plus.magnitude > DerivedSize.maximumPlus {
+          throw .invalidFile("\(what): size (symbol + \(size.plus)) / \(size.over) is out of range")
+        }
       case .dataDependent: break
       }
     }
   }
 
-  private func validateRegion(
-    _ index: Int, defined: inout [Bool], owned: inout [Bool], depth: Int
-  ) throws(AdaptQError) {
+  private func validate(_ state: State) throws(AdaptQError) {
+    let what = "state \"\(state.name)\""
+    try validate(state.type, what)
+    for dimension in state.type.shape {
+      guard case .fixed = dimension else { throw .invalidFile("\(what): a size is not fixed") }
+    }
+    if let axis = state.growingAxis {
+      if !state.type.shape.indices.contains(axis) { throw .invalidFile("\(what): axis \(axis) of rank \(state.type.rank)") }
+      if state.maximumLength < 1 || state.maximumLength > 1 << 31 {
+        throw .invalidFile("\(what): maximum \(state.maximumLength) is out of range")
+      }
+    }
+  }
+
+  private enum Definition { case none, visible, outOfScope }
+
+  /// What has been seen on the walk. Copying it per region would make the walk quadratic.
+  private struct Scope {
+    var definitions: [Definition]
+    var owned: [Bool]
+    /// Values in the order in which they were defined.
+    var order: [Int] = []
+  }
+
+  private func validateRegion(_ index: Int, _ scope: inout Scope, depth: Int) throws(AdaptQError) {
     if !regions.indices.contains(index) { throw .invalidFile("region \(index) does not exist") }
     if depth > 16 { throw .invalidFile("region \(index): nesting deeper than 16") }
     // Shared regions could make this walk exponentially long.
-    if owned[index] { throw .invalidFile("region \(index): belongs to two nodes") }
-    owned[index] = true
+    if scope.owned[index] { throw .invalidFile("region \(index): belongs to two nodes") }
+    scope.owned[index] = true
     let region = regions[index]
-    for parameter in region.parameters { try define(parameter, &defined, "parameter of region \(index)") }
+    for parameter in region.parameters { try define(parameter, &scope, "parameter of region \(index)") }
     for (position, node) in region.nodes.enumerated() {
       let what = "node \(position) (\(node.operation.name))"
-      for input in node.inputs {
-        if !defined.indices.contains(input.index) || !defined[input.index] {
-          throw .invalidFile("\(what): input value \(input.index) is not defined before it")
-        }
+      for input in node.inputs where !isVisible(input, scope) {
+        throw .invalidFile("\(what): input value \(input.index) is not defined before it")
       }
       for inner in node.operation.regions {
         if inner.index <= index { throw .invalidFile("\(what): region \(inner.index) does not lie inside") }
-        var scope = defined
-        try validateRegion(inner.index, defined: &scope, owned: &owned, depth: depth + 1)
+        let before = scope.order.count
+        try validateRegion(inner.index, &scope, depth: depth + 1)
+        for value in scope.order[before...] { scope.definitions[value] = .outOfScope }
+        scope.order.removeSubrange(before...)
       }
       let expected = try inferTypes(node.operation, node.inputs, what)
       if expected.count != node.outputs.count {
         throw .invalidFile("\(what): \(node.outputs.count) outputs, expected \(expected.count)")
       }
       for (output, type) in zip(node.outputs, expected) {
-        try define(output, &defined, "output of \(what)")
+        try define(output, &scope, "output of \(what)")
         if values[output.index].type != type {
           throw .invalidFile("\(what): the type of value \(output.index) is not what the operator gives")
         }
       }
     }
-    for result in region.results {
-      if !defined.indices.contains(result.index) || !defined[result.index] {
-        throw .invalidFile("region \(index): result value \(result.index) is not defined")
-      }
+    for result in region.results where !isVisible(result, scope) {
+      throw .invalidFile("region \(index): result value \(result.index) is not defined")
     }
   }
 
-  private func define(_ value: ValueID, _ defined: inout [Bool], _ what: String) throws(AdaptQError) {
-    if !defined.indices.contains(value.index) { throw .invalidFile("\(what): value \(value.index) does not exist") }
-    if defined[value.index] { throw .invalidFile("\(what): value \(value.index) is defined twice") }
-    defined[value.index] = true
+  private func isVisible(_ value: ValueID, _ scope: Scope) -> Bool {
+    scope.definitions.indices.contains(value.index) && scope.definitions[value.index] == .visible
+  }
+
+  private func define(_ value: ValueID, _ scope: inout Scope, _ what: String) throws(AdaptQError) {
+    if !scope.definitions.indices.contains(value.index) {
+      throw .invalidFile("\(what): value \(value.index) does not exist")
+    }
+    if scope.definitions[value.index] != .none {
+      throw .invalidFile("\(what): value \(value.index) is defined twice")
+    }
+    scope.definitions[value.index] = .visible
+    scope.order.append(value.index)
+  }
+}
+
+extension Graph.Site {
+  func validate() throws(AdaptQError) {
+    if n < 1 || k < 1 || n > 1 << 31 || k > 1 << 24 {
+      throw .invalidFile("site \"\(name)\": size \(n) x \(k) is out of range")
+    }
   }
 }
 

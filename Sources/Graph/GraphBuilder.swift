@@ -6,6 +6,8 @@ public struct GraphBuilder {
   public private(set) var constants: [Constant] = []
   /// Float weights of each site, `[n][k]`.
   public private(set) var weights: [TensorBytes] = []
+  /// The region that nodes are appended to.
+  private var region = 0
 
   public init() {}
 
@@ -67,14 +69,97 @@ public struct GraphBuilder {
     return SiteID(graph.sites.count - 1)
   }
 
+  /// The weights of a convolution over steps.
+  ///
+  /// - Parameter weight: `[outputs][channels / groups][taps]`, PyTorch's order; stored tap by tap.
+  public mutating func convolutionSite(
+    _ name: String, _ weight: TensorBytes, bias: TensorBytes?, groups: Int = 1
+  ) throws(AdaptQError) -> SiteID {
+    if weight.shape.count != 3 || weight.elementCount < 1 {
+      throw .invalidFile("tensor \"\(name)\": shape \(weight.shape), expected three sizes above 0")
+    }
+    let (outputs, inputs, taps) = (weight.shape[0], weight.shape[1], weight.shape[2])
+    if groups < 1 || outputs % groups != 0 {
+      throw .invalidFile("tensor \"\(name)\": \(groups) groups of \(outputs) outputs")
+    }
+    let stride = Convolution1D.tapStride(
+      groupInputs: inputs, isDirect: Convolution1D.isDirect(outputs: outputs, groups: groups))
+    let k = try checkedProduct(taps, stride, name)
+    let block = try MemoryBlock.allocate(
+      byteCount: try checkedProduct(try checkedProduct(outputs, k, name), 4, name), purpose: "tensor \"\(name)\"")
+    let source = try weight.aligned()
+    let target = block.base.assumingMemoryBound(to: Float.self)
+    for output in 0..<outputs {
+      for tap in 0..<taps {
+        for input in 0..<inputs {
+          target[output * k + tap * stride + input] = source.floats[(output * inputs + input) * taps + tap]
+        }
+      }
+    }
+    return try site(name, .linear, try TensorBytes(shape: [outputs, k], owner: block, offset: 0), bias)
+  }
+
+  /// Memory that sessions keep from run to run; zeros at first.
+  public mutating func state(_ name: String, _ type: ValueType) -> StateID {
+    graph.states.append(Graph.State(name: name, type: type))
+    return StateID(graph.states.count - 1)
+  }
+
+  // MARK: - Nodes
+
   /// Appends a node to the graph and returns its first output.
   public mutating func add(_ operation: Operator, _ inputs: ValueID...) throws(AdaptQError) -> ValueID {
-    let position = graph.regions[0].nodes.count
+    guard let first = try addAll(operation, inputs).first else {
+      throw .internalError("\(operation.name) has no output")
+    }
+    return first
+  }
+
+  /// Appends a node to the graph and returns its outputs.
+  public mutating func addAll(_ operation: Operator, _ inputs: [ValueID]) throws(AdaptQError) -> [ValueID] {
+    let position = graph.regions[region].nodes.count
     let types = try graph.inferTypes(operation, inputs, "node \(position) (\(operation.name))")
     var outputs: [ValueID] = []
     for type in types { outputs.append(appendValue("\(operation.name)_\(position)", type, constant: nil)) }
-    graph.regions[0].nodes.append(Graph.Node(operation: operation, inputs: inputs, outputs: outputs))
-    guard let first = outputs.first else { throw .internalError("node \(position) has no output") }
-    return first
+    graph.regions[region].nodes.append(Graph.Node(operation: operation, inputs: inputs, outputs: outputs))
+    return outputs
+  }
+
+  /// What a region is made of: given the builder, which then appends to the region, and the region's parameters, it
+  /// returns the results.
+  public typealias RegionBody = (inout GraphBuilder, [ValueID]) throws(AdaptQError) -> [ValueID]
+
+  /// Appends a node of which one region runs: `then` where `condition` is not 0.
+  public mutating func addConditional(
+    _ condition: ValueID, _ arguments: [ValueID] = [], then: RegionBody, otherwise: RegionBody
+  ) throws(AdaptQError) -> [ValueID] {
+    let first = try addRegion(arguments, then)
+    let second = try addRegion(arguments, otherwise)
+    return try addAll(.conditional(then: first, otherwise: second), [condition] + arguments)
+  }
+
+  /// Appends a node that runs `body` as often as `count` says; its results are the carried values of the next time.
+  public mutating func addLoop(
+    _ count: ValueID, _ carried: [ValueID], _ body: RegionBody
+  ) throws(AdaptQError) -> [ValueID] {
+    try addAll(.loop(body: try addRegion(carried, body)), [count] + carried)
+  }
+
+  private mutating func addRegion(_ arguments: [ValueID], _ body: RegionBody) throws(AdaptQError) -> RegionID {
+    let outer = region
+    defer { region = outer }
+    graph.regions.append(Graph.Region())
+    region = graph.regions.count - 1
+    let own = region
+    var parameters: [ValueID] = []
+    for argument in arguments {
+      if !graph.values.indices.contains(argument.index) {
+        throw .invalidFile("region \(own): value \(argument.index) does not exist")
+      }
+      parameters.append(appendValue("region_\(own)_\(parameters.count)", graph.type(of: argument), constant: nil))
+    }
+    graph.regions[own].parameters = parameters
+    graph.regions[own].results = try body(&self, parameters)
+    return RegionID(own)
   }
 }

@@ -17,9 +17,16 @@ public enum Binary: String, Sendable, CaseIterable, Hashable {
   case multiply
 }
 
+/// A comparison of two values with NumPy broadcasting: int32, 1 where it holds and 0 elsewhere (also where either is NaN).
+public enum Comparison: String, Sendable, CaseIterable, Hashable {
+  case equal
+  case less
+  case greater
+}
+
 /// What a node computes. Operators are those of the field; none knows a model.
 ///
-/// Each case says its inputs and its one output. `…` stands for any leading sizes.
+/// Each case says its inputs and its outputs. `…` stands for any leading sizes.
 public enum Operator: Hashable, Sendable {
   /// (indices […] integer) → […, k]: rows of an embedding site.
   case embedding(SiteID)
@@ -42,13 +49,27 @@ public enum Operator: Hashable, Sendable {
   case maskedMean
   /// (x […, c]) → same shape: `x / max(‖x‖₂, epsilon)` over the last dimension.
   case l2Normalize(epsilon: Float)
-  /// () → the current content of a state value.
+  /// (a, b) → int32, broadcast shape.
+  case compare(Comparison)
+  /// (x [batch, steps, channels]) → [batch, outputSteps, n]: convolution over the steps with the site's weights, which
+  /// ``Convolution1D`` lays out. Channels last, so that a window of steps is one run of memory.
+  case convolution1D(SiteID, Convolution1D)
+  /// (x [batch, steps, c], h0 [batch, h], lengths [batch] integer, optional) → (y [batch, steps, h], h [batch, h]).
+  ///
+  /// Gated recurrent unit (Cho et al., 2014) with the reset gate behind the recurrent product, as cuDNN and PyTorch have
+  /// it. Gates lie in the order r, z, n in `input` (3h x c) and `recurrent` (3h x h):
+  /// `r = σ(Wr x + Ur h)`, `z = σ(Wz x + Uz h)`, `n = tanh(Wn x + r · (Un h))`, `h' = (1 - z) · n + z · h`, biases inside the
+  /// products. From step `lengths[i]` on row i keeps its `h`, and its `y` is 0.
+  case gru(input: SiteID, recurrent: SiteID)
+  /// () → the content of a state value at the beginning of the run.
   case readState(StateID)
-  /// (x) → x, which also becomes the state's content when the run ends.
+  /// (x) → x, which also becomes the state's content when the run has succeeded. The last one executed counts.
   case writeState(StateID)
-  /// (condition scalar, captured…) → results of the region taken.
+  /// (condition integer, arguments…) → results of `then` where the condition is not 0, else of `otherwise`. Only that
+  /// region runs. The arguments are the parameters of both regions, which may also read values defined before the node.
   case conditional(then: RegionID, otherwise: RegionID)
-  /// (trip count scalar, carried…) → carried values after the last iteration.
+  /// (trip count integer, carried…) → carried values after the last iteration. The body's parameters are the carried
+  /// values, its results their next ones. A trip count below 1 is none.
   case loop(body: RegionID)
 
   /// The name used in files, listings and errors.
@@ -64,6 +85,9 @@ public enum Operator: Hashable, Sendable {
     case .range: "range"
     case .maskedMean: "maskedMean"
     case .l2Normalize: "l2Normalize"
+    case .compare(let comparison): comparison.rawValue
+    case .convolution1D: "convolution1D"
+    case .gru: "gru"
     case .readState: "readState"
     case .writeState: "writeState"
     case .conditional: "conditional"

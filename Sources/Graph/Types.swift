@@ -22,8 +22,32 @@ public enum Dimension: Hashable, Sendable {
   case fixed(Int)
   /// A size that the caller chooses at each run: an index into ``Graph/symbols``. Equal symbols are equal sizes.
   case symbol(Int)
+  /// A size that follows from one the caller chooses, as that of a convolution's output does.
+  case derived(DerivedSize)
   /// A size that depends on data: known only when the node that produces it has run.
   case dataDependent
+}
+
+/// `floor((symbol + plus) / over)`. Convolutions behind each other stay in this form, so equal sizes are equal values.
+public struct DerivedSize: Hashable, Sendable {
+  /// Bounds of `plus` and `over`; with them no size below 2^62 overflows.
+  public static let maximumPlus = 1 << 40
+  public static let maximumOver = 1 << 31
+
+  /// Index into ``Graph/symbols``.
+  public var symbol: Int
+  public var plus: Int
+  /// At least 1.
+  public var over: Int
+
+  public init(symbol: Int, plus: Int, over: Int) {
+    self.symbol = symbol
+    self.plus = plus
+    self.over = over
+  }
+
+  /// The smallest value of the symbol for which the size is at least 1.
+  public var smallestSymbol: Int { over &- plus }
 }
 
 /// Type and shape of a value: rank up to 8, row-major, dense. Rank 0 is a scalar.

@@ -86,7 +86,7 @@ else
   needed_libraries() {
     local other
     other=$(readelf -d "$so" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' |
-      grep -vxE 'libhwloc\.so\.15|libm\.so\.6|libstdc\+\+\.so\.6|libgcc_s\.so\.1|libc\.so\.6|ld-linux-x86-64\.so\.2')
+      grep -vxE 'libm\.so\.6|libstdc\+\+\.so\.6|libgcc_s\.so\.1|libc\.so\.6|ld-linux-x86-64\.so\.2')
     [ -z "$other" ] || { echo "needs $other"; false; }
   }
   check "library.exports-only-adaptq" only_adaptq
@@ -142,7 +142,8 @@ fi
 
 # --------------------------------------------------------------------------------------------------------------- programs
 compile() {
-  "$compiler" -std=c11 -O1 -g "${warnings[@]}" -pthread "${flags[@]}" -I"$tests" "$1" -o "$2" "${libraries[@]}" -lm
+  "$compiler" -std=c11 -O1 -g "${warnings[@]}" -pthread -DADAPTQ_TESTS="\"$root/Tests\"" "${flags[@]}" \
+    -I"$tests" "$1" -o "$2" "${libraries[@]}" -lm
 }
 # run_program NAME COMMAND...: a program of check.h's kind; a crash or a missing end is a failure of its own.
 run_program() {
@@ -177,6 +178,17 @@ for source in "$tests"/test_*.c; do
         if [ $status = 77 ]; then say "skip $name.strace-$mode: strace may not trace here"
         else check "$name.strace-$mode" test $status = $want; fi
       done
+      ;;
+    test_states)
+      if [ -n "$sanitizer" ]; then run_program "$name" "$build/$name"; continue; fi
+      run_program "$name" env LD_PRELOAD="$build/count_malloc.so" "$build/$name"
+      output=$("$tests/strace_between.sh" "$build/$name" 2>&1)
+      status=$?
+      if [ $status = 77 ]; then say "skip $name.no-system-calls: strace may not trace here"
+      else
+        [ $status = 0 ] || printf '%s\n' "$output"
+        check "$name.no-system-calls" test $status = 0
+      fi
       ;;
     test_runs)
       if [ -n "$sanitizer" ]; then run_program "$name" "$build/$name"; continue; fi

@@ -7,6 +7,8 @@
 #include <memory>
 #include <thread>
 
+#include <unistd.h>
+
 #include "fixture.h"
 
 #define REQUIRE_RESULT(result) \
@@ -193,9 +195,59 @@ static void life_with_results() {
   CHECK(bool(session->try_cancel()));
   auto memory = session->try_memory();
   CHECK(memory && memory->arena_bytes > 0);
+  CHECK(bool(session->try_reset_state()));
+  auto saved = session->try_save_state();
+  REQUIRE_RESULT(saved);
+  CHECK(bool(session->try_restore_state(*saved)) && session->try_restore_state({}).status() == ADAPTQ_INVALID_ARGUMENT);
   CHECK(model->try_memory()->nested_bytes > 0 && *model->try_levels() != 0 && *model->try_site_count() > 0);
   CHECK(model->try_output(0)->rank == 2 && model->try_site(0)->n > 0 && model->try_site(1000000).status() != ADAPTQ_OK);
   CHECK(model->try_metadata("no such key").status() == ADAPTQ_NOT_FOUND && bool(model->try_metadata()));
+}
+
+static void matrices() {
+  auto runtime = adaptq::runtime::try_create();
+  REQUIRE_RESULT(runtime);
+  enum { N = 20, K = 70 };
+  std::vector<float> weights(N * K), x(2 * K), y(2 * N);
+  for (int i = 0; i < N * K; i++) weights[static_cast<std::size_t>(i)] = float(i % 13 - 6) / 8;
+  for (int i = 0; i < 2 * K; i++) x[static_cast<std::size_t>(i)] = float(i % 7 - 3);
+  adaptq::matrix_options options(weights, N, K);
+  options.keep = ADAPTQ_ALLOW_FP32;
+  options.name = "own";
+  auto matrix = adaptq::matrix::try_create(*runtime, options);
+  REQUIRE_RESULT(matrix);
+  CHECK(matrix->try_info()->n == N && matrix->try_info()->k == K && *matrix->try_workspace_size(2) > 0);
+  CHECK(bool(matrix->try_multiply(adaptq::multiply(ADAPTQ_LEVEL_FP32, 2, x.data(), y.data()))));
+  for (std::size_t row = 0; row < 2; row++)
+    for (std::size_t n = 0; n < N; n++) {
+      float sum = 0;
+      for (std::size_t k = 0; k < K; k++) sum += weights[n * K + k] * x[row * K + k];  // exact in float
+      CHECK(y[row * N + n] == sum);
+    }
+  CHECK(matrix->try_multiply(adaptq::multiply(ADAPTQ_LEVEL_FP16, 2, x.data(), y.data())).status() == ADAPTQ_UNSUPPORTED);
+  const std::string path = "/tmp/adaptq-hpp-" + std::to_string(getpid()) + ".adaptq";
+  CHECK(bool(matrix->try_save(path)));
+  auto file = adaptq::matrix_file::try_open(*runtime, path);
+  unlink(path.c_str());
+  REQUIRE_RESULT(file);
+  auto names = file->try_names();
+  REQUIRE_RESULT(names);
+  CHECK(names->size() == 1 && names->front() == "own");
+  auto again = file->try_open_matrix("own", 4);
+  REQUIRE_RESULT(again);
+  CHECK(again->try_info()->max_rows == 4 && file->try_open_matrix("other").status() == ADAPTQ_NOT_FOUND);
+#if ADAPTQ_HPP_THROWS
+  auto made = adaptq::matrix::create(*runtime, options);
+  made.multiply(adaptq::multiply(ADAPTQ_LEVEL_INT8, 1, x.data(), y.data()));
+  int thrown = 0;
+  try {
+    adaptq::matrix_file::open(*runtime, path);
+  } catch (const adaptq::error &error) {
+    thrown += error.status() == ADAPTQ_NOT_FOUND;
+  }
+  CHECK_INT(thrown, 1);
+  CHECK(made.info().n == N && made.workspace_size(1) > 0 && file->names().size() == 1 && file->open_matrix("own").info().n == N);
+#endif
 }
 
 #if ADAPTQ_HPP_THROWS
@@ -270,6 +322,7 @@ int main() {
   RUN(handles);
   RUN(results);
   RUN(views);
+  RUN(matrices);
   RUN(life_with_results);
 #if ADAPTQ_HPP_THROWS
   RUN(life_with_exceptions);

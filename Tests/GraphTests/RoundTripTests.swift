@@ -27,7 +27,7 @@ import Testing
     let written = value("new", ValueType(.float32, [.fixed(4)]))
     let (a, b) = (value("a", graph.type(of: x)), value("b", graph.type(of: x)))
     let (taken, looped) = (value("taken", graph.type(of: x)), value("looped", graph.type(of: x)))
-    let body = value("body", graph.type(of: x))
+    let (carried, body) = (value("carried", graph.type(of: x)), value("body", graph.type(of: x)))
     graph.states = [
       Graph.State(name: "cache", type: ValueType(.float32, [.fixed(4)]), growingAxis: 0, maximumLength: 16)
     ]
@@ -43,16 +43,20 @@ import Testing
         ], results: [looped, written]),
       Graph.Region(nodes: [Graph.Node(operation: .activation(.tanh), inputs: [x], outputs: [a])], results: [a]),
       Graph.Region(nodes: [Graph.Node(operation: .binary(.multiply), inputs: [x, x], outputs: [b])], results: [b]),
-      Graph.Region(nodes: [Graph.Node(operation: .softmax, inputs: [x], outputs: [body])], results: [body]),
+      Graph.Region(
+        parameters: [carried], nodes: [Graph.Node(operation: .softmax, inputs: [carried], outputs: [body])],
+        results: [body]),
     ]
     try graph.validate()
     #expect(try Graph(decoding: JSON.parse(graph.encoded().text, "graph")) == graph)
-    let type = ValueType(.int32, [.fixed(2), .symbol(1), .dataDependent])
+    let type = ValueType(.int32, [.fixed(2), .symbol(1), .dataDependent, .derived(DerivedSize(symbol: 1, plus: -3, over: 2))])
     #expect(try ValueType(decoding: type.encoded(), "type") == type)
     for operation: Operator in [
       .embedding(SiteID(3)), .linear(SiteID(0)), .layerNorm(epsilon: 1e-12), .activation(.geluTanh),
       .binary(.subtract), .attention(heads: 12, scale: 0.17677669), .softmax, .range(axis: 1), .maskedMean,
       .l2Normalize(epsilon: 1e-12), .readState(StateID(1)), .writeState(StateID(2)),
+      .compare(.greater), .gru(input: SiteID(1), recurrent: SiteID(2)),
+      .convolution1D(SiteID(4), Convolution1D(kernel: 5, stride: 2, before: 3, after: 1, dilation: 4, groups: 6)),
     ] {
       let attributes = try JSON.parse(operation.encodedAttributes().text, "attributes")
       #expect(try Operator(name: operation.name, attributes: attributes, "node") == operation)

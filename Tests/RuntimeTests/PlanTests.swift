@@ -136,7 +136,7 @@ import Testing
     }
   }
 
-  @Test func unsupportedNodes() throws {
+  @Test func statesThatGrow() throws {
     var builder = GraphBuilder()
     let x = builder.input("x", .float32, [.fixed(2)])
     builder.output("y", try builder.add(.softmax, x))
@@ -144,15 +144,22 @@ import Testing
     try file.setModel(
       ["graph", "states", 0],
       try JSON.parse(
-        #"{"name":"s","type":{"element":"float32","shape":[2]},"maximum":0}"#, ""))
-    try file.setModel(["graph", "regions", 0, "nodes", 0, "op"], .string("writeState"))
-    try file.setModel(["graph", "regions", 0, "nodes", 0, "attributes", "state"], .integer(0))
+        #"{"name":"cache","type":{"element":"float32","shape":[2]},"axis":0,"maximum":4}"#, ""))
     let session = try Session(try Model(try file.block(), source: "state"))
     do throws(AdaptQError) {
       try session.prepare(maximumShapes: [[2]])
       Issue.record("accepted")
     } catch {
-      #expect(error.status == .unsupported && error.message.contains("writeState"), "\(error)")
+      #expect(error.status == .unsupported && error.message.contains("cache"), "\(error)")
     }
+  }
+
+  /// A place for each of 200,000 values that live at once, and for as many that come and go.
+  @Test func arenaOfManyValues() throws {
+    let count = 200_000
+    let together = (0..<count).map { ArenaPlanner.Request(byteCount: 64 + $0 % 3 * 64, birth: $0, death: count) }
+    #expect(try ArenaPlanner(together).byteCount == together.reduce(0) { $0 + $1.byteCount })
+    let passing = (0..<count).map { ArenaPlanner.Request(byteCount: 64 + $0 % 3 * 64, birth: $0, death: $0 + 2) }
+    #expect(try ArenaPlanner(passing).byteCount < 2000)
   }
 }

@@ -16,6 +16,9 @@ struct RandomGraph {
   private let ids: ValueID
   private let keep: ValueID
   private var names = 0
+  private let flag: ValueID
+  private let lengths: ValueID
+  private var depth = 0
   let width: Int
 
   init(_ seed: String, _ index: Int, count: Int) throws {
@@ -27,6 +30,8 @@ struct RandomGraph {
     ids = builder.input("ids", Bool.random(using: &random) ? .int64 : .int32, [batch, steps])
     keep = builder.input("keep", Bool.random(using: &random) ? .int64 : .int32, [batch, steps])
     floats = [builder.input("x", .float32, [batch, steps, .fixed(width)])]
+    flag = builder.input("flag", Bool.random(using: &random) ? .int64 : .int32, [])
+    lengths = builder.input("lengths", .int64, [batch])
     for _ in 0..<count { try step() }
     // The last value, and others that must survive until the end.
     var outputs = [floats[floats.count - 1]]
@@ -77,7 +82,11 @@ struct RandomGraph {
 
   private mutating func step() throws {
     let hasSize: (ValueType) -> Bool = { if case .fixed? = $0.shape.last { true } else { false } }
-    switch Int.random(in: 0..<13, using: &random) {
+    switch Int.random(in: 0..<18, using: &random) {
+    case 13, 14: try convolution()
+    case 15: try recurrence()
+    case 16: try region()
+    case 17: try state(size: [1, width].randomElement(using: &random)!)
     case 0, 1:
       let x = pick()!
       _ = try add(.activation(Activation.allCases.randomElement(using: &random)!), x)
@@ -131,6 +140,128 @@ struct RandomGraph {
     }
   }
 
+  /// Stride and a window that suits an input of one step keep sizes of any length valid.
+  private mutating func convolution() throws {
+    let batch = batch
+    guard let x = pick({ $0.rank == 3 && $0.shape[0] == batch && $0.shape.last != .symbol(1) }), lastSize(x) > 0 else {
+      return
+    }
+    let channels = lastSize(x)
+    let groups = [1, 1, channels, 2, 4].filter { channels % $0 == 0 }.randomElement(using: &random)!
+    let outputs = groups * [1, 2, 3, 16, 32 / min(groups, 2)].randomElement(using: &random)!
+    if outputs > 100 { return }
+    let (kernel, dilation) = (Int.random(in: 1...4, using: &random), Int.random(in: 1...3, using: &random))
+    let stride = Int.random(in: 1...3, using: &random)
+    let reach = dilation * (kernel - 1)
+    let before = Int.random(in: 0...reach, using: &random)
+    let after = Int.random(in: (reach - before)...(reach - before + 2), using: &random)
+    names += 1
+    let bias: TensorBytes? = Bool.random(using: &random) ? try .random([outputs], &random) : nil
+    let scale = 1 / Float(kernel * channels / groups).squareRoot()
+    let site = try builder.convolutionSite(
+      "convolution \(names)", try .random([outputs, channels / groups, kernel], scale: scale, &random), bias: bias,
+      groups: groups)
+    _ = try add(
+      .convolution1D(
+        site,
+        Convolution1D(
+          kernel: kernel, stride: stride, before: before, after: after, dilation: dilation, groups: groups)), x)
+  }
+
+  private mutating func recurrence() throws {
+    let (batch, steps) = (batch, steps)
+    guard let x = pick({ $0.rank == 3 && $0.shape[0] == batch }), lastSize(x) > 0 else { return }
+    let hidden = Int.random(in: 1...20, using: &random)
+    func site(_ k: Int) throws -> SiteID {
+      names += 1
+      return try builder.linearSite(
+        "gates \(names)", try .random([3 * hidden, k], scale: 1 / Float(k).squareRoot(), &random),
+        bias: Bool.random(using: &random) ? try .random([3 * hidden], &random) : nil)
+    }
+    let (input, recurrent) = (try site(lastSize(x)), try site(hidden))
+    guard let source = pick({ $0.rank == 3 && $0.shape[0] == batch && $0.shape[1] == steps }), lastSize(source) > 0
+    else { return }
+    let mean = try add(.maskedMean, source, keep)
+    let start = try add(.activation(.tanh), try linear(mean, hidden))
+    let inputs = [x, start] + (Bool.random(using: &random) ? [lengths] : [])
+    let outputs = try builder.addAll(.gru(input: input, recurrent: recurrent), inputs)
+    for output in outputs { note(.gru(input: input, recurrent: recurrent), inputs, output) }
+  }
+
+  /// A conditional or a loop over any value, whose bodies are random graphs themselves.
+  private mutating func region() throws {
+    if depth == 2 { return }
+    let x = pick()!
+    let type = builder.graph.type(of: x)
+    guard case .fixed(let width)? = type.shape.last else { return }
+    var condition = flag
+    if Bool.random(using: &random) {
+      let old = try state(size: 1)
+      let threshold = try constant([], scale: 0.3)
+      let comparison = [Comparison.less, .greater].randomElement(using: &random)!
+      condition = try builder.add(.compare(comparison), old, threshold)
+      listing.append("\(condition.index) = \(comparison)(\(old.index), \(threshold.index))")
+    }
+    depth += 1
+    defer { depth -= 1 }
+    let outer = floats
+    var copy = self
+    var lines: [String] = []
+    /// Any steps, then something of the parameter's type.
+    func body(_ isCaptured: Bool) -> GraphBuilder.RegionBody {
+      { (builder, parameters) throws(AdaptQError) in
+        do {
+          copy.builder = builder
+          copy.listing = []
+          copy.floats = isCaptured ? outer + parameters : parameters
+          for _ in 0..<Int.random(in: 0...3, using: &copy.random) { try copy.step() }
+          var result = parameters[0]
+          switch Int.random(in: 0..<5, using: &copy.random) {
+          case 0: break
+          case 1: result = x
+          default:
+            let same = copy.pick { $0 == type } ?? parameters[0]
+            let inner = try copy.linear(same, width)
+            result = try copy.add(.activation(.sigmoid), inner)
+          }
+          lines += copy.listing.map { "  " + $0 } + ["  -> \(result.index)"]
+          builder = copy.builder
+          return [result]
+        } catch let error as AdaptQError {
+          throw error
+        } catch {
+          throw .internalError("\(error)")
+        }
+      }
+    }
+    let results: [ValueID]
+    let isLoop = Int.random(in: 0..<3, using: &random) == 0
+    copy.random = random
+    if isLoop {
+      results = try builder.addLoop(condition, [x], body(true))
+    } else {
+      results = try builder.addConditional(condition, [x], then: body(true), otherwise: body(Bool.random(using: &random)))
+    }
+    random = copy.random
+    names = copy.names
+    listing += ["\(isLoop ? "loop" : "if") over \(x.index)"] + lines
+    listing.append("\(results[0].index) = that")
+    floats.append(results[0])
+  }
+
+  /// Something smaller each time is added to what was, which the next run reads.
+  @discardableResult
+  private mutating func state(size: Int) throws -> ValueID {
+    names += 1
+    let state = builder.state("state \(names)", ValueType(.float32, [.fixed(size)]))
+    let old = try builder.add(.readState(state))
+    note(.readState(state), [], old)
+    let moved = try add(.binary(.add), old, try constant([size]))
+    let new = try add(.activation(.tanh), moved)
+    note(.writeState(state), [new], try builder.add(.writeState(state), new))
+    return old
+  }
+
   private mutating func binary() throws {
     let x = pick()!
     let shape = builder.graph.type(of: x).shape
@@ -163,13 +294,15 @@ struct RandomGraph {
 
   /// Inputs of the given sizes.
   mutating func inputs(batch: Int, steps: Int) -> [Tensor] {
+    let flag = Tensor.integers([], [Int64.random(in: -1...3, using: &random)])
     let count = batch * steps
     var keep = (0..<count).map { _ in Int64.random(in: 0...2, using: &random) }
     for row in 0..<batch { keep[row * steps] = 1 }
     return [
       .integers([batch, steps], (0..<count).map { _ in Int64.random(in: 0..<Int64(tableRows), using: &random) }),
       .integers([batch, steps], keep),
-      .floats([batch, steps, width], (0..<(count * width)).map { _ in random.normal() }),
+      .floats([batch, steps, width], (0..<(count * width)).map { _ in random.normal() }), flag,
+      .integers([batch], (0..<batch).map { _ in Int64.random(in: -1...Int64(steps + 1), using: &random) }),
     ]
   }
 }

@@ -17,10 +17,17 @@ struct ReferenceInterpreter {
   let model: Model
   let level: Level
   var values: [Value?]
+  /// Kept from run to run.
+  var states: [Value]
+  private var written: [Int: Value] = [:]
 
   init(_ model: Model, _ level: Level) {
     self.model = model
     self.level = level
+    states = model.graph.states.map { state in
+      let shape = state.type.shape.map { dimension in if case .fixed(let size) = dimension { size } else { 0 } }
+      return Value(shape: shape, data: [Double](repeating: 0, count: shape.reduce(1, *)))
+    }
     values = [Value?](repeating: nil, count: model.graph.values.count)
     for (index, value) in model.graph.values.enumerated() {
       guard let constant = value.constant else { continue }
@@ -35,11 +42,45 @@ struct ReferenceInterpreter {
       let data = input.floats.isEmpty ? input.integers.map(Double.init) : input.floats.map(Double.init)
       values[id.index] = Value(shape: input.shape, data: data)
     }
-    for node in model.graph.nodes {
+    written = [:]
+    let outputs = run(0)
+    for (state, value) in written { states[state] = value }
+    return outputs
+  }
+
+  private mutating func run(_ region: Int) -> [Value] {
+    for node in model.graph.regions[region].nodes {
       let arguments = node.inputs.map { values[$0.index]! }
-      values[node.outputs[0].index] = apply(node.operation, arguments)
+      for (output, value) in zip(node.outputs, runNode(node.operation, arguments)) { values[output.index] = value }
     }
-    return model.graph.outputs.map { values[$0.index]! }
+    return model.graph.regions[region].results.map { values[$0.index]! }
+  }
+
+  private mutating func runNode(_ operation: Operator, _ inputs: [Value]) -> [Value] {
+    func bind(_ region: RegionID, _ arguments: some Sequence<Value>, _ values: inout [Value?]) {
+      for (parameter, argument) in zip(model.graph.regions[region.index].parameters, arguments) {
+        values[parameter.index] = argument
+      }
+    }
+    switch operation {
+    case .readState(let state): return [states[state.index]]
+    case .writeState(let state):
+      written[state.index] = inputs[0]
+      return inputs
+    case .conditional(let then, let otherwise):
+      let taken = inputs[0].data[0] != 0 ? then : otherwise
+      bind(taken, inputs.dropFirst(), &values)
+      return run(taken.index)
+    case .loop(let body):
+      var carried = Array(inputs.dropFirst())
+      for _ in 0..<max(Int(inputs[0].data[0]), 0) {
+        bind(body, carried, &values)
+        carried = run(body.index)
+      }
+      return carried
+    case .gru(let input, let recurrent): return gru(input.index, recurrent.index, inputs)
+    default: return [apply(operation, inputs)]
+    }
   }
 
   private func apply(_ operation: Operator, _ inputs: [Value]) -> Value {
@@ -84,11 +125,13 @@ struct ReferenceInterpreter {
         let norm = max(row.reduce(0) { $0 + $1 * $1 }.squareRoot(), Double(epsilon))
         return row.map { $0 / norm }
       }
-    case .readState, .writeState, .conditional, .loop: return inputs[0]
+    case .compare(let comparison): return compare(comparison, inputs[0], inputs[1])
+    case .convolution1D(let site, let convolution): return convolve(site.index, convolution, inputs[0])
+    case .gru, .readState, .writeState, .conditional, .loop: return inputs[0]
     }
   }
 
-  private func perRow(_ x: Value, _ body: ([Double]) -> [Double]) -> Value {
+  func perRow(_ x: Value, _ body: ([Double]) -> [Double]) -> Value {
     var data: [Double] = []
     for row in 0..<x.rows { data += body(Array(x.data[(row * x.width)..<((row + 1) * x.width)])) }
     return Value(shape: x.shape, data: data)
@@ -112,7 +155,7 @@ struct ReferenceInterpreter {
     }
   }
 
-  private func weight(_ site: Int, _ row: Int, _ column: Int) -> Double {
+  func weight(_ site: Int, _ row: Int, _ column: Int) -> Double {
     let forms = model.forms[site]
     switch level {
     case .fp32: return Double(forms.fp32!.value(row, column))
@@ -121,7 +164,7 @@ struct ReferenceInterpreter {
     }
   }
 
-  private func linear(_ index: Int, _ x: Value) -> Value {
+  func linear(_ index: Int, _ x: Value) -> Value {
     let site = model.graph.sites[index]
     let weights = (0..<site.n).map { row in (0..<site.k).map { weight(index, row, $0) } }
     let y = perRow(x) { row in
@@ -136,7 +179,7 @@ struct ReferenceInterpreter {
   }
 
   /// Symmetric 8-bit codes per group of 64, as `QuantizeArguments` defines them.
-  private func coded(_ row: [Double]) -> [Double] {
+  func coded(_ row: [Double]) -> [Double] {
     var result: [Double] = []
     for start in stride(from: 0, to: row.count, by: 64) {
       let group = row[start..<min(start + 64, row.count)].map { Float($0) }
@@ -151,6 +194,16 @@ struct ReferenceInterpreter {
   }
 
   private func binary(_ function: Binary, _ a: Value, _ b: Value) -> Value {
+    broadcast(a, b) { x, y in
+      switch function {
+      case .add: x + y
+      case .subtract: x - y
+      case .multiply: x * y
+      }
+    }
+  }
+
+  func broadcast(_ a: Value, _ b: Value, _ function: (Double, Double) -> Double) -> Value {
     let rank = max(a.shape.count, b.shape.count)
     func padded(_ shape: [Int]) -> [Int] { [Int](repeating: 1, count: rank - shape.count) + shape }
     let (left, right) = (padded(a.shape), padded(b.shape))
@@ -168,12 +221,7 @@ struct ReferenceInterpreter {
         position[axis] = rest % shape[axis]
         rest /= shape[axis]
       }
-      let (x, y) = (element(a, left, position), element(b, right, position))
-      switch function {
-      case .add: data.append(x + y)
-      case .subtract: data.append(x - y)
-      case .multiply: data.append(x * y)
-      }
+      data.append(function(element(a, left, position), element(b, right, position)))
     }
     return Value(shape: shape, data: data)
   }

@@ -6,11 +6,22 @@ enum Container {
   static let version = "1"
   static let versionKey = "adaptq.version"
   static let modelKey = "adaptq.model"
+  static let matricesKey = "adaptq.matrices"
   static let tokenizerKey = "adaptq.tokenizer"
   static let vocabularyTensor = "tokenizer.vocabulary"
 
   static func tensorName(site: Int, _ part: String) -> String { "site.\(site).\(part)" }
   static func constantName(_ index: Int) -> String { "constant.\(index)" }
+
+  static func requireVersion(_ file: Safetensors, _ source: String) throws(AdaptQError) {
+    guard let version = file.metadata[versionKey] else {
+      throw .invalidFile("\(source): metadata \"\(versionKey)\" is missing: not a .adaptq file")
+    }
+    if version != Container.version {
+      throw AdaptQError(
+        .unsupportedVersion, "\(source): version \"\(version)\", this library reads \"\(Container.version)\"")
+    }
+  }
 
   /// Keys of the container's own begin with this; all others are the user's.
   static let reservedPrefix = "adaptq."
@@ -27,20 +38,17 @@ extension Model {
   /// index and type has been checked then.
   public convenience init(_ block: MemoryBlock, source: String) throws(AdaptQError) {
     let file = try Safetensors(block, source: source)
-    guard let version = file.metadata[Container.versionKey] else {
-      throw .invalidFile("\(source): metadata \"\(Container.versionKey)\" is missing: not a .adaptq file")
-    }
-    if version != Container.version {
-      throw AdaptQError(
-        .unsupportedVersion, "\(source): version \"\(version)\", this library reads \"\(Container.version)\"")
-    }
+    try Container.requireVersion(file, source)
     guard let text = file.metadata[Container.modelKey] else {
+      if file.metadata[Container.matricesKey] != nil {
+        throw .unsupported("\(source): holds matrices, not a model")
+      }
       throw .invalidFile("\(source): metadata \"\(Container.modelKey)\" is missing")
     }
     let json = try JSON.parse(text, "\(source): model")
     let graph = try Graph(decoding: try json.member("graph", in: "model"))
 
-    let constants = try Model.readConstants(file, json, graph)
+    let constants = try Model.readConstants(file, json)
     var forms: [SiteForms] = []
     var signalToNoise: [[JSON.Member]] = []
     let stored = try json.member("stored", in: "model").asArray("model stored")
@@ -49,15 +57,7 @@ extension Model {
     }
     for (index, item) in stored.enumerated() {
       var form = try Model.readForms(file, item, graph.sites[index], index)
-      if let bias = graph.sites[index].bias {
-        guard constants.indices.contains(bias) else {
-          throw .invalidFile("site \(index): bias constant \(bias) does not exist")
-        }
-        if constants[bias].shape != [graph.sites[index].n] {
-          throw .invalidFile("site \(index): bias of shape \(constants[bias].shape)")
-        }
-        form.bias = constants[bias].pointer
-      }
+      form.bias = try Model.bias(graph.sites[index], index, constants)
       forms.append(form)
       signalToNoise.append(try item["snr"]?.asObject("site \(index) snr") ?? [])
     }
@@ -111,14 +111,25 @@ extension Model {
     return bytes
   }
 
-  private struct StoredConstant {
+  struct StoredConstant {
     var shape: [Int]
     var pointer: UnsafePointer<Float>
   }
 
-  private static func readConstants(
-    _ file: Safetensors, _ json: JSON, _ graph: Graph
-  ) throws(AdaptQError) -> [StoredConstant] {
+  static func bias(
+    _ site: Graph.Site, _ index: Int, _ constants: [StoredConstant]
+  ) throws(AdaptQError) -> UnsafePointer<Float>? {
+    guard let bias = site.bias else { return nil }
+    guard constants.indices.contains(bias) else {
+      throw .invalidFile("site \(index): bias constant \(bias) does not exist")
+    }
+    if constants[bias].shape != [site.n] {
+      throw .invalidFile("site \(index): bias of shape \(constants[bias].shape)")
+    }
+    return constants[bias].pointer
+  }
+
+  static func readConstants(_ file: Safetensors, _ json: JSON) throws(AdaptQError) -> [StoredConstant] {
     var constants: [StoredConstant] = []
     for (index, item) in try json.member("constants", in: "model").asArray("model constants").enumerated() {
       var shape: [Int] = []
@@ -132,7 +143,7 @@ extension Model {
     return constants
   }
 
-  private static func readForms(
+  static func readForms(
     _ file: Safetensors, _ item: JSON, _ site: Graph.Site, _ index: Int
   ) throws(AdaptQError) -> SiteForms {
     var forms = SiteForms()

@@ -17,7 +17,7 @@ public struct ContainerWriter {
     self.tokenizer = tokenizer
   }
 
-  private struct Planned {
+  struct Planned {
     var name: String
     var dtype: Safetensors.DType
     /// Padded to a multiple of 64, so that the next tensor is aligned too.
@@ -25,7 +25,7 @@ public struct ContainerWriter {
     var offset: Int
   }
 
-  private static func append(
+  static func append(
     _ plan: inout [Planned], _ name: String, _ dtype: Safetensors.DType, _ byteCount: Int
   ) throws(AdaptQError) {
     let offset =
@@ -73,16 +73,23 @@ public struct ContainerWriter {
         if let base = bytes.baseAddress { target.copyMemory(from: base, byteCount: bytes.count) }
       }
     }
-    var text = header(plan, records)
-    if text.count > headerCount - 8 {
-      throw .internalError("header of \(text.count) bytes, \(headerCount - 8) planned")
-    }
-    while text.count < headerCount - 8 { text.append(UInt8(ascii: " ")) }
-    block.base.storeBytes(of: UInt64(headerCount - 8).littleEndian, as: UInt64.self)
-    text.withUnsafeBytes { bytes in
-      if let base = bytes.baseAddress { (block.base + 8).copyMemory(from: base, byteCount: bytes.count) }
-    }
+    try ContainerWriter.storeHeader(header(plan, records), byteCount: headerCount, at: block.base)
     return block
+  }
+
+  /// Writes the length and the header, filled with spaces up to `byteCount`.
+  static func storeHeader(
+    _ header: [UInt8], byteCount: Int, at base: UnsafeMutableRawPointer
+  ) throws(AdaptQError) {
+    var text = header
+    if text.count > byteCount - 8 {
+      throw .internalError("header of \(text.count) bytes, \(byteCount - 8) planned")
+    }
+    while text.count < byteCount - 8 { text.append(UInt8(ascii: " ")) }
+    base.storeBytes(of: UInt64(byteCount - 8).littleEndian, as: UInt64.self)
+    text.withUnsafeBytes { bytes in
+      if let source = bytes.baseAddress { (base + 8).copyMemory(from: source, byteCount: bytes.count) }
+    }
   }
 
   private func checkMetadata() throws(AdaptQError) {
@@ -183,6 +190,11 @@ public struct ContainerWriter {
     ]
     if let tokenizer { metadata.append(.init(Container.tokenizerKey, .string(tokenizer.settings.text))) }
     for item in self.metadata { metadata.append(.init(item.key, .string(item.value))) }
+    return ContainerWriter.headerText(plan, metadata)
+  }
+
+  /// The header of a file with these tensors.
+  static func headerText(_ plan: [Planned], _ metadata: [JSON.Member]) -> [UInt8] {
     var members: [JSON.Member] = [.init("__metadata__", .object(metadata))]
     for item in plan {
       members.append(

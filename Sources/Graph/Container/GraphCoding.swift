@@ -47,6 +47,11 @@ extension ValueType {
             switch dimension {
             case .fixed(let size): .integer(size)
             case .symbol(let index): .object([.init("symbol", .integer(index))])
+            case .derived(let size):
+              .object([
+                .init("symbol", .integer(size.symbol)), .init("plus", .integer(size.plus)),
+                .init("over", .integer(size.over)),
+              ])
             case .dataDependent: .null
             }
           })),
@@ -63,7 +68,14 @@ extension ValueType {
       switch item {
       case .integer(let size): shape.append(.fixed(size))
       case .null: shape.append(.dataDependent)
-      default: shape.append(.symbol(try item.member("symbol", in: "\(what) shape").asInt("\(what) symbol")))
+      default:
+        let symbol = try item.member("symbol", in: "\(what) shape").asInt("\(what) symbol")
+        guard let over = item["over"] else {
+          shape.append(.symbol(symbol))
+          continue
+        }
+        let plus = try item.member("plus", in: "\(what) shape").asInt("\(what) plus")
+        shape.append(.derived(DerivedSize(symbol: symbol, plus: plus, over: try over.asInt("\(what) over"))))
       }
     }
     self.init(element, shape)
@@ -171,11 +183,20 @@ extension Operator {
     case .attention(let heads, let scale):
       .object([.init("heads", .integer(heads)), .init("scale", .number(Double(scale)))])
     case .range(let axis): .object([.init("axis", .integer(axis))])
+    case .convolution1D(let site, let convolution):
+      .object([
+        .init("site", .integer(site.index)), .init("kernel", .integer(convolution.kernel)),
+        .init("stride", .integer(convolution.stride)), .init("before", .integer(convolution.before)),
+        .init("after", .integer(convolution.after)), .init("dilation", .integer(convolution.dilation)),
+        .init("groups", .integer(convolution.groups)),
+      ])
+    case .gru(let input, let recurrent):
+      .object([.init("input", .integer(input.index)), .init("recurrent", .integer(recurrent.index))])
     case .readState(let state), .writeState(let state): .object([.init("state", .integer(state.index))])
     case .conditional(let then, let otherwise):
       .object([.init("then", .integer(then.index)), .init("else", .integer(otherwise.index))])
     case .loop(let body): .object([.init("body", .integer(body.index))])
-    case .activation, .binary, .softmax, .maskedMean: .object([])
+    case .activation, .binary, .compare, .softmax, .maskedMean: .object([])
     }
   }
 
@@ -194,6 +215,10 @@ extension Operator {
       self = .binary(function)
       return
     }
+    if let comparison = Comparison(rawValue: name) {
+      self = .compare(comparison)
+      return
+    }
     switch name {
     case "embedding": self = .embedding(SiteID(try int("site")))
     case "linear": self = .linear(SiteID(try int("site")))
@@ -203,6 +228,13 @@ extension Operator {
     case "range": self = .range(axis: try int("axis"))
     case "maskedMean": self = .maskedMean
     case "l2Normalize": self = .l2Normalize(epsilon: try float("epsilon"))
+    case "convolution1D":
+      self = .convolution1D(
+        SiteID(try int("site")),
+        Convolution1D(
+          kernel: try int("kernel"), stride: try int("stride"), before: try int("before"), after: try int("after"),
+          dilation: try int("dilation"), groups: try int("groups")))
+    case "gru": self = .gru(input: SiteID(try int("input")), recurrent: SiteID(try int("recurrent")))
     case "readState": self = .readState(StateID(try int("state")))
     case "writeState": self = .writeState(StateID(try int("state")))
     case "conditional": self = .conditional(then: RegionID(try int("then")), otherwise: RegionID(try int("else")))

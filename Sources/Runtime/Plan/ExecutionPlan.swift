@@ -17,18 +17,26 @@ public final class ExecutionPlan: @unchecked Sendable {
   private let tables: MemoryBlock
   private let arena: MemoryBlock
 
-  /// - Parameter maximumSymbols: the largest size of each of the graph's symbols.
+  /// - Parameters:
+  ///   - maximumSymbols: the largest size of each of the graph's symbols.
+  ///   - states: one per state of the graph; outlives the plan.
   init(
-    model: Model, maximumSymbols: [Int], kernels: KernelTable, control: RunControl, calls: SystemCalls = .live
+    model: Model, maximumSymbols: [Int], kernels: KernelTable, states: UnsafeMutablePointer<StateSlot>,
+    control: RunControl, calls: SystemCalls = .live
   ) throws(AdaptQError) {
     let graph = model.graph
+    let derived = try DerivedSizes(graph, maximumSymbols)
     let lowering = try Lowering(graph)
-    let sizes = try PlanSizes(graph, lowering.steps, maximumSymbols)
+    let sizes = try PlanSizes(graph, lowering, maximumSymbols)
 
     var layout = BlockLayout()
     let stepsAt = try layout.reserve(Step.self, lowering.steps.count)
     let valuesAt = try layout.reserve(ValueSlot.self, graph.values.count)
-    let symbolsAt = try layout.reserve(Int.self, graph.symbols.count)
+    let symbolsAt = try layout.reserve(Int.self, graph.symbols.count + derived.slots.count)
+    let minimumAt = try layout.reserve(Int.self, graph.symbols.count)
+    let derivedAt = try layout.reserve(DerivedSlot.self, derived.slots.count)
+    let convolutionsAt = try layout.reserve(ConvolutionSlot.self, lowering.convolutions.count)
+    let countersAt = try layout.reserve(Int64.self, lowering.loopCount)
     let maximumAt = try layout.reserve(Int.self, graph.symbols.count)
     let inputsAt = try layout.reserve(Int32.self, graph.inputs.count)
     let outputsAt = try layout.reserve(Int32.self, graph.outputs.count)
@@ -38,7 +46,7 @@ public final class ExecutionPlan: @unchecked Sendable {
     let tables = try MemoryBlock.allocate(
       byteCount: layout.byteCount, purpose: "plan of \(lowering.steps.count) steps", calls: calls)
 
-    let values = try ArenaPlanner(lowering.requests(sizes, graph))
+    let values = try ArenaPlanner(lowering.requests(sizes))
     let quantizedAt = try roundedUp(values.byteCount, to: 64)
     let scratchAt = try roundedUp(try checkedSum(quantizedAt, sizes.quantizedByteCount, "scratch"), to: 64)
     let attentionAt = try roundedUp(try checkedSum(scratchAt, sizes.scratchByteCount, "scratch"), to: 64)
@@ -62,11 +70,13 @@ public final class ExecutionPlan: @unchecked Sendable {
         elementByteCount: value.type.element.byteCount, elementType: value.type.element.rawValue,
         dims: InlineArray(repeating: 1),
         sources: InlineArray(repeating: 1))
+      if let state = lowering.stateRead[index] { slot.data = states[state].current }
       if let constant = value.constant { slot.data = UnsafeMutableRawPointer(mutating: model.constants[constant]) }
       for (axis, dimension) in value.type.shape.enumerated() {
         switch dimension {
         case .fixed(let size): slot.sources[axis] = size
         case .symbol(let symbol): slot.sources[axis] = -1 - symbol
+        case .derived(let size): slot.sources[axis] = -1 - graph.symbols.count - (derived.index[size] ?? 0)
         case .dataDependent:
           throw .unsupported("value \"\(value.name)\": sizes that depend on data cannot be run yet")
         }
@@ -76,9 +86,14 @@ public final class ExecutionPlan: @unchecked Sendable {
     for (index, size) in maximumSymbols.enumerated() {
       array(Int.self, maximumAt)[index] = size
       array(Int.self, symbolsAt)[index] = size
+      array(Int.self, minimumAt)[index] = derived.minima[index]
+    }
+    for (index, size) in derived.slots.enumerated() { array(DerivedSlot.self, derivedAt)[index] = size }
+    for (index, convolution) in lowering.convolutions.enumerated() {
+      array(ConvolutionSlot.self, convolutionsAt)[index] = convolution
     }
     for (index, input) in graph.inputs.enumerated() { array(Int32.self, inputsAt)[index] = Int32(input.index) }
-    for (index, output) in graph.outputs.enumerated() { array(Int32.self, outputsAt)[index] = Int32(output.index) }
+    for (index, output) in graph.outputs.enumerated() { array(Int32.self, outputsAt)[index] = lowering.resolve(output) }
     for (index, site) in graph.sites.enumerated() {
       let forms = model.forms[index]
       array(LinearWeights.self, weightsAt)[index] = LinearWeights(
@@ -88,12 +103,16 @@ public final class ExecutionPlan: @unchecked Sendable {
     }
     context = PlanContext(
       steps: steps, stepCount: lowering.steps.count, values: slots, valueCount: graph.values.count,
-      symbols: array(Int.self, symbolsAt), maximumSymbols: array(Int.self, maximumAt),
-      symbolCount: graph.symbols.count, inputs: array(Int32.self, inputsAt), inputCount: graph.inputs.count,
+      symbols: array(Int.self, symbolsAt), minimumSymbols: array(Int.self, minimumAt),
+      maximumSymbols: array(Int.self, maximumAt), symbolCount: graph.symbols.count,
+      derived: array(DerivedSlot.self, derivedAt), derivedCount: derived.slots.count,
+      inputs: array(Int32.self, inputsAt), inputCount: graph.inputs.count,
       outputs: array(Int32.self, outputsAt), outputCount: graph.outputs.count,
       weights: array(LinearWeights.self, weightsAt), tables: array(RowTable?.self, rowTablesAt),
       levels: array(UInt8.self, levelsAt), siteCount: graph.sites.count, quantized: arena.base + quantizedAt,
       scratch: arena.base + scratchAt, attention: (arena.base + attentionAt).assumingMemoryBound(to: Float.self),
-      scoreCount: sizes.scoreCount, packedCount: sizes.packedCount, kernels: kernels, control: control)
+      scoreCount: sizes.scoreCount, packedCount: sizes.packedCount,
+      convolutions: array(ConvolutionSlot.self, convolutionsAt), counters: array(Int64.self, countersAt),
+      states: states, stateCount: graph.states.count, kernels: kernels, control: control)
   }
 }

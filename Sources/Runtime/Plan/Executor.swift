@@ -8,6 +8,11 @@ extension PlanContext {
   /// Sets every value's sizes from the symbols of this run.
   @inline(__always)
   func resolveShapes() {
+    for index in 0..<derivedCount {
+      let size = derived[index]
+      // At least 1, since the symbol is not below its minimum.
+      symbols[symbolCount &+ index] = (symbols[size.symbol] &+ size.plus) / size.over
+    }
     for index in 0..<valueCount {
       for axis in 0..<values[index].rank {
         let source = values[index].sources[axis]
@@ -28,14 +33,18 @@ extension PlanContext {
   func execute() -> RunOutcome {
     // The value whose 8-bit codes are in `quantized`: projections of the same input share them.
     var coded: Int32 = -1
+    for index in 0..<stateCount { states[index].isWritten = false }
     let isTraced = trace.function != nil
-    for index in 0..<stepCount {
+    var index = 0
+    while index < stepCount {
       let step = steps + index
       if control.isStopped {
         var outcome = RunOutcome()
         outcome.kind = .cancelled
         return outcome
       }
+      let position = index
+      index &+= 1
       let begin = isTraced ? monotonicNanoseconds() : 0
       switch step.pointee.kind {
       case .linear: linearStep(step, &coded)
@@ -65,14 +74,30 @@ extension PlanContext {
         Operators.l2NormalizeRows(
           x.pointee.floats, xStride: width, rows: y.pointee.rows, width: width, eps: step.pointee.number,
           y.pointee.floats, yStride: width)
+      case .compare: compareStep(step)
+      case .convolution:
+        convolutionStep(step)
+        coded = -1
+      case .gru:
+        gruStep(step)
+        coded = -1
+      case .writeState: writeStateStep(step)
+      case .copy: copyStep(step)
+      case .branch: if integer(slot(step.pointee.input0), 0) == 0 { index = Int(step.pointee.target) }
+      case .jump: index = Int(step.pointee.target)
+      case .loopBegin: if !beginsLoop(step) { index = Int(step.pointee.target) }
+      case .loopEnd:
+        // The next iteration writes the same values anew.
+        coded = -1
+        if repeatsLoop(step) { index = Int(step.pointee.target) }
       }
-      if isTraced { report(step, index, begin: begin) }
+      if isTraced { report(step, position, begin: begin) }
     }
     return RunOutcome()
   }
 
   @inline(__always)
-  private func slot(_ index: Int32) -> UnsafeMutablePointer<ValueSlot> { values + Int(index) }
+  func slot(_ index: Int32) -> UnsafeMutablePointer<ValueSlot> { values + Int(index) }
 
   private func linearStep(_ step: UnsafeMutablePointer<Step>, _ coded: inout Int32) {
     let site = Int(step.pointee.site)
@@ -159,9 +184,15 @@ extension PlanContext {
 
   @inline(__always)
   private func isKept(_ keep: UnsafeMutablePointer<ValueSlot>, _ position: Int) -> Bool {
-    keep.pointee.elementByteCount == 8
-      ? keep.pointee.data.assumingMemoryBound(to: Int64.self)[position] != 0
-      : keep.pointee.data.assumingMemoryBound(to: Int32.self)[position] != 0
+    integer(keep, position) != 0
+  }
+
+  /// Element `position` of a value of integers.
+  @inline(__always)
+  func integer(_ value: UnsafeMutablePointer<ValueSlot>, _ position: Int) -> Int64 {
+    value.pointee.elementByteCount == 8
+      ? value.pointee.data.assumingMemoryBound(to: Int64.self)[position]
+      : Int64(value.pointee.data.assumingMemoryBound(to: Int32.self)[position])
   }
 }
 
@@ -233,7 +264,7 @@ extension PlanContext {
 
   /// Where the operand's row for output row `row` begins: sizes of 1 stay at 0.
   @inline(__always)
-  private func broadcastOffset(
+  func broadcastOffset(
     _ operand: UnsafeMutablePointer<ValueSlot>, _ output: UnsafeMutablePointer<ValueSlot>, _ row: Int
   ) -> Int {
     var rest = row

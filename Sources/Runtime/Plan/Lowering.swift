@@ -2,46 +2,85 @@ import Base
 import Graph
 import Kernels
 
-/// Nodes become steps; what may share memory is decided here.
+/// Nodes become steps, regions one behind the other with steps that lead through them; what may share memory is decided
+/// here.
 struct Lowering {
   private(set) var steps: [Step] = []
+  private(set) var convolutions: [ConvolutionSlot] = []
+  private(set) var loopCount = 0
   /// For each value the value whose memory it lives in: itself, or the input it overwrites.
   private(set) var storage: [Int]
+  /// The state that a value is the content of.
+  private(set) var stateRead: [Int: Int] = [:]
+  /// For each value the one that stands for it: parameters for arguments, results of regions for those of their node.
+  private var standsFor: [Int]
+  private var uses: [Int]
   private var lastUse: [Int]
-  private var birth: [Int]
+  private var birth: [Int?]
+  private var writes: [Int]
+  private let graph: Graph
 
   init(_ graph: Graph) throws(AdaptQError) {
-    storage = Array(graph.values.indices)
-    birth = [Int](repeating: 0, count: graph.values.count)
-    lastUse = [Int](repeating: 0, count: graph.values.count)
-    var uses = [Int](repeating: 0, count: graph.values.count)
-    for node in graph.nodes { for input in node.inputs { uses[input.index] += 1 } }
-    for output in graph.outputs { uses[output.index] += 1 }
+    let count = graph.values.count
+    self.graph = graph
+    storage = Array(0..<count)
+    standsFor = Array(0..<count)
+    birth = [Int?](repeating: nil, count: count)
+    lastUse = [Int](repeating: 0, count: count)
+    uses = [Int](repeating: 0, count: count)
+    writes = [Int](repeating: 0, count: count)
+    for state in graph.states where state.growingAxis != nil {
+      throw .unsupported("state \"\(state.name)\": states that grow cannot be run yet")
+    }
+    for region in graph.regions {
+      for node in region.nodes { for input in node.inputs { uses[input.index] += 1 } }
+      for result in region.results { uses[result.index] += 1 }
+    }
+    try lower(graph.nodes)
+    for output in graph.outputs { lastUse[Int(resolve(output))] = steps.count }
+    shareMemory()
+  }
 
-    var fused = [Bool](repeating: false, count: graph.nodes.count)
-    for (position, node) in graph.nodes.enumerated() where !fused[position] {
-      guard let output = node.outputs.first, node.outputs.count == 1 else {
-        throw .unsupported("node \(position) (\(node.operation.name)): \(node.outputs.count) outputs cannot be run yet")
+  /// The slot in which a value is found.
+  func resolve(_ value: ValueID) -> Int32 { Int32(standsFor[value.index]) }
+
+  private mutating func lower(_ nodes: [Graph.Node]) throws(AdaptQError) {
+    var isFused = false
+    for (position, node) in nodes.enumerated() {
+      if isFused {
+        isFused = false
+        continue
       }
-      var step = try Lowering.step(node, position, output, graph)
-      // An addition that only feeds the next layer norm becomes that norm's residual: one pass over memory instead of two.
-      if case .binary(.add) = node.operation, uses[output.index] == 1, position + 1 < graph.nodes.count {
-        let next = graph.nodes[position + 1]
-        let (a, b) = (node.inputs[0], node.inputs[1])
-        if case .layerNorm(let epsilon) = next.operation, next.inputs[0] == output,
-          graph.type(of: a) == graph.type(of: b), let normalized = next.outputs.first
-        {
-          step = Step(
-            kind: .layerNorm, input0: Int32(a.index), input1: Int32(next.inputs[1].index),
-            input2: Int32(next.inputs[2].index), input3: Int32(b.index), output: Int32(normalized.index),
-            number: epsilon)
-          fused[position + 1] = true
+      switch node.operation {
+      case .readState(let state):
+        stateRead[Int(resolve(node.outputs[0]))] = state.index
+      case .writeState(let state):
+        let input = resolve(node.inputs[0])
+        append(Step(kind: .writeState, site: Int32(state.index), input0: input))
+        standsFor[node.outputs[0].index] = Int(input)
+      case .conditional(let then, let otherwise): try lowerConditional(node, then, otherwise)
+      case .loop(let body): try lowerLoop(node, body)
+      default:
+        if let norm = fusedNorm(node, position + 1 < nodes.count ? nodes[position + 1] : nil) {
+          append(norm)
+          isFused = true
+        } else {
+          append(try step(node))
         }
       }
-      append(step)
     }
-    for output in graph.outputs { lastUse[output.index] = steps.count }
-    shareMemory(graph)
+  }
+
+  /// An addition that only feeds the next layer norm becomes that norm's residual: one pass over memory instead of two.
+  private func fusedNorm(_ node: Graph.Node, _ next: Graph.Node?) -> Step? {
+    guard let next, case .binary(.add) = node.operation, case .layerNorm(let epsilon) = next.operation,
+      uses[node.outputs[0].index] == 1, next.inputs[0] == node.outputs[0],
+      graph.type(of: node.inputs[0]) == graph.type(of: node.inputs[1])
+    else { return nil }
+    return Step(
+      kind: .layerNorm, input0: resolve(node.inputs[0]), input1: resolve(next.inputs[1]),
+      input2: resolve(next.inputs[2]), input3: resolve(node.inputs[1]), output: resolve(next.outputs[0]),
+      number: epsilon)
   }
 
   private mutating func append(_ step: Step) {
@@ -49,21 +88,91 @@ struct Lowering {
     for input in [step.input0, step.input1, step.input2, step.input3] where input >= 0 {
       lastUse[Int(input)] = max(lastUse[Int(input)], index)
     }
-    birth[Int(step.output)] = index
-    lastUse[Int(step.output)] = max(lastUse[Int(step.output)], index)
+    for output in [step.output, step.output1] where output >= 0 {
+      let output = Int(output)
+      birth[output] = birth[output] ?? index
+      lastUse[output] = max(lastUse[output], index)
+      writes[output] += 1
+    }
     steps.append(step)
   }
 
+  // MARK: - Regions
+
+  private mutating func copy(_ from: Int32, to output: Int32) {
+    if from != output { append(Step(kind: .copy, input0: from, output: output)) }
+  }
+
+  private mutating func lowerConditional(
+    _ node: Graph.Node, _ then: RegionID, _ otherwise: RegionID
+  ) throws(AdaptQError) {
+    let branch = steps.count
+    append(Step(kind: .branch, input0: resolve(node.inputs[0])))
+    try lowerBranch(then, node)
+    let jump = steps.count
+    append(Step(kind: .jump))
+    steps[branch].target = Int32(steps.count)
+    try lowerBranch(otherwise, node)
+    steps[jump].target = Int32(steps.count)
+  }
+
+  private mutating func lowerBranch(_ id: RegionID, _ node: Graph.Node) throws(AdaptQError) {
+    let region = graph.regions[id.index]
+    for (parameter, argument) in zip(region.parameters, node.inputs.dropFirst()) {
+      standsFor[parameter.index] = Int(resolve(argument))
+    }
+    // A result that a step of the region makes is made where the node's output lies.
+    var made: Set<Int> = []
+    for inner in region.nodes {
+      switch inner.operation {
+      case .readState, .writeState: break
+      default: for output in inner.outputs { made.insert(output.index) }
+      }
+    }
+    for (result, output) in zip(region.results, node.outputs) where made.remove(result.index) != nil {
+      standsFor[result.index] = Int(resolve(output))
+    }
+    try lower(region.nodes)
+    for (result, output) in zip(region.results, node.outputs) { copy(resolve(result), to: resolve(output)) }
+  }
+
+  /// Carried values lie in the node's outputs between iterations and in the parameters during one, so that results may
+  /// be any parameters.
+  private mutating func lowerLoop(_ node: Graph.Node, _ body: RegionID) throws(AdaptQError) {
+    let region = graph.regions[body.index]
+    let counter = Int32(loopCount)
+    loopCount += 1
+    for (input, output) in zip(node.inputs.dropFirst(), node.outputs) { copy(resolve(input), to: resolve(output)) }
+    let begin = steps.count
+    append(Step(kind: .loopBegin, site: counter, input0: resolve(node.inputs[0])))
+    for (output, parameter) in zip(node.outputs, region.parameters) { copy(resolve(output), to: resolve(parameter)) }
+    try lower(region.nodes)
+    for (result, output) in zip(region.results, node.outputs) { copy(resolve(result), to: resolve(output)) }
+    let end = steps.count
+    append(Step(kind: .loopEnd, site: counter, target: Int32(begin + 1)))
+    steps[begin].target = Int32(steps.count)
+    // What the loop reads from outside must last for all iterations.
+    for step in steps[begin..<end] {
+      for input in [step.input0, step.input1, step.input2, step.input3] where input >= 0 {
+        let value = Int(input)
+        if birth[value] ?? -1 < begin { lastUse[value] = max(lastUse[value], end) }
+      }
+    }
+  }
+
+  // MARK: - Memory
+
   /// An elementwise step overwrites its input when nobody reads that afterwards.
-  private mutating func shareMemory(_ graph: Graph) {
-    let external = Set(graph.inputs.map(\.index))
+  private mutating func shareMemory() {
+    let inputs = Set(graph.inputs.map(\.index))
     for (index, step) in steps.enumerated() {
-      let (input, output) = (Int(step.input0), Int(step.output))
       switch step.kind {
       case .unary, .layerNorm, .softmax, .l2Normalize: break
       default: continue
       }
-      if lastUse[input] != index || external.contains(input) || graph.values[input].constant != nil { continue }
+      let (input, output) = (Int(step.input0), Int(step.output))
+      if lastUse[input] != index || inputs.contains(input) || graph.values[input].constant != nil { continue }
+      if stateRead[input] != nil || writes[output] > 1 { continue }
       // The step reads its other inputs after it has begun to write.
       if [step.input1, step.input2, step.input3].contains(step.input0) { continue }
       let root = storage[input]
@@ -72,29 +181,30 @@ struct Lowering {
     }
   }
 
-  func requests(_ sizes: PlanSizes, _ graph: Graph) -> [ArenaPlanner.Request] {
+  func requests(_ sizes: PlanSizes) -> [ArenaPlanner.Request] {
     let inputs = Set(graph.inputs.map(\.index))
-    // Values of fused additions are written by no step.
-    let written = Set(steps.map { Int($0.output) })
     return graph.values.indices.map { index in
       let isInput = inputs.contains(index)
-      let isStored = (isInput || written.contains(index)) && storage[index] == index
+      // Values of fused additions are written by no step.
+      let isStored = (isInput || birth[index] != nil) && storage[index] == index
       return ArenaPlanner.Request(
-        byteCount: isStored ? sizes.byteCounts[index] : 0, birth: isInput ? 0 : birth[index], death: lastUse[index])
+        byteCount: isStored ? sizes.byteCounts[index] : 0, birth: isInput ? 0 : birth[index] ?? 0,
+        death: lastUse[index])
     }
   }
+}
 
-  private static func step(
-    _ node: Graph.Node, _ position: Int, _ output: ValueID, _ graph: Graph
-  ) throws(AdaptQError) -> Step {
+// MARK: - Single nodes
+
+extension Lowering {
+  private mutating func step(_ node: Graph.Node) throws(AdaptQError) -> Step {
     var step: Step
-    let result = Int32(output.index)
     switch node.operation {
-    case .embedding(let site): step = Step(kind: .embedding, site: Int32(site.index), output: result)
-    case .linear(let site): step = Step(kind: .linear, site: Int32(site.index), output: result)
-    case .layerNorm(let epsilon): step = Step(kind: .layerNorm, output: result, number: epsilon)
+    case .embedding(let site): step = Step(kind: .embedding, site: Int32(site.index))
+    case .linear(let site): step = Step(kind: .linear, site: Int32(site.index))
+    case .layerNorm(let epsilon): step = Step(kind: .layerNorm, number: epsilon)
     case .activation(let function):
-      step = Step(kind: .unary, output: result)
+      step = Step(kind: .unary)
       let operation: UnaryOperation =
         switch function {
         case .relu: .relu
@@ -106,7 +216,7 @@ struct Lowering {
         }
       step.function = operation.rawValue
     case .binary(let function):
-      step = Step(kind: .binary, output: result)
+      step = Step(kind: .binary)
       let operation: BinaryOperation =
         switch function {
         case .add: .add
@@ -114,20 +224,50 @@ struct Lowering {
         case .multiply: .multiply
         }
       step.function = operation.rawValue
-    case .attention(let heads, let scale):
-      step = Step(kind: .attention, output: result, count: Int32(heads), number: scale)
-    case .softmax: step = Step(kind: .softmax, output: result)
-    case .range(let axis): step = Step(kind: .range, output: result, count: Int32(axis))
-    case .maskedMean: step = Step(kind: .maskedMean, output: result)
-    case .l2Normalize(let epsilon): step = Step(kind: .l2Normalize, output: result, number: epsilon)
+    case .compare(let function):
+      step = Step(kind: .compare)
+      let operation: ComparisonOperation =
+        switch function {
+        case .equal: .equal
+        case .less: .less
+        case .greater: .greater
+        }
+      step.function = operation.rawValue
+    case .attention(let heads, let scale): step = Step(kind: .attention, count: Int32(heads), number: scale)
+    case .softmax: step = Step(kind: .softmax)
+    case .range(let axis): step = Step(kind: .range, count: Int32(axis))
+    case .maskedMean: step = Step(kind: .maskedMean)
+    case .l2Normalize(let epsilon): step = Step(kind: .l2Normalize, number: epsilon)
+    case .convolution1D(let site, let convolution):
+      step = Step(kind: .convolution, site: Int32(site.index), count: Int32(convolutions.count))
+      convolutions.append(try slot(convolution, node, site))
+    case .gru(let input, let recurrent):
+      step = Step(kind: .gru, site: Int32(input.index))
+      step.site1 = Int32(recurrent.index)
+      step.output1 = resolve(node.outputs[1])
     case .readState, .writeState, .conditional, .loop:
-      throw .unsupported("node \(position): operator \"\(node.operation.name)\" cannot be run yet")
+      throw .internalError("operator \"\(node.operation.name)\" is no single step")
     }
-    let inputs = node.inputs.map { Int32($0.index) }
+    step.output = resolve(node.outputs[0])
+    let inputs = node.inputs.map { resolve($0) }
     if inputs.count > 0 { step.input0 = inputs[0] }
     if inputs.count > 1 { step.input1 = inputs[1] }
     if inputs.count > 2 { step.input2 = inputs[2] }
     if inputs.count > 3 { step.input3 = inputs[3] }
     return step
+  }
+
+  private func slot(
+    _ convolution: Convolution1D, _ node: Graph.Node, _ site: SiteID
+  ) throws(AdaptQError) -> ConvolutionSlot {
+    guard case .fixed(let channels)? = graph.type(of: node.inputs[0]).shape.last else {
+      throw .internalError("convolution of an open number of channels")
+    }
+    let (n, groups) = (graph.sites[site.index].n, convolution.groups)
+    let isDirect = Convolution1D.isDirect(outputs: n, groups: groups)
+    return ConvolutionSlot(
+      kernel: convolution.kernel, stride: convolution.stride, before: convolution.before,
+      dilation: convolution.dilation, groups: groups, groupInputs: channels / groups, groupOutputs: n / groups,
+      tapStride: Convolution1D.tapStride(groupInputs: channels / groups, isDirect: isDirect), isDirect: isDirect)
   }
 }

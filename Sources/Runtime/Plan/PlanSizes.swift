@@ -12,7 +12,7 @@ struct PlanSizes {
   private(set) var packedCount = 0
   private var keyCount = 0
 
-  init(_ graph: Graph, _ steps: [Step], _ maximumSymbols: [Int]) throws(AdaptQError) {
+  init(_ graph: Graph, _ lowering: Lowering, _ maximumSymbols: [Int]) throws(AdaptQError) {
     var shapes: [[Int]] = []
     for value in graph.values {
       var shape: [Int] = []
@@ -20,6 +20,9 @@ struct PlanSizes {
         switch dimension {
         case .fixed(let size): shape.append(size)
         case .symbol(let symbol): shape.append(maximumSymbols[symbol])
+        case .derived(let size):
+          let sum = try checkedSum(maximumSymbols[size.symbol], size.plus, "value \"\(value.name)\"")
+          shape.append(sum / size.over)
         case .dataDependent: shape.append(1)
         }
       }
@@ -27,14 +30,29 @@ struct PlanSizes {
       byteCounts.append(try checkedProduct(count, value.type.element.byteCount, "value \"\(value.name)\""))
       shapes.append(shape)
     }
-    for step in steps {
+    for step in lowering.steps where step.input0 >= 0 {
       let shape = shapes[Int(step.input0)]
       switch step.kind {
       case .linear:
-        let rows = try checkedElementCount(Array(shape.dropLast()), "rows of a product")
-        quantizedByteCount = max(
-          quantizedByteCount, QuantizedActivations.byteCount(rows: rows, k: graph.sites[Int(step.site)].k))
-        scratchByteCount = max(scratchByteCount, productScratchByteCount(maxRows: rows))
+        try product(rows: checkedElementCount(Array(shape.dropLast()), "rows of a product"), graph, step.site)
+      case .convolution:
+        let convolution = lowering.convolutions[Int(step.count)]
+        let site = graph.sites[Int(step.site)]
+        if convolution.isDirect {
+          try floats(checkedProduct(site.n, site.k, "convolution weights"))
+        } else {
+          let rows = try checkedProduct(shape[0], shapes[Int(step.output)][1], "convolution rows")
+          let panel = min(rows, PlanContext.convolutionRows)
+          try floats(checkedProduct(panel, site.k, "convolution windows"))
+          product(rows: panel, graph, step.site)
+        }
+      case .gru:
+        let rows = try checkedProduct(shape[0], shape[1], "rows of a product")
+        product(rows: rows, graph, step.site)
+        product(rows: shape[0], graph, step.site1)
+        try floats(
+          checkedProduct(
+            checkedSum(rows, shape[0], "gates"), roundedUp(graph.sites[Int(step.site)].n, to: 16), "gates"))
       case .attention:
         let keys = shapes[Int(step.input1)][1]
         let queries = shape[1]
@@ -56,5 +74,16 @@ struct PlanSizes {
       default: break
       }
     }
+  }
+
+  private mutating func product(rows: Int, _ graph: Graph, _ site: Int32) {
+    quantizedByteCount = max(
+      quantizedByteCount, QuantizedActivations.byteCount(rows: rows, k: graph.sites[Int(site)].k))
+    scratchByteCount = max(scratchByteCount, productScratchByteCount(maxRows: rows))
+  }
+
+  /// Room for `count` floats where attention has its scores.
+  private mutating func floats(_ count: Int) throws(AdaptQError) {
+    attentionByteCount = max(attentionByteCount, try checkedProduct(count, 4, "scratch"))
   }
 }

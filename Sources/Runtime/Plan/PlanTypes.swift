@@ -8,18 +8,35 @@ import NestedFormat
 struct Step: BitwiseCopyable {
   enum Kind: UInt8, BitwiseCopyable {
     case embedding, linear, layerNorm, unary, binary, attention, softmax, range, maskedMean, l2Normalize
+    case compare, convolution, gru
+    /// Copies input 0 into what the state `site` becomes.
+    case writeState
+    case copy
+    // Regions are laid out one behind the other; these lead from step to step.
+    /// Goes to `target` where input 0 is 0.
+    case branch
+    case jump
+    /// Sets counter `site` to input 0; goes to `target` where that is below 1.
+    case loopBegin
+    /// Counts `site` down; goes to `target` until it is 0.
+    case loopEnd
   }
 
   var kind: Kind
-  /// Raw value of a `UnaryOperation` or `BinaryOperation`.
+  /// Raw value of a `UnaryOperation`, `BinaryOperation` or `ComparisonOperation`.
   var function: UInt8 = 0
   var site: Int32 = -1
   var input0: Int32 = -1
   var input1: Int32 = -1
   var input2: Int32 = -1
   var input3: Int32 = -1
-  var output: Int32
-  /// Heads or axis.
+  var output: Int32 = -1
+  var output1: Int32 = -1
+  /// Recurrent weights.
+  var site1: Int32 = -1
+  /// Index of a step.
+  var target: Int32 = -1
+  /// Heads, axis or index of a convolution.
   var count: Int32 = 0
   /// Epsilon or scale.
   var number: Float = 0
@@ -34,7 +51,7 @@ struct ValueSlot: BitwiseCopyable {
   var elementType: UInt8
   /// Sizes of this run.
   var dims: InlineArray<8, Int>
-  /// A fixed size, or -1 - symbol.
+  /// A fixed size, or -1 - index of a size of the run: symbols first, then what is derived from them.
   var sources: InlineArray<8, Int>
 
   @inline(__always) var count: Int {
@@ -56,15 +73,50 @@ struct ValueSlot: BitwiseCopyable {
   @inline(__always) var floats: UnsafeMutablePointer<Float> { data.assumingMemoryBound(to: Float.self) }
 }
 
+/// A size that follows from a symbol: see `Graph.DerivedSize`.
+struct DerivedSlot: BitwiseCopyable {
+  var symbol: Int
+  var plus: Int
+  var over: Int
+}
+
+/// Attributes of one convolution.
+struct ConvolutionSlot: BitwiseCopyable {
+  var kernel: Int
+  var stride: Int
+  var before: Int
+  var dilation: Int
+  var groups: Int
+  var groupInputs: Int
+  var groupOutputs: Int
+  /// Floats from tap to tap in a row of weights.
+  var tapStride: Int
+  var isDirect: Bool
+}
+
+/// A state value: memory of the session.
+struct StateSlot: BitwiseCopyable {
+  /// What runs read.
+  var current: UnsafeMutableRawPointer
+  /// What a run has written; becomes the content when the run has succeeded.
+  var pending: UnsafeMutableRawPointer
+  var byteCount: Int
+  var isWritten = false
+}
+
 /// Everything one run needs, as pointers into the plan's memory.
 struct PlanContext: BitwiseCopyable {
   var steps: UnsafeMutablePointer<Step>
   var stepCount: Int
   var values: UnsafeMutablePointer<ValueSlot>
   var valueCount: Int
+  /// Sizes of the run: those of symbols, then the derived ones.
   var symbols: UnsafeMutablePointer<Int>
+  var minimumSymbols: UnsafeMutablePointer<Int>
   var maximumSymbols: UnsafeMutablePointer<Int>
   var symbolCount: Int
+  var derived: UnsafeMutablePointer<DerivedSlot>
+  var derivedCount: Int
   var inputs: UnsafeMutablePointer<Int32>
   var inputCount: Int
   var outputs: UnsafeMutablePointer<Int32>
@@ -80,6 +132,11 @@ struct PlanContext: BitwiseCopyable {
   /// Floats of one score matrix, padded.
   var scoreCount: Int
   var packedCount: Int
+  var convolutions: UnsafeMutablePointer<ConvolutionSlot>
+  /// Iterations left, one per loop.
+  var counters: UnsafeMutablePointer<Int64>
+  var states: UnsafeMutablePointer<StateSlot>
+  var stateCount: Int
   var kernels: KernelTable
   /// Asked between steps whether to stop.
   var control: RunControl

@@ -41,8 +41,9 @@ struct CostMeasurement {
       for symbol in 0..<context.symbolCount {
         // All symbols shrink alike, so that their product shrinks by about the share.
         let factor = pow(share, 1 / Double(context.symbolCount))
-        let size = clampedInt(Double(context.maximumSymbols[symbol]) * factor, in: 1...context.maximumSymbols[symbol])
-        context.symbols[symbol] = size
+        let maximum = context.maximumSymbols[symbol]
+        context.symbols[symbol] = clampedInt(
+          Double(maximum) * factor, in: min(context.minimumSymbols[symbol], maximum)...maximum)
       }
       context.resolveShapes()
       if !seen.insert(context.work).inserted { continue }

@@ -51,13 +51,18 @@ public struct RunHandle: BitwiseCopyable {
     return slot.pointee.count &* slot.pointee.elementByteCount
   }
 
-  /// Sets the size of a symbol for the next run or shape question; false if it is above what was prepared, or below 1.
+  /// Sets the size of a symbol for the next run or shape question; false if it is above what was prepared, or below
+  /// ``minimumSize(ofSymbol:)``.
   @inline(__always)
   public func setSymbol(_ symbol: Int, _ size: Int) -> Bool {
-    if size < 1 || size > context.pointee.maximumSymbols[symbol] { return false }
+    if size < context.pointee.minimumSymbols[symbol] || size > context.pointee.maximumSymbols[symbol] { return false }
     context.pointee.symbols[symbol] = size
     return true
   }
+
+  /// 1, or what the graph's convolutions need.
+  @inline(__always)
+  public func minimumSize(ofSymbol symbol: Int) -> Int { context.pointee.minimumSymbols[symbol] }
 
   @inline(__always)
   public func maximumSize(ofSymbol symbol: Int) -> Int { context.pointee.maximumSymbols[symbol] }

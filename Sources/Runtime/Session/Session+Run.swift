@@ -74,6 +74,8 @@ extension SessionState {
     for index in 0..<plan.pointee.outputCount {
       outputs[index].copyOut(plan.pointee.values + Int(plan.pointee.outputs[index]))
     }
+    // Nothing can fail any more: an unfinished run leaves every state as it was.
+    plan.pointee.commitStates()
 
     let latency = monotonicNanoseconds() &- start
     let budget = state.pointee.controller.configuration.budgetNanoseconds

@@ -24,6 +24,7 @@ public final class Session: @unchecked Sendable {
   let context: UnsafeMutablePointer<PlanContext>
   private let prepared: UnsafeMutablePointer<Bool>
   private let memory: MemoryBlock
+  let states: StateMemory
   private let kernelOwner: AnyObject?
   private let calls: SystemCalls
   private var plan: ExecutionPlan?
@@ -55,6 +56,7 @@ public final class Session: @unchecked Sendable {
     let isTableAt = try layout.reserve(UInt8.self, siteCount)
     let mailboxAt = try layout.reserve(UInt64.self, 3 + RunControl.wordCount)
     memory = try MemoryBlock.allocate(byteCount: layout.byteCount, purpose: "session", calls: calls)
+    states = try StateMemory(model.graph, calls: calls)
     let base = memory.base
 
     var rungs = InlineArray<8, UInt8>(repeating: 0)
@@ -95,7 +97,7 @@ public final class Session: @unchecked Sendable {
   /// The parts of ``workingByteCount``, and what is kept besides.
   public var arenaByteCount: Int { plan?.arenaByteCount ?? 0 }
   public var scratchByteCount: Int { workingByteCount - arenaByteCount }
-  public var stateByteCount: Int { memory.byteCount + (plan?.tableByteCount ?? 0) }
+  public var stateByteCount: Int { memory.byteCount + states.byteCount + (plan?.tableByteCount ?? 0) }
 
   // MARK: - Preparation
 
@@ -105,7 +107,8 @@ public final class Session: @unchecked Sendable {
     defer { state.pointee.control.end() }
     let symbols = try maximumSymbols(maximumShapes)
     let plan = try ExecutionPlan(
-      model: model, maximumSymbols: symbols, kernels: kernels, control: state.pointee.control, calls: calls)
+      model: model, maximumSymbols: symbols, kernels: kernels, states: states.slots,
+      control: state.pointee.control, calls: calls)
     let costs = try CostMeasurement(plan, levels, state.pointee.isTable).measure()
     var controller = try LatencyController(ControllerConfiguration(rungCount: levels.count))
     for (rung, cost) in costs.enumerated() { try controller.setCost(rung: rung, points: cost.points) }
@@ -146,7 +149,7 @@ public final class Session: @unchecked Sendable {
               "input \"\(value.name)\": sizes[\(axis)] is \(size), but \(graph.symbols[symbol]) is \(symbols[symbol])")
           }
           symbols[symbol] = size
-        case .dataDependent: break
+        case .derived, .dataDependent: break
         }
       }
     }
