@@ -7,6 +7,7 @@ LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 BINDIR ?= $(PREFIX)/bin
 CC ?= gcc
+CXX ?= g++
 
 VERSION := $(shell sed -n 's/^\#define ADAPTQ_VERSION_STRING "\(.*\)"$$/\1/p' include/adaptq.h)
 RELEASE := .build/release
@@ -26,6 +27,7 @@ help:
 	@echo 'make models            fetch the test model and convert it'
 	@echo 'make bench             measure kernels and the model on this machine (BENCH_OPTIONS=--quick)'
 	@echo 'make bench-matrix      time one small product from C; PEER=PYTHON compares with onnxruntime there'
+	@echo 'make docs              pages about the C and C++ headers in build/docs (needs doxygen)'
 	@echo 'make install           PREFIX=/usr/local DESTDIR=: library, header, pkg-config file, command line tool'
 	@echo 'make format            format and check the sources'
 	@echo 'make setup             install what the build needs'
@@ -61,6 +63,17 @@ build/examples/%: examples-c/%.c include/adaptq.h | build
 	@mkdir -p build/examples
 	ln -sf libadaptq.so $(RELEASE)/libadaptq.so.0
 	$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude $< -o $@ -L$(RELEASE) -Wl,-rpath,'$$ORIGIN/../../$(RELEASE)' -ladaptq -lm
+
+build/examples/%-cpp: examples-c/%.cpp include/adaptq.h include/adaptq.hpp | build
+	@mkdir -p build/examples
+	ln -sf libadaptq.so $(RELEASE)/libadaptq.so.0
+	$(CXX) -std=c++17 -O2 -Wall -Wextra -Iinclude $< -o $@ -L$(RELEASE) -Wl,-rpath,'$$ORIGIN/../../$(RELEASE)' -ladaptq
+
+# Pages about the two headers, in build/docs; a declaration without a comment is an error.
+.PHONY: docs
+docs:
+	@mkdir -p build/docs
+	doxygen docs/Doxyfile
 
 .PHONY: demo
 demo: converted build/examples/embed
@@ -104,6 +117,7 @@ install:
 	ln -sf libadaptq.so.$(VERSION) '$(DESTDIR)$(LIBDIR)/libadaptq.so.0'
 	ln -sf libadaptq.so.0 '$(DESTDIR)$(LIBDIR)/libadaptq.so'
 	install -m 644 include/adaptq.h '$(DESTDIR)$(INCLUDEDIR)/adaptq.h'
+	install -m 644 include/adaptq.hpp '$(DESTDIR)$(INCLUDEDIR)/adaptq.hpp'
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
 	  -e 's|@VERSION@|$(VERSION)|' pkgconfig/adaptq.pc.in > '$(DESTDIR)$(LIBDIR)/pkgconfig/adaptq.pc'
 	chmod 644 '$(DESTDIR)$(LIBDIR)/pkgconfig/adaptq.pc'

@@ -55,12 +55,3 @@ func required<Pointer>(_ pointer: Pointer?, _ name: StaticString) throws(AdaptQE
   guard let pointer else { throw .invalidArgument("\(name) is NULL") }
   return pointer
 }
-
-/// Throws ADAPTQ_INVALID_ARGUMENT that names the field, the value and what is expected.
-func requireEnum(
-  _ value: Int32, in range: ClosedRange<Int>, _ field: StaticString
-) throws(AdaptQError) {
-  guard range.contains(Int(value)) else {
-    throw .invalidArgument("\(field) is \(value); expected \(range.lowerBound) to \(range.upperBound)")
-  }
-}

@@ -71,8 +71,7 @@ final class CTexts: @unchecked Sendable {
       try readStruct(required(options, "options"), "adaptq_matrix_options", into: &wanted)
       let source = try matrixSource(wanted)
       let options = try matrixOptions(
-        maxRows: wanted.max_rows, expand: wanted.expand, "adaptq_matrix_options.max_rows",
-        "adaptq_matrix_options.expand")
+        maxRows: wanted.max_rows, .matrixMaxRows, expand: wanted.expand, .matrixExpand)
       let (table, owner) = runtime.kernels()
       return MatrixObject(
         try Matrix(source, options: options, kernels: table, kernelOwner: owner, calls: runtime.calls), runtime.calls)
@@ -85,8 +84,9 @@ final class CTexts: @unchecked Sendable {
 }
 
 private func matrixSource(_ wanted: adaptq_matrix_options) throws(AdaptQError) -> MatrixSource {
-  let n = try requireSize(wanted.n, in: 1...(1 << 31), "adaptq_matrix_options.n")
-  let k = try requireSize(wanted.k, in: 1...(1 << 24), "adaptq_matrix_options.k")
+  try requireOption(wanted.n, .matrixN)
+  try requireOption(wanted.k, .matrixK)
+  let (n, k) = (Int(wanted.n), Int(wanted.k))
   let weights = try required(wanted.weights, "adaptq_matrix_options.weights")
   var source = MatrixSource(n: n, k: k, weights: weights)
   if let name = wanted.name {
@@ -95,21 +95,21 @@ private func matrixSource(_ wanted: adaptq_matrix_options) throws(AdaptQError) -
     }
     source.name = text
   }
-  try requireEnum(
-    wanted.weight_type, in: 0...ADAPTQ_WEIGHTS_BFLOAT16, "adaptq_matrix_options.weight_type")
+  try requireOption(Int64(wanted.weight_type), .matrixWeightType)
   source.element = MatrixSource.Element(rawValue: wanted.weight_type) ?? .float32
+  try requireOption(Int64(wanted.group_size), .matrixGroupSize)
   if wanted.group_size != 0 {
-    if wanted.group_size < 0 {
-      throw .invalidArgument("adaptq_matrix_options.group_size is \(wanted.group_size)")
-    }
     source.groupSize = Int(wanted.group_size)
   }
   let kept = UInt32(ADAPTQ_ALLOW_FP16 | ADAPTQ_ALLOW_FP32)
+  try requireOption(Int64(wanted.keep), .matrixKeep)
   if wanted.keep & ~kept != 0 {
     throw .invalidArgument(
       "adaptq_matrix_options.keep is \(wanted.keep); expected ADAPTQ_ALLOW_FP16, ADAPTQ_ALLOW_FP32, both or 0")
   }
   for level in [Level.fp16, .fp32] where wanted.keep & allowBit(level) != 0 { source.keep.insert(level) }
+  try requireOption(wanted.row_stride, .matrixRowStride)
+  try requireOption(wanted.column_stride, .matrixColumnStride)
   source.columnStride = wanted.column_stride == 0 ? 1 : Int(wanted.column_stride)
   source.rowStride = Int(wanted.row_stride)
   if wanted.row_stride == 0 { source.rowStride = source.columnStride == 1 ? k : 1 }
@@ -118,23 +118,14 @@ private func matrixSource(_ wanted: adaptq_matrix_options) throws(AdaptQError) -
 }
 
 private func matrixOptions(
-  maxRows: Int64, expand: Int32, _ rowsField: StaticString, _ expandField: StaticString
+  maxRows: Int64, _ rowsOption: Option, expand: Int32, _ expandOption: Option
 ) throws(AdaptQError) -> MatrixOptions {
   var options = MatrixOptions()
-  if maxRows != 0 { options.maxRows = try requireSize(maxRows, in: 1...(1 << 31), rowsField) }
-  try requireEnum(expand, in: 0...ADAPTQ_EXPAND_OFF, expandField)
+  try requireOption(maxRows, rowsOption)
+  if maxRows != 0 { options.maxRows = Int(maxRows) }
+  try requireOption(Int64(expand), expandOption)
   options.expansion = MatrixOptions.Expansion(rawValue: expand) ?? .byDefault
   return options
-}
-
-private func requireSize(
-  _ value: Int64, in range: ClosedRange<Int>, _ field: StaticString
-) throws(AdaptQError) -> Int {
-  guard range.contains(Int(value)) else {
-    throw AdaptQError(
-      .outOfRange, "\(field) is \(value); expected \(range.lowerBound) to \(range.upperBound)")
-  }
-  return Int(value)
 }
 
 @c @implementation public func adaptq_matrix_get_info(
@@ -255,8 +246,7 @@ private func requireSize(
       var wanted = adaptq_matrix_open_options()
       try readOptions(options, "adaptq_matrix_open_options", into: &wanted)
       let options = try matrixOptions(
-        maxRows: wanted.max_rows, expand: wanted.expand, "adaptq_matrix_open_options.max_rows",
-        "adaptq_matrix_open_options.expand")
+        maxRows: wanted.max_rows, .matrixOpenMaxRows, expand: wanted.expand, .matrixOpenExpand)
       // Byte by byte: Swift calls different spellings of one character equal.
       guard let stored = object.file.matrices.first(where: { $0.name.utf8.elementsEqual(text.utf8) }) else {
         throw AdaptQError(.notFound, "name \"\(text)\": the file has no such matrix")

@@ -1,5 +1,6 @@
 import Base
 import CAdaptQ
+import Runtime
 
 // The one table of options: adaptq_option_describe() shows it and every check goes through it, so that neither can drift
 // from the other. A new field of an option struct gets a case here.
@@ -10,6 +11,9 @@ enum Option: Int {
   case cpuSet, cpuCount, parallelFor, parallelForContext, threads, parallelForThreads
   case allowedLevels
   case runLevel, deadline, maximumThreads
+  case matrixName, matrixN, matrixK, matrixWeights, matrixRowStride, matrixColumnStride, matrixBias, matrixWeightType
+  case matrixGroupSize, matrixKeep, matrixExpand, matrixMaxRows, matrixOpenMaxRows, matrixOpenExpand
+  // The last of these ends the count.
   case setLevel, setAllowedLevels, latency, percentile
 
   static let count = Option.percentile.rawValue + 1
@@ -36,6 +40,10 @@ extension Option {
     case .log, .logContext, .logLevel, .codeGeneration, .maximumISA, .allocate, .release, .allocatorContext,
       .ignoreEnvironment, .cpuSet, .cpuCount, .parallelFor, .parallelForContext, .threads, .parallelForThreads:
       runtimeRule
+    case .matrixName, .matrixN, .matrixK, .matrixWeights, .matrixRowStride, .matrixColumnStride, .matrixBias,
+      .matrixWeightType, .matrixGroupSize, .matrixKeep, .matrixExpand, .matrixMaxRows, .matrixOpenMaxRows,
+      .matrixOpenExpand:
+      matrixRule
     case .allowedLevels:
       OptionRule(
         owner: "adaptq_session_options", name: "allowed_levels", type: ADAPTQ_OPTION_UINT32,
@@ -112,7 +120,7 @@ extension Option {
     case .cpuSet:
       field("cpu_set", ADAPTQ_OPTION_POINTER, "CPUs for the threads")
     case .cpuCount:
-      field("n_cpus", ADAPTQ_OPTION_INT64, maximum: 8192, "how many CPUs cpu_set names")
+      field("n_cpus", ADAPTQ_OPTION_INT64, maximum: Threads.maximumCPUs, "how many CPUs cpu_set names")
     case .parallelFor:
       field("parallel_for", ADAPTQ_OPTION_POINTER, "the host's threads; NULL: the library's own")
     case .parallelForContext:
@@ -155,6 +163,7 @@ extension Option {
     case .runLevel: MemoryLayout<adaptq_run_options>.offset(of: \.level)
     case .deadline: MemoryLayout<adaptq_run_options>.offset(of: \.deadline_ns)
     case .setLevel, .setAllowedLevels, .latency, .percentile: nil
+    default: matrixOffset
     }
   }
 }
@@ -213,7 +222,7 @@ private func optionError(_ value: @autoclosure () -> String, _ option: Option) -
   guard let name else { return 0 }
   switch String(cString: name) {
   case "open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel", "trace",
-    "memory-report", "metadata", "options", "code-generation", "threads", "parallel-for", "probe":
+    "memory-report", "metadata", "options", "code-generation", "threads", "parallel-for", "probe", "matrix", "states":
     return 1
   default: return 0
   }

@@ -49,11 +49,12 @@ func makeThreads(_ options: adaptq_runtime_options) throws(AdaptQError) -> Threa
 
 private func readCPUs(_ options: adaptq_runtime_options) throws(AdaptQError) -> [Int] {
   if options.n_cpus == 0 { return [] }
-  let cpus = try required(options.cpu_set, "adaptq_runtime_options.cpu_set")
+  // By hand, so that the text has the number the caller gave: as Int64 the largest ones are another.
   guard options.n_cpus > 0 && options.n_cpus <= Threads.maximumCPUs else {
     throw .invalidArgument(
       "adaptq_runtime_options.n_cpus is \(UInt(bitPattern: options.n_cpus)); at most \(Threads.maximumCPUs)")
   }
+  let cpus = try required(options.cpu_set, "adaptq_runtime_options.cpu_set")
   let allowed = Threads.allowedCPUs()
   var seen = [UInt64](repeating: 0, count: Threads.maximumCPUs / 64)
   var result: [Int] = []

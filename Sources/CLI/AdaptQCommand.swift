@@ -6,7 +6,7 @@ struct AdaptQCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "adaptq",
     abstract: "Converts, inspects, runs and measures adaptive-precision models.",
-    version: "0.1.0",
+    version: "0.2.0",
     subcommands: [ConvertCommand.self, InspectCommand.self, RunCommand.self, BenchCommand.self, ProbeCommand.self])
 }
 

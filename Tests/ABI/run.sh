@@ -76,7 +76,7 @@ else
     stage=$(mktemp -d); trap "rm -rf $stage" EXIT
     make --no-print-directory install PREFIX=/usr DESTDIR="$stage" >/dev/null
     test -f "$stage/usr/lib/libadaptq.so.'"$version"'" -a -L "$stage/usr/lib/libadaptq.so.0" -a -L "$stage/usr/lib/libadaptq.so"
-    test -f "$stage/usr/include/adaptq.h"
+    test -f "$stage/usr/include/adaptq.h" -a -f "$stage/usr/include/adaptq.hpp"
     ! grep -q "$stage" "$stage/usr/lib/pkgconfig/adaptq.pc"'
 
   # --------------------------------------------------------------------------------------------------------- library
@@ -109,6 +109,31 @@ else
   else
     say "skip header.clang: no clang"
   fi
+
+  # Other platforms get a message of ours. refused MESSAGE OPTIONS...: the header does not compile, with that message.
+  refused() {
+    local message=$1 output
+    shift
+    output=$(gcc -std=c11 -Iinclude -fsyntax-only "$@" "$tests/header.c" 2>&1) && { echo "it compiles"; return 1; }
+    grep -q "#error \"$message" <<<"$output" || { head -n 5 <<<"$output"; return 1; }
+  }
+  check "header.refuses-other-systems" refused "adaptq supports Linux on x86-64" -U__linux__
+  check "header.refuses-other-processors" refused "adaptq supports Linux on x86-64" -U__x86_64__
+  check "header.refuses-32-bit-pointers" refused "adaptq supports Linux on x86-64" -D__ILP32__
+  check "header.refuses-other-byte-orders" refused "adaptq supports Linux on x86-64" -U__BYTE_ORDER__ -D__BYTE_ORDER__=4321
+  for version in 35 17; do
+    printf '#include <features.h>\n#undef __GLIBC_MINOR__\n#define __GLIBC_MINOR__ %s\n' $version >"$build/old_glibc.h"
+    check "header.refuses-glibc-2.$version" refused "adaptq needs glibc 2.36" -include "$build/old_glibc.h"
+  done
+  printf '#include <features.h>\n#undef __GLIBC__\n' >"$build/old_glibc.h"
+  check "header.refuses-other-c-libraries" refused "adaptq needs glibc 2.36" -include "$build/old_glibc.h"
+
+  # --------------------------------------------------------------------------------------------------- documentation
+  # Every public declaration of both headers has a comment that Doxygen understands.
+  bare_enumerators() { ! grep -nE '^  ADAPTQ_[A-Z0-9_]+ = [0-9]+,? *$' "$root/include/adaptq.h"; }
+  check "docs.every-enumerator" bare_enumerators  # older Doxygens do not look at these
+  if have doxygen; then check "docs.doxygen" make --no-print-directory -C "$root" docs
+  else say "skip docs.doxygen: no doxygen"; fi
 
   compiler=gcc
   read -r -a flags <<<"$(pkg-config --cflags adaptq)"
@@ -235,6 +260,25 @@ for source in "$tests"/test_*.c; do
         - "$build/probe"
       rm -f "$build"/probe-ld.*
       ;;
+    test_allocator)
+      if [ -n "$sanitizer" ]; then run_program "$name" "$build/$name"
+      else run_program "$name" env LD_PRELOAD="$build/count_malloc.so" "$build/$name"; fi
+      ;;
+    test_questions)
+      run_program "$name" "$build/$name"
+      [ -n "$sanitizer" ] && continue
+      # As a set-user-ID program of somebody else's, with the library beside it: the environment is not looked at.
+      secure=$(mktemp -d /tmp/adaptq-secure-XXXXXX)
+      chmod 755 "$secure"
+      cp -L "$prefix/lib/libadaptq.so.0" "$secure/"
+      gcc -std=c11 -O1 "${flags[@]}" -I"$tests" "$source" -o "$secure/program" -L"$prefix/lib" -ladaptq -lm \
+        -Wl,-rpath,"$secure" && chown 65534 "$secure/program" 2>/dev/null && chmod 4755 "$secure/program"
+      ADAPTQ_MAX_ISA=nonsense "$secure/program" secure
+      status=$?
+      if [ $status = 77 ]; then say "skip $name.secure: set-user-ID has no effect here"
+      else check "$name.secure" test $status = 0; fi
+      rm -rf "$secure"
+      ;;
     *) run_program "$name" "$build/$name" ;;
   esac
 done
@@ -267,6 +311,32 @@ if [[ $name == *${ONLY:-}* ]] && [ -z "$sanitizer" ]; then
   done
 fi
 
+# --------------------------------------------------------------------------------------------------------------------- C++
+if [[ hpp == *${ONLY:-}* ]]; then
+  source=$tests/test_hpp.cpp
+  if [ -n "$sanitizer" ]; then
+    check "test_hpp.compiles" clang++ -std=c++17 -O1 -g "${warnings[@]}" -pthread "${flags[@]}" -I"$tests" "$source" \
+      -o "$build/test_hpp" "${libraries[@]}"
+    [ -x "$build/test_hpp" ] && run_program test_hpp "$build/test_hpp"
+  else
+    compilers=(g++)
+    if have clang++; then compilers+=(clang++); else say "skip test_hpp.clang: no clang++"; fi
+    for cxx in "${compilers[@]}"; do
+      for standard in c++17 c++20; do
+        for mode in -fexceptions -fno-exceptions -DADAPTQ_NO_EXCEPTIONS; do
+          name=test_hpp.$cxx.$standard.${mode#-}
+          check "$name.compiles" "$cxx" -std=$standard $mode -O1 -g "${warnings[@]}" -pthread "${flags[@]}" -I"$tests" \
+            "$source" -o "$build/$name" "${libraries[@]}"
+          # Linked programs differ only in the header, so one of each way of errors runs.
+          if [ "$standard" = c++17 ] && [ "$mode" != -DADAPTQ_NO_EXCEPTIONS ] && [ -x "$build/$name" ]; then
+            run_program "$name" "$build/$name"
+          fi
+        done
+      done
+    done
+  fi
+fi
+
 for source in "$root"/examples-c/*.c; do
   [ -e "$source" ] && [[ -z "${ONLY:-}" || $(basename "$source" .c) == *${ONLY:-}* ]] || continue
   name=$(basename "$source" .c)
@@ -291,6 +361,26 @@ for source in "$root"/examples-c/*.c; do
       -o "$build/example-$name-clang" "${libraries[@]}" -lm
     # shellcheck disable=SC2086
     check "examples-c.$name.runs-clang" "$build/example-$name-clang" ${runs[0]}
+  fi
+done
+
+for source in "$root"/examples-c/*.cpp; do
+  [ -e "$source" ] && [ -z "${ONLY:-}" ] && [ -z "$sanitizer" ] || continue
+  name=$(basename "$source")
+  for standard in c++17 c++20; do
+    check "examples-c.$name.$standard" g++ -std=$standard -O1 "${warnings[@]}" "${flags[@]}" "$source" \
+      -o "$build/example-$name" "${libraries[@]}"
+    have clang++ && check "examples-c.$name.$standard-clang" clang++ -std=$standard -O1 "${warnings[@]}" "${flags[@]}" \
+      "$source" -o "$build/example-$name-clang" "${libraries[@]}"
+  done
+  if [ -z "${ADAPTQ_TEST_MODEL:-}" ]; then say "skip examples-c.$name.runs: ADAPTQ_TEST_MODEL is not set"
+  else
+    # The built-in sentences: the two about cats are nearest to each other.
+    for program in "$build/example-$name" "$build/example-$name-clang"; do
+      [ -x "$program" ] || continue
+      output=$("$program" "$ADAPTQ_TEST_MODEL" 2>&1 </dev/null)
+      check "examples-c.$name.runs.$(basename "$program")" grep -q 'The cat.*~  A kitten' <<<"$output"
+    done
   fi
 done
 

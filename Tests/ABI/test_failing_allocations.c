@@ -46,19 +46,6 @@ static int descriptors(void) {
 // Ends a sequence at the first call that fails.
 #define TRY(call) do { if (status == ADAPTQ_OK) status = (call); } while (0)
 
-static void shape(adaptq_tensor *t, adaptq_type type, int rank, int64_t a, int64_t b, int64_t c, void *data) {
-  memset(t, 0, sizeof *t);
-  t->struct_size = sizeof *t;
-  t->type = type;
-  t->rank = rank;
-  t->sizes[0] = a;
-  t->sizes[1] = b;
-  t->sizes[2] = c;
-  t->data = data;
-  t->data_size = (size_t)(rank > 0 ? a : 1) * (size_t)(rank > 1 ? b : 1) * (size_t)(rank > 2 ? c : 1) *
-                 (type == ADAPTQ_TYPE_INT64 ? 8 : 4);
-}
-
 static char *small_file;
 static size_t small_size;
 static int64_t read_callback(void *context, uint64_t offset, void *buffer, size_t size) {
@@ -79,9 +66,9 @@ static adaptq_status encoder(adaptq_runtime *runtime, int how, float *y) {
   adaptq_level_cost costs[8] = {{.struct_size = sizeof costs[0]}};
   adaptq_telemetry telemetry[8] = {{.struct_size = sizeof telemetry[0]}};
   const char *text = NULL;
-  shape(&in[0], ADAPTQ_TYPE_INT64, 2, 1, 4, 0, ids);
-  shape(&in[1], ADAPTQ_TYPE_INT64, 2, 1, 4, 0, mask);
-  shape(&out, ADAPTQ_TYPE_FLOAT32, 2, 1, 32, 0, y);
+  tensor_shape(&in[0], ADAPTQ_TYPE_INT64, 2, 1, 4, 0, ids);
+  tensor_shape(&in[1], ADAPTQ_TYPE_INT64, 2, 1, 4, 0, mask);
+  tensor_shape(&out, ADAPTQ_TYPE_FLOAT32, 2, 1, 32, 0, y);
   if (how == 0) TRY(adaptq_model_open(runtime, small_path(), &model));
   if (how == 1) TRY(adaptq_model_open_memory(runtime, small_file, small_size, &model));
   if (how == 2) TRY(adaptq_model_open_callback(runtime, read_callback, NULL, small_size, &model));
@@ -125,8 +112,8 @@ static adaptq_status audio(adaptq_runtime *runtime, float *y) {
   int32_t flag = 1;
   adaptq_tensor in[2], out[2];
   for (int i = 0; i < 2 * 24 * 6; i++) x[i] = (float)(i % 7) / 7;
-  shape(&in[0], ADAPTQ_TYPE_FLOAT32, 3, 2, 24, 6, x);
-  shape(&in[1], ADAPTQ_TYPE_INT32, 0, 0, 0, 0, &flag);
+  tensor_shape(&in[0], ADAPTQ_TYPE_FLOAT32, 3, 2, 24, 6, x);
+  tensor_shape(&in[1], ADAPTQ_TYPE_INT32, 0, 0, 0, 0, &flag);
   TRY(adaptq_model_open(runtime, ADAPTQ_TESTS "/ABI/audio.adaptq", &model));
   TRY(adaptq_session_create(model, NULL, &session));
   TRY(adaptq_session_prepare(session, in, 2));
@@ -255,8 +242,8 @@ static void largest_block_of_malloc(void) {
   options.release = release;
   int64_t ids[16] = {1}, mask[16] = {1};
   adaptq_tensor in[2];
-  shape(&in[0], ADAPTQ_TYPE_INT64, 2, 1, 16, 0, ids);
-  shape(&in[1], ADAPTQ_TYPE_INT64, 2, 1, 16, 0, mask);
+  tensor_shape(&in[0], ADAPTQ_TYPE_INT64, 2, 1, 16, 0, ids);
+  tensor_shape(&in[1], ADAPTQ_TYPE_INT64, 2, 1, 16, 0, mask);
   adaptq_test_count_begin();
   TRY(adaptq_runtime_create(&options, &runtime));
   TRY(adaptq_model_open(runtime, path, &model));

@@ -53,10 +53,12 @@ static int read_chunks(void) {
   return whole && n_chunks > 4;
 }
 
+// One thread: workers that are still beginning would make system calls of their own.
 static int audio_open(audio *a) {
+  adaptq_runtime_options options = {.struct_size = sizeof options, .threads = 1};
   memset(a, 0, sizeof *a);
   if (!read_chunks()) check_fail(__FILE__, __LINE__, "audio.chunks is broken");
-  else if (adaptq_runtime_create(NULL, &a->runtime) == ADAPTQ_OK &&
+  else if (adaptq_runtime_create(&options, &a->runtime) == ADAPTQ_OK &&
            adaptq_model_open(a->runtime, ADAPTQ_TESTS "/ABI/audio.adaptq", &a->model) == ADAPTQ_OK)
     return 1;
   check_fail(__FILE__, __LINE__, "no audio model: %s", adaptq_last_error());
@@ -70,28 +72,16 @@ static void audio_close(audio *a) {
 
 static float result_y[BATCH * MOST_STEPS * CLASSES], result_state[BATCH * HIDDEN];
 
-static void shape(adaptq_tensor *t, adaptq_type type, int rank, int64_t a, int64_t b, int64_t c, const void *data) {
-  memset(t, 0, sizeof *t);
-  t->struct_size = sizeof *t;
-  t->type = type;
-  t->rank = rank;
-  t->sizes[0] = a;
-  t->sizes[1] = b;
-  t->sizes[2] = c;
-  t->data = (void *)data;
-  t->data_size = 4 * (size_t)((rank > 0 ? a : 1) * (rank > 1 ? b : 1) * (rank > 2 ? c : 1));
-}
-
 static void inputs_of(const chunk *c, adaptq_tensor in[2]) {
-  shape(&in[0], ADAPTQ_TYPE_FLOAT32, 3, BATCH, c->steps, CHANNELS, c->x);
-  shape(&in[1], ADAPTQ_TYPE_INT32, 0, 0, 0, 0, &c->flag);
+  tensor_shape(&in[0], ADAPTQ_TYPE_FLOAT32, 3, BATCH, c->steps, CHANNELS, c->x);
+  tensor_shape(&in[1], ADAPTQ_TYPE_INT32, 0, 0, 0, 0, &c->flag);
 }
 
 static adaptq_status run_chunk(adaptq_session *session, const chunk *c) {
   adaptq_tensor in[2], out[2];
   inputs_of(c, in);
-  shape(&out[0], ADAPTQ_TYPE_FLOAT32, 3, BATCH, c->output_steps, CLASSES, result_y);
-  shape(&out[1], ADAPTQ_TYPE_FLOAT32, 2, BATCH, HIDDEN, 0, result_state);
+  tensor_shape(&out[0], ADAPTQ_TYPE_FLOAT32, 3, BATCH, c->output_steps, CLASSES, result_y);
+  tensor_shape(&out[1], ADAPTQ_TYPE_FLOAT32, 2, BATCH, HIDDEN, 0, result_state);
   return adaptq_session_run(session, in, 2, out, 2, NULL, NULL);
 }
 

@@ -40,6 +40,23 @@ enum LimitCode: String, CaseIterable {
     return vectorByteCount * perByte / 8 * chains * repeats
   }
 
+  /// All that this CPU can do, ready to be called as long as `cache` lives.
+  ///
+  /// - Throws: `.unsupported` where the system refuses generated code.
+  static func functions(
+    _ features: KernelFeatures, _ cache: CodeCache<LimitCode>
+  ) throws(AdaptQError) -> [LimitCode: (function: LimitFunction, vectorByteCount: Int)] {
+    var functions: [LimitCode: (function: LimitFunction, vectorByteCount: Int)] = [:]
+    for code in LimitCode.allCases {
+      guard let generated = try code.generate(features) else { continue }
+      let installed = try cache.code(for: code) { () throws(AdaptQError) in
+        ("limit_\(code.rawValue)", generated.bytes)
+      }
+      functions[code] = (unsafeBitCast(installed.address, to: LimitFunction.self), generated.vectorByteCount)
+    }
+    return functions
+  }
+
   /// - Returns: nil when the CPU cannot do it.
   func generate(_ features: KernelFeatures) throws(AdaptQError) -> (bytes: [UInt8], vectorByteCount: Int)? {
     if !features.avx2 { return nil }

@@ -35,14 +35,7 @@ public struct ProbeMeasurement: Sendable {
   ) throws(AdaptQError) -> ProbeMeasurement {
     var result = ProbeMeasurement()
     let cache = CodeCache<LimitCode>()
-    var functions: [LimitCode: (function: LimitFunction, vectorByteCount: Int)] = [:]
-    for code in LimitCode.allCases {
-      guard let generated = try code.generate(features) else { continue }
-      let installed = try cache.code(for: code) { () throws(AdaptQError) in
-        ("limit_\(code.rawValue)", generated.bytes)
-      }
-      functions[code] = (unsafeBitCast(installed.address, to: LimitFunction.self), generated.vectorByteCount)
-    }
+    let functions = try LimitCode.functions(features, cache)
     let cpus = limits.placement
     let counts = cpus.count > 1 ? [1, cpus.count] : [1]
     for threads in counts {

@@ -27,10 +27,14 @@ struct ThreadedLimit {
     defer { barrier.deallocate() }
     pthread_barrier_init(barrier, nil, UInt32(cpus.count))
     defer { pthread_barrier_destroy(barrier) }
+    // Whether all threads are there: 0 not yet, 1 yes, 2 they never will be.
+    let gate = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
+    gate.initialize(to: 0)
+    defer { gate.deallocate() }
     var threads: [pthread_t] = []
     for (index, cpu) in cpus.enumerated() {
       let worker = Worker(
-        limit: self, cpu: cpu, base: UnsafeRawPointer(memory.base + index * span), barrier: barrier,
+        limit: self, cpu: cpu, base: UnsafeRawPointer(memory.base + index * span), barrier: barrier, gate: gate,
         rates: rates + index * Self.rounds)
       var thread = pthread_t()
       let context = Unmanaged.passRetained(worker).toOpaque()
@@ -41,13 +45,15 @@ struct ThreadedLimit {
           return nil
         }, context)
       if status != 0 {
-        // Those that run wait at the barrier for ever: a program that measures ends here.
         Unmanaged<Worker>.fromOpaque(context).release()
-        return threads.isEmpty ? nil : 0
+        break
       }
       threads.append(thread)
     }
+    let isComplete = threads.count == cpus.count
+    cmachine_atomic_store(gate, isComplete ? 1 : 2)
     for thread in threads { pthread_join(thread, nil) }
+    if !isComplete { return nil }
     let sums = (0..<Self.rounds).map { round in
       cpus.indices.reduce(0.0) { $0 + rates[$1 * Self.rounds + round] }
     }
@@ -59,21 +65,25 @@ struct ThreadedLimit {
     let cpu: Int
     let base: UnsafeRawPointer
     let barrier: UnsafeMutablePointer<pthread_barrier_t>
+    let gate: UnsafeMutablePointer<UInt64>
     let rates: UnsafeMutablePointer<Double>
 
     init(
       limit: ThreadedLimit, cpu: Int, base: UnsafeRawPointer, barrier: UnsafeMutablePointer<pthread_barrier_t>,
-      rates: UnsafeMutablePointer<Double>
+      gate: UnsafeMutablePointer<UInt64>, rates: UnsafeMutablePointer<Double>
     ) {
       self.limit = limit
       self.cpu = cpu
       self.base = base
       self.barrier = barrier
+      self.gate = gate
       self.rates = rates
     }
 
     func run() {
       _ = Affinity.bind(to: cpu)
+      while cmachine_atomic_load(gate) == 0 { sched_yield() }
+      if cmachine_atomic_load(gate) == 2 { return }
       var position = 0
       func call() {
         limit.function(base + position, limit.count)

@@ -44,7 +44,7 @@ public final class Matrix: @unchecked Sendable {
   /// - Parameters:
   ///   - stored: points into `weightsOwner`, which is kept.
   ///   - kernelOwner: kept alive as long as the matrix: the code `kernels` points to.
-  ///   - calls: where its buffers come from.
+  ///   - calls: where its memory comes from.
   public init(
     _ stored: StoredMatrix, weightsOwner: MemoryBlock, options: MatrixOptions, kernels: KernelTable,
     kernelOwner: AnyObject?, calls: SystemCalls = .live

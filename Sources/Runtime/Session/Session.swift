@@ -101,7 +101,7 @@ public final class Session: @unchecked Sendable {
   /// The parts of ``workingByteCount``, and what is kept besides.
   public var arenaByteCount: Int { plan?.arenaByteCount ?? 0 }
   public var scratchByteCount: Int { workingByteCount - arenaByteCount }
-  public var stateByteCount: Int { memory.byteCount + (plan?.tableByteCount ?? 0) }
+  public var stateByteCount: Int { memory.byteCount + states.byteCount + (plan?.tableByteCount ?? 0) }
 
   // MARK: - Preparation
 

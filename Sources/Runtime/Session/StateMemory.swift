@@ -12,6 +12,7 @@ final class StateMemory: @unchecked Sendable {
   /// Of the states' names and types: what was saved by another model is refused.
   private let fingerprint: UInt64
   private let memory: MemoryBlock
+  var byteCount: Int { memory.byteCount }
 
   private static let headerByteCount = 32
   private static let magic: UInt64 = 0x3130_5453_5141_4441  // "ADAQST01"
