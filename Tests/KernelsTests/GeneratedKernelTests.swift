@@ -53,7 +53,8 @@ import Testing
     for spec in specs where spec.operation == .unpack {
       for pass in 0..<3 {
         let weights = KernelTrial.Weights(
-          nBlocks: 1, groups: pass == 2 ? 9 : 3, exact: pass < 2, extreme: pass == 1, atStart: pass == 0, &random)
+          nBlocks: 1, groups: pass == 2 ? (spec.level == .int8 ? 8 : 9) : 3, exact: pass < 2, extreme: pass == 1,
+          atStart: pass == 0, &random)
         let words = spec.isa == .avx2 && spec.level == .int8
         let panel = KernelTrial.Panel(weights, groupByteCount: words ? 2048 : 1024)
         panels[spec, default: []].append(panel)
@@ -69,6 +70,13 @@ import Testing
       case .quantize:
         for (rows, k) in [(1, 64), (3, 100), (2, 63), (2, 193), (2, 512), (1, 1100), (5, 1)] {
           second.append((spec, .quantize(spec, rows: rows, k: k, &random)))
+        }
+      case .words:
+        for (rows, groups) in [(1, 1), (3, 2), (2, 8), (1, 9), (4, 19)] {
+          for kind in 0..<3 {
+            second.append(
+              (spec, .words(spec, rows: rows, groups: groups, kind: kind, atStart: rows % 2 == 0, &random)))
+          }
         }
       case .dense:
         let all = thorough ? Array(1...40) : Array(1...spec.rows) + [spec.rows + 1, 2 * spec.rows + 3]

@@ -1,7 +1,8 @@
 import Base
-import Kernels
 import NestedFormat
 import TestSupport
+
+@testable import Kernels
 
 /// One call of one kernel on small guarded buffers, and its twin's result: the same for this CPU and for an emulated one.
 final class KernelTrial {
@@ -89,36 +90,81 @@ final class KernelTrial {
     x[rows * k - 1] = .nan
     if rows > 1 { for index in 0..<min(k, 64) { x[index] = 0x1p-130 } }
     let codes = (0..<2).map { _ in GuardedBuffer<Int8>(count: rows * groups * 64) }
-    let words = (0..<2).map { _ in GuardedBuffer<Int16>(count: rows * groups * 64) }
     let scales = (0..<2).map { _ in GuardedBuffer<ActivationGroup>(count: rows * groups) }
     func arguments(_ index: Int) -> QuantizeArguments {
       QuantizeArguments(
-        x: x.base, xRowStride: k * 4, codes: codes[index].base, codeRowStride: groups * 64, words: words[index].base,
-        wordRowStride: groups * 128, groups: scales[index].base,
-        groupRowStride: groups * 16, k: k, rows: rows)
+        x: x.base, xRowStride: k * 4, codes: codes[index].base, codeRowStride: groups * 64,
+        groups: scales[index].base, groupRowStride: groups * 16, k: k, rows: rows)
     }
     var twin = arguments(1)
     portable.quantize(&twin)
-    let writesWords = spec.isa == .avx2
     return KernelTrial(
       "\(KernelName(spec)) rows \(rows) k \(k)", arguments(0),
-      [.init(x, isWritable: false), .init(codes[0]), .init(words[0]), .init(scales[0])],
-      keep: [x] + codes + words + scales,
+      [.init(x, isWritable: false), .init(codes[0]), .init(scales[0])], keep: [x] + codes + scales,
       difference: {
         // The last group is poisoned: its codes may be anything.
         let sound = (rows * groups - 1) * 64
         for index in 0..<sound where codes[0][index] != codes[1][index] {
           return "code \(index) is \(codes[0][index]), expected \(codes[1][index])"
         }
-        for index in 0..<sound where writesWords && words[0][index] != words[1][index] {
-          return "word \(index) is \(words[0][index]), expected \(words[1][index])"
-        }
         for index in 0..<(rows * groups) {
           let (a, b) = (scales[0][index], scales[1][index])
           if b.scale.isNaN {
             if !a.scale.isNaN || !a.offset.isNaN { return "group \(index) is not NaN" }
-          } else if a.scale != b.scale || a.offset != b.offset || (writesWords && a.negativePairs != b.negativePairs) {
+          } else if a.scale != b.scale || a.offset != b.offset {
             return "group \(index) is \(a), expected \(b)"
+          }
+        }
+        return nil
+      })
+  }
+
+  /// - Parameter kind: what scales are like: 0 random, 1 far apart or zero, negative ones among them, 2 one NaN.
+  static func words(
+    _ spec: GEMMSpec, rows: Int, groups: Int, kind: Int, atStart: Bool, _ random: inout SeededRandom
+  ) -> KernelTrial {
+    let codes = GuardedBuffer<Int8>(
+      (0..<(rows * groups * 64)).map { _ in Int8.random(in: kind == 1 ? -128...127 : -127...127, using: &random) },
+      edge: atStart ? .start : .end)
+    let words = (0..<2).map {
+      GuardedBuffer<Int16>(count: rows * groups * 64, edge: $0 == 0 && atStart ? .start : .end)
+    }
+    let scales = (0..<2).map { _ in GuardedBuffer<ActivationGroup>(count: rows * groups) }
+    for index in 0..<(rows * groups) {
+      var scale = Float.random(in: 0..<2, using: &random)
+      if kind == 1 {
+        let far: [Float] = [0, 1, -3, 0x1p-120, 0x1p-60, 0x1p60, -0x1p90, 0x1p-149, 0x1p120]
+        scale *= far[Int.random(in: 0..<far.count, using: &random)]
+      }
+      if kind == 2 && index == rows * groups / 2 { scale = .nan }
+      for side in 0..<2 { scales[side][index] = ActivationGroup(scale: scale, offset: 0) }
+    }
+    func arguments(_ index: Int) -> WordsArguments {
+      WordsArguments(
+        codes: codes.base, codeRowStride: groups * 64, words: words[index].base, wordRowStride: groups * 128,
+        groups: scales[index].base, groupRowStride: groups * 16, count: groups, rows: rows)
+    }
+    wordsReference(arguments(1))
+    return KernelTrial(
+      "\(KernelName(spec)) rows \(rows) groups \(groups) kind \(kind)", arguments(0),
+      [.init(codes, isWritable: false), .init(words[0]), .init(scales[0])], keep: [codes] + words + scales,
+      difference: {
+        for row in 0..<rows {
+          for group in 0..<groups {
+            let first = row * groups + group / WordsArguments.groupCount * WordsArguments.groupCount
+            let (a, b) = (scales[0][first], scales[1][first])
+            if b.wordScale.isNaN {
+              // The words of a poisoned chunk may be anything.
+              if !a.wordScale.isNaN { return "chunk of row \(row) group \(group) is not NaN" }
+              continue
+            }
+            if a.wordScale != b.wordScale || a.negativePairs != b.negativePairs {
+              return "row \(row) group \(group) is \(a), expected \(b)"
+            }
+            let place = (row * groups + group) * 64
+            for index in place..<(place + 64) where words[0][index] != words[1][index] {
+              return "row \(row) word \(index) is \(words[0][index]), expected \(words[1][index])"
+            }
           }
         }
         return nil
@@ -186,18 +232,17 @@ final class KernelTrial {
       var values = (0..<count).map { _ in Int8.random(in: -127...127, using: &random) }
       if extreme { for index in 0..<count { values[index] = index / (groups * 64) % 2 == 0 ? 127 : -127 } }
       codes = GuardedBuffer(values, edge: atStart ? .start : .end)
-      words = GuardedBuffer(
-        (0..<count).map { Int16(values[$0 & ~3 | [0, 2, 1, 3][$0 & 3]]) }, edge: atStart ? .start : .end)
+      words = GuardedBuffer(count: count, edge: atStart ? .start : .end)
       scales = GuardedBuffer(count: rows * groups, edge: atStart ? .start : .end)
       for group in 0..<(rows * groups) {
-        var pairs: Int32 = 0
-        for place in stride(from: 64 * group, to: 64 * group + 64, by: 2) {
-          pairs += Int32(values[place]) * Int32(values[place + 1])
-        }
         let scale: Float = exact ? 1 : Float.random(in: 0.01..<0.02, using: &random)
         let offset: Float = exact ? 0 : Float.random(in: -5..<5, using: &random)
-        scales[group] = ActivationGroup(scale: scale, offset: offset, negativePairs: -pairs)
+        scales[group] = ActivationGroup(scale: scale, offset: offset)
       }
+      wordsReference(
+        WordsArguments(
+          codes: codes.base, codeRowStride: groups * 64, words: words.base, wordRowStride: groups * 128,
+          groups: scales.base, groupRowStride: groups * 16, count: groups, rows: rows))
     }
 
     var regions: [EmulatedCPU.Region] {
@@ -224,7 +269,22 @@ final class KernelTrial {
       "\(KernelName(spec))",
       panel.weights.unpackArguments(spec.level, panel: panel.codes.base, scales: panel.scales.base),
       panel.weights.regions(spec.level) + [.init(panel.codes), .init(panel.scales)], keep: [panel],
-      difference: { nil })
+      difference: {
+        // The panels of the other levels are compared by what is computed from them.
+        guard spec.isa == .avx2, spec.level == .int8 else { return nil }
+        let twin = Panel(panel.weights, groupByteCount: wordPanelGroupByteCount)
+        unpackWordsReference(
+          panel.weights.unpackArguments(
+            .int8, panel: UnsafeMutableRawPointer(twin.codes.base), scales: twin.scales.base))
+        for index in 0..<panel.codes.count where panel.codes[index] != twin.codes[index] {
+          return "64 bytes at \(64 * index) are \(panel.codes[index]), expected \(twin.codes[index])"
+        }
+        for index in Array(0..<16) + Array(32..<48)
+        where panel.scales[index].bitPattern != twin.scales[index].bitPattern {
+          return "scale \(index) is \(panel.scales[index]), expected \(twin.scales[index])"
+        }
+        return nil
+      })
   }
 
   static func panel(
@@ -246,14 +306,14 @@ final class KernelTrial {
         activationRowStride: groups * 16, start: start.base, startRowStride: 0, y: y.base,
         yRowStride: 64, groups: groups, rows: rows)
     }
-    let kernels = portable.nested(spec.level)
+    let kernels = readsWords ? KernelTable.portableWords.int8 : portable.nested(spec.level)
     let twinPanel = Panel(panel.weights, groupByteCount: kernels.panelGroupByteCount)
     var unpacking = panel.weights.unpackArguments(
       spec.level, panel: twinPanel.codes.base, scales: twinPanel.scales.base)
     kernels.unpack(&unpacking)
-    var twin = arguments(twinPanel.codes.base, twinPanel.scales.base, expected, words: false)
+    var twin = arguments(twinPanel.codes.base, twinPanel.scales.base, expected, words: readsWords)
     kernels.panel(&twin)
-    let bound = exact ? 0 : 2 * ErrorBound.nested(groups: groups, magnitude: magnitude(groups))
+    let bound = exact || readsWords ? 0 : 2 * ErrorBound.nested(groups: groups, magnitude: magnitude(groups))
     return KernelTrial(
       "\(KernelName(spec)) rows \(rows) exact \(exact) extreme \(extreme)",
       arguments(panel.codes.base, panel.scales.base, y, words: readsWords),

@@ -1,5 +1,6 @@
 import Hardware
-import Kernels
+
+@testable import Kernels
 
 /// The tables this machine can run, with a name for messages.
 struct TestTable: Sendable, CustomStringConvertible {
@@ -14,4 +15,7 @@ struct TestTable: Sendable, CustomStringConvertible {
     TestTable(name: "portable", kernels: .portable),
     TestTable(name: "generated", kernels: generated.table),
   ]
+
+  /// What products can be made with.
+  static let linear = all + [TestTable(name: "portable words", kernels: .portableWords)]
 }

@@ -77,7 +77,7 @@ import Testing
       let read = MatrixTrial.read(input, fromCodes ? .int8 : level)
       for output in 0..<n {
         let (value, bound) = trial.expected(
-          read, output, level, decoded, bias: usesBias, activation,
+          read, output, level, decoded, rows: rows, bias: usesBias, activation,
           residual: withResidual ? residual[row * rStride + output] : nil)
         let got = Double(y[row * yStride + output])
         // Codes at a float level are multiplied by their scale first: one rounding more.
@@ -204,7 +204,8 @@ import Testing
         for row in 0..<rows {
           let read = MatrixTrial.read((0..<140).map { x[row * 140 + $0] }, level)
           for output in 0..<19 {
-            let (value, bound) = trial.expected(read, output, level, decoded, bias: true, .none, residual: nil)
+            let (value, bound) = trial.expected(
+              read, output, level, decoded, rows: rows, bias: true, .none, residual: nil)
             let got = Double(y[row * 19 + output])
             #expect(
               (got - value).magnitude <= bound + 1e-37, "\(table) \(level) \(scales) rows \(rows): \(got), not \(value)"
@@ -222,7 +223,7 @@ import Testing
         trial.matrix.handle.multiply(call, workspace: trial.matrix.handle.workspace)
         for place in 0..<(rows * 19) {
           let (value, bound) = trial.expected(
-            Array(repeating: -64, count: 140), place % 19, level, decoded, bias: true, .none, residual: nil)
+            Array(repeating: -64, count: 140), place % 19, level, decoded, rows: rows, bias: true, .none, residual: nil)
           #expect(
             (Double(y[place]) - value).magnitude <= bound + 1e-37, "\(table) \(level) \(scales) codes rows \(rows)")
         }

@@ -14,6 +14,7 @@ struct MatrixTrial {
   let weights: [Float]
   let bias: [Float]?
   let matrix: Matrix
+  private let table: KernelTable
 
   /// Weights of any element type at any strides; everything outside them is an inaccessible page or NaN.
   init(
@@ -23,6 +24,7 @@ struct MatrixTrial {
   ) throws {
     self.n = n
     self.k = k
+    self.table = table
     let (rowStride, columnStride) = transposed ? (1, n + gap) : (k + gap, 1)
     let count = (n - 1) * rowStride + (k - 1) * columnStride + 1
     var weights = [Float](repeating: 0, count: n * k)
@@ -104,9 +106,9 @@ struct MatrixTrial {
     return result
   }
 
-  /// One output and how far the library may be from it.
+  /// One output and how far the library may be from it in a call of `rows` rows.
   func expected(
-    _ read: [Double], _ output: Int, _ level: Level, _ decoded: [(weight: Double, magnitude: Double)],
+    _ read: [Double], _ output: Int, _ level: Level, _ decoded: [(weight: Double, magnitude: Double)], rows: Int,
     bias usesBias: Bool, _ activation: MatrixActivation, residual: Float?
   ) -> (value: Double, bound: Double) {
     var sum = usesBias ? Double(bias?[output] ?? 0) : 0
@@ -119,6 +121,11 @@ struct MatrixTrial {
     var bound =
       level.isNested
       ? ErrorBound.nested(groups: (k + 63) / 64, magnitude: magnitude) : ErrorBound.dense(k: k, magnitude: magnitude)
+    if table.readsWords(level, rows: rows) {
+      let weights = decoded[(output * k)..<((output + 1) * k)].map(\.weight)
+      let stored = (0..<((k + 63) / 64)).map { groupRange(output, $0) }.max() ?? 0
+      bound += ErrorBound.words(read, weights, stored: stored * 1.01)
+    }
     var value = sum
     switch activation {
     case .none: break

@@ -19,6 +19,9 @@ enum LimitCode: String, CaseIterable {
   case dotBFloat16
   /// `vpmaddwd` and the `vpaddd` that adds its result.
   case multiplyAddWords
+  /// Two `vpaddw`, `vpmaddwd` and `vpaddd`: two products with one multiplication (Winograd's inner product), as the INT8
+  /// kernels of CPUs without `vpdpbusd` do.
+  case innerProductWords
   /// `vpdpbusd`, or `vpmaddubsw` and the `vpaddw` that adds its result: see ``hasDotProduct(_:)``.
   case dotBytes
 
@@ -34,7 +37,7 @@ enum LimitCode: String, CaseIterable {
     case .read, .prefetchedRead, .fourStreamRead: return 0
     case .fusedMultiplyAdd: perByte = 4
     case .multiplyAddWords, .dotBFloat16: perByte = 8
-    case .dotBytes: perByte = 16
+    case .dotBytes, .innerProductWords: perByte = 16
     }
     // Two operations per product: elements of 4, 2 and 1 bytes.
     return vectorByteCount * perByte / 8 * chains * repeats
@@ -84,6 +87,14 @@ enum LimitCode: String, CaseIterable {
         let product = V(LimitCode.chains + chain % 2)
         asm.vpmaddwd(product, a, b)
         asm.vpaddd(V(chain), V(chain), product)
+      }
+    case .innerProductWords:
+      return try LimitCode.turns(V.self) { asm, chain, a, b in
+        let (first, second) = (V(LimitCode.chains), V(LimitCode.chains + 1))
+        asm.vpaddw(first, a, b)
+        asm.vpaddw(second, b, a)
+        asm.vpmaddwd(first, first, second)
+        asm.vpaddd(V(chain), V(chain), first)
       }
     case .dotBytes:
       return try LimitCode.turns(V.self) { asm, chain, a, b in

@@ -19,7 +19,8 @@ public struct MachineLimits: Equatable, Sendable {
   public var l3Read: MachineLimit?
   public var l2Read: MachineLimit?
   public var fp32: MachineLimit?
-  /// `vpmaddwd` with `vpaddd`: 16-bit products, the way of CPUs without `vpdpbusd`.
+  /// Products of 16 bits, the way of CPUs without `vpdpbusd`: `vpmaddwd` with `vpaddd`, or half as many of them after
+  /// additions.
   public var words: MachineLimit?
   /// `vpdpbusd`, or without it `vpmaddubsw` with `vpaddw`: byte products whose sums of two must fit 16 bits.
   public var bytes: MachineLimit?
@@ -71,7 +72,8 @@ public struct MachineLimits: Equatable, Sendable {
     }
     for (target, code, name, unit) in [
       (\MachineLimits.fp32, LimitCode.fusedMultiplyAdd, "fp32 multiply-add", "GFLOP/s"),
-      (\.words, .multiplyAddWords, "vpmaddwd and vpaddd", "GOP/s"), (\.bytes, .dotBytes, bytesName, "GOP/s"),
+      (\.words, .multiplyAddWords, "vpmaddwd and vpaddd", "GOP/s"),
+      (\.words, .innerProductWords, "vpaddw and vpmaddwd", "GOP/s"), (\.bytes, .dotBytes, bytesName, "GOP/s"),
     ] {
       guard let (function, vectorByteCount) = functions[code] else { continue }
       let turns = 1000

@@ -1,12 +1,12 @@
 import Hardware
 import NestedFormat
 
-/// A place in a ``KernelTable``, filled by one kernel, or by two that only make sense together.
+/// A place in a ``KernelTable``, filled by one kernel, or by those that only make sense together.
 enum KernelSlot: Hashable {
   case quantize
   case dense(Level)
   case widen
-  /// The unpacking and the panel kernel, which share a private layout.
+  /// The unpacking and the panel kernel, which share a private layout, and the one that writes words if they read such.
   case panel(Level)
   case vector(Level, rows: Int)
   case expanded
@@ -16,7 +16,7 @@ enum KernelSlot: Hashable {
     case .quantize: self = .quantize
     case .dense: self = .dense(spec.level)
     case .widen: self = .widen
-    case .panel, .unpack: self = .panel(spec.level)
+    case .panel, .unpack, .words: self = .panel(spec.level)
     case .vector: self = .vector(spec.level, rows: spec.rows)
     case .expanded: self = .expanded
     }
@@ -27,9 +27,8 @@ extension KernelTable {
   /// Puts a generated kernel in its place. A panel kernel and its unpacking kernel must both be put there.
   mutating func install(_ kernel: Kernel, for spec: GEMMSpec) {
     switch spec.operation {
-    case .quantize:
-      quantize = kernel
-      writesWords = spec.writesWords
+    case .quantize: quantize = kernel
+    case .words: words = kernel
     case .dense:
       if spec.level == .fp16 { dense16 = kernel } else { dense32 = kernel }
       cutRows(by: spec.rows)
@@ -76,6 +75,4 @@ extension KernelTable {
 extension GEMMSpec {
   /// Whether a panel kernel multiplies 16-bit words: AVX2 has no exact 8-bit dot product.
   var readsWords: Bool { operation == .panel && isa == .avx2 && level == .int8 }
-  /// Whether a quantizing kernel writes words for such a panel kernel.
-  var writesWords: Bool { operation == .quantize && isa == .avx2 }
 }

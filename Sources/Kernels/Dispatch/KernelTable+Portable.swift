@@ -5,7 +5,7 @@ extension KernelTable {
   public static var portable: KernelTable {
     KernelTable(
       quantize: { quantizeReference($0.load(as: QuantizeArguments.self)) },
-      writesWords: true,
+      words: { wordsReference($0.load(as: WordsArguments.self)) },
       dense32: { denseReference($0.load(as: DenseArguments.self)) },
       dense16: { denseHalfReference($0.load(as: DenseArguments.self)) },
       widen: { widenReference($0.load(as: WidenArguments.self)) },
@@ -34,6 +34,16 @@ extension KernelTable {
         vector2: { vectorReference($0.load(as: VectorArguments.self), rows: 2, .int2) },
         vector3: { vectorReference($0.load(as: VectorArguments.self), rows: 3, .int2) },
         vector4: { vectorReference($0.load(as: VectorArguments.self), rows: 4, .int2) }))
+  }
+
+  /// The same with the twin of the kernels of words at INT8.
+  static var portableWords: KernelTable {
+    var table = KernelTable.portable
+    table.int8.unpack = { unpackWordsReference($0.load(as: UnpackArguments.self)) }
+    table.int8.panel = { panelWordsReference($0.load(as: PanelArguments.self)) }
+    table.int8.panelGroupByteCount = wordPanelGroupByteCount
+    table.int8.readsWords = true
+    return table
   }
 }
 

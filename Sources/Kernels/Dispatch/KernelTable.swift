@@ -13,7 +13,7 @@ public struct NestedKernels: BitwiseCopyable, Sendable {
   public var vector4: Kernel
   /// Bytes of one unpacked group of 64 inputs by 16 outputs.
   public var panelGroupByteCount: Int
-  /// Whether `panel` reads words instead of codes.
+  /// Whether `panel` reads words instead of codes; then one call takes at most ``WordsArguments/groupCount`` groups.
   public var readsWords: Bool
   /// Up to this many rows the vector kernels are used, at most 4.
   public var vectorRows: Int
@@ -24,8 +24,8 @@ public struct NestedKernels: BitwiseCopyable, Sendable {
 public struct KernelTable: BitwiseCopyable, Sendable {
   /// Takes ``QuantizeArguments``.
   public var quantize: Kernel
-  /// Whether `quantize` writes words besides codes.
-  public var writesWords: Bool
+  /// Takes ``WordsArguments``.
+  public var words: Kernel
   /// Take ``DenseArguments`` with FP32 and FP16 weights.
   public var dense32: Kernel
   public var dense16: Kernel
@@ -48,6 +48,11 @@ public struct KernelTable: BitwiseCopyable, Sendable {
   public var softmaxRows: Kernel = KernelTable.portableSoftmaxRows
   /// Takes ``LayerNormArguments``.
   public var layerNorm: Kernel = KernelTable.portableLayerNorm
+
+  /// Whether a product of `rows` rows at `level` reads words.
+  @inlinable public func readsWords(_ level: Level, rows: Int) -> Bool {
+    level == .int8 && int8.readsWords && rows > int8.vectorRows
+  }
 
   /// The kernels of a nested level; those of INT8 for a level that is not nested.
   @inlinable public func nested(_ level: Level) -> NestedKernels {

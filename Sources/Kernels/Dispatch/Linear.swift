@@ -7,7 +7,7 @@ import NestedFormat
 /// rows' part of that piece stays in the level-2 cache while all blocks pass over it.
 enum Blocking {
   /// Groups of 64 inputs unpacked at once.
-  static let panelGroups = 8
+  static let panelGroups = WordsArguments.groupCount
   /// Inputs of one piece of FP32 weights.
   static let denseInputs = 256
   /// At most this many rows read the weights once, in storage order, in one piece.
@@ -72,7 +72,7 @@ public func linear(
   if level.isNested {
     let quantized = QuantizedActivations(memory: scratch, rows: rows, k: weights.k)
     let used = (QuantizedActivations.byteCount(rows: rows, k: weights.k) &+ 63) & ~63
-    quantize(x: x, xRowStride: xRowStride, into: quantized, kernels)
+    quantize(x: x, xRowStride: xRowStride, into: quantized, level, kernels)
     linearQuantized(
       weights, level, kernels, x: quantized, y: y, yRowStride: yRowStride, firstBlock: 0, blocks: weights.nBlocks,
       scratch: scratch + used)
@@ -83,24 +83,36 @@ public func linear(
   }
 }
 
-/// Codes the rows of `x` for ``linearQuantized(_:_:_:x:y:yRowStride:firstBlock:blocks:scratch:)``.
+/// Codes the rows of `x` for ``linearQuantized(_:_:_:x:y:yRowStride:firstBlock:blocks:scratch:)`` at `level`.
 public func quantize(
-  x: UnsafePointer<Float>, xRowStride: Int, into output: QuantizedActivations, _ kernels: KernelTable
+  x: UnsafePointer<Float>, xRowStride: Int, into output: QuantizedActivations, _ level: Level, _ kernels: KernelTable
 ) {
-  quantize(x: x, xRowStride: xRowStride, into: output, firstRow: 0, rowCount: output.rows, kernels)
+  quantize(x: x, xRowStride: xRowStride, into: output, level, firstRow: 0, rowCount: output.rows, kernels)
 }
 
 /// Codes `rowCount` rows from `firstRow` on; different rows may be coded by different threads.
 public func quantize(
-  x: UnsafePointer<Float>, xRowStride: Int, into output: QuantizedActivations, firstRow: Int, rowCount: Int,
-  _ kernels: KernelTable
+  x: UnsafePointer<Float>, xRowStride: Int, into output: QuantizedActivations, _ level: Level, firstRow: Int,
+  rowCount: Int, _ kernels: KernelTable
 ) {
   var arguments = QuantizeArguments(
     x: x + firstRow &* xRowStride, xRowStride: xRowStride &* 4, codes: output.codes + firstRow &* output.rowStride,
-    codeRowStride: output.rowStride, words: output.words + firstRow &* output.rowStride,
-    wordRowStride: output.rowStride &* 2, groups: output.groupScales + firstRow &* output.groups,
+    codeRowStride: output.rowStride, groups: output.groupScales + firstRow &* output.groups,
     groupRowStride: output.groups &* MemoryLayout<ActivationGroup>.stride, k: output.k, rows: rowCount)
   kernels.quantize(&arguments)
+  if kernels.readsWords(level, rows: output.rows) {
+    writeWords(output, kernels, firstRow: firstRow, rowCount: rowCount)
+  }
+}
+
+/// Adds the words to `rowCount` rows of codes from `firstRow` on, for products that ``KernelTable/readsWords(_:rows:)`` names.
+public func writeWords(_ x: QuantizedActivations, _ kernels: KernelTable, firstRow: Int, rowCount: Int) {
+  var arguments = WordsArguments(
+    codes: x.codes + firstRow &* x.rowStride, codeRowStride: x.rowStride,
+    words: x.words + firstRow &* x.rowStride, wordRowStride: x.rowStride &* 2,
+    groups: x.groupScales + firstRow &* x.groups,
+    groupRowStride: x.groups &* MemoryLayout<ActivationGroup>.stride, count: x.groups, rows: rowCount)
+  kernels.words(&arguments)
 }
 
 /// Calls a kernel once per piece of K for each block, with `start` moving from the bias to `y` itself, and keeps a last

@@ -1,7 +1,7 @@
 import NestedFormat
 
 /// The product at a nested level for `blocks` blocks of 16 outputs from `firstBlock` on, with activations that
-/// ``quantize(x:xRowStride:into:_:)`` coded with the same table. Threads may share a product by blocks: every output is
+/// ``quantize(x:xRowStride:into:_:_:)`` coded for `level` with the same table. Threads may share a product by blocks: every output is
 /// computed in the same order whoever does it.
 ///
 /// - Parameter scratch: the thread's own, ``productScratchByteCount(maxRows:)`` bytes, 64-byte aligned.

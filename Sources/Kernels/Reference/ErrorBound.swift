@@ -27,4 +27,28 @@ public enum ErrorBound {
   public static func nested(groups: Int, magnitude: Double) -> Double {
     sum(roundings: 2 * groups + 6, magnitude: magnitude)
   }
+
+  /// What products of words add to ``nested(groups:magnitude:)``: the roundings of ``WordsArguments`` and
+  /// ``unpackWordsReference(_:)``, at most one unit of an activation and 1.5 units of a weight, and the one of the integer sum.
+  ///
+  /// - Parameters:
+  ///   - x: what the codes of a row stand for.
+  ///   - weights: the weights of one output.
+  ///   - stored: at least the largest magnitude that a code of the output could stand for.
+  public static func words(_ x: [Double], _ weights: [Double], stored: Double) -> Double {
+    let chunk = WordsArguments.groupCount * 64
+    var total = 0.0
+    for first in stride(from: 0, to: x.count, by: chunk) {
+      let end = min(first + chunk, x.count)
+      let values = x[first..<end].map(\.magnitude)
+      let sum = values.reduce(0, +)
+      let unit = max(sum * 1.02 * 0x1p-19, (values.max() ?? 0) * 1.02 * 0x1p-13, 0x1p-120)
+      let weightUnit = max(stored * 0x1p-10, 0x1p-119)
+      // Inputs beyond K are zeros, whose products are exact.
+      let magnitude = weights[first..<end].reduce(0) { $0 + $1.magnitude }
+      total += sum * 1.5 * weightUnit + magnitude * unit + Double(end - first) * 1.5 * weightUnit * unit
+      total += unit * weightUnit * 0x1p7
+    }
+    return total
+  }
 }

@@ -17,7 +17,7 @@ func unpackReference(_ a: UnpackArguments, _ level: Level) {
 }
 
 /// Plane p keeps, for input vector 4q + r, its two bits at bit (6 − 2p + 2r) mod 8 of byte 64q + 4·output + input mod 4.
-private func unpackGroup(_ a: UnpackArguments, _ group: Int, _ level: Level, _ panel: UnsafeMutablePointer<Float>) {
+func unpackGroup(_ a: UnpackArguments, _ group: Int, _ level: Level, _ panel: UnsafeMutablePointer<Float>) {
   let drop = UInt8(truncatingIfNeeded: 8 &- level.bits)
   for quarter in 0..<4 {
     let offset = group &* 256 &+ quarter &* 64

@@ -1,4 +1,4 @@
-/// ``QuantizeArguments`` in plain Swift; writes words too, so that it serves every panel kernel.
+/// ``QuantizeArguments`` in plain Swift.
 func quantizeReference(_ a: QuantizeArguments) {
   let groups = (a.k &+ 63) / 64
   for row in 0..<a.rows {
@@ -28,19 +28,7 @@ func quantizeReference(_ a: QuantizeArguments) {
         sum &+= Int32(code)
       }
       for k in count..<64 { codes.storeBytes(of: 0, toByteOffset: first &+ k, as: Int8.self) }
-      let words = UnsafeMutableRawPointer(a.words) + row &* a.wordRowStride
-      for k in 0..<64 {
-        // Of four inputs the second and the third change places.
-        let place = k & ~3 | (k & 1) &<< 1 | (k & 2) &>> 1
-        let code = Int16(codes.load(fromByteOffset: first &+ k, as: Int8.self))
-        words.storeBytes(of: code, toByteOffset: (first &+ place) &* 2, as: Int16.self)
-      }
-      var pairs: Int32 = 0
-      for k in stride(from: first, to: first &+ 64, by: 2) {
-        let second = codes.load(fromByteOffset: k &+ 1, as: Int8.self)
-        pairs &+= Int32(codes.load(fromByteOffset: k, as: Int8.self)) &* Int32(second)
-      }
-      let result = ActivationGroup(scale: scale, offset: scale * Float(sum), negativePairs: 0 &- pairs)
+      let result = ActivationGroup(scale: scale, offset: scale * Float(sum))
       output.storeBytes(of: result, toByteOffset: group &* 16, as: ActivationGroup.self)
     }
   }

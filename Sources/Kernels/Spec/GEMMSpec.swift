@@ -20,6 +20,8 @@ public struct GEMMSpec: Hashable, Sendable {
     case widen
     /// ``QuantizeArguments``: floats to quantized activations.
     case quantize
+    /// ``WordsArguments``: codes to 16-bit words.
+    case words
   }
 
   /// What the products read as activations.

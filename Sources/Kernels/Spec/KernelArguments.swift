@@ -63,9 +63,6 @@ public struct QuantizeArguments: BitwiseCopyable {
   /// `[rows][codeRowStride]`, bytes beyond `k` up to the next multiple of 64 become 0.
   public var codes: UnsafeMutablePointer<Int8>
   public var codeRowStride: Int
-  /// The same codes as 16-bit words, not written by kernels whose panels read codes; see `QuantizedActivations.words`.
-  public var words: UnsafeMutablePointer<Int16>
-  public var wordRowStride: Int
   public var groups: UnsafeMutablePointer<ActivationGroup>
   public var groupRowStride: Int
   public var k: Int
@@ -73,18 +70,55 @@ public struct QuantizeArguments: BitwiseCopyable {
 
   public init(
     x: UnsafePointer<Float>, xRowStride: Int, codes: UnsafeMutablePointer<Int8>, codeRowStride: Int,
-    words: UnsafeMutablePointer<Int16>, wordRowStride: Int, groups: UnsafeMutablePointer<ActivationGroup>,
-    groupRowStride: Int, k: Int, rows: Int
+    groups: UnsafeMutablePointer<ActivationGroup>, groupRowStride: Int, k: Int, rows: Int
   ) {
     self.x = x
     self.xRowStride = xRowStride
+    self.codes = codes
+    self.codeRowStride = codeRowStride
+    self.groups = groups
+    self.groupRowStride = groupRowStride
+    self.k = k
+    self.rows = rows
+  }
+}
+
+/// Codes with a scale per group as words with a scale per chunk: fixed-point numbers whose products with words of weights
+/// add up exactly over a whole chunk, so that scales are applied once per chunk instead of once per group.
+///
+/// A chunk is up to ``groupCount`` groups of one row. With `l = Σ |scale| · Σ|q|` over its groups, added in order in Float,
+/// and `t` the largest `128 · |scale|`, a unit of the words stands for `2^e`,
+/// `e = max(⌊log2(1.01 · l)⌋ − 19, ⌊log2 t⌋ − 13, −120)`: words stay below 2¹⁴, and their magnitudes add up to less than
+/// 2²⁰, so that a sum of products with words of weights, at most 2050, fits 32 bits. Per group
+/// `m = round(scale · 2^(7 − e))` and `word = ⌊(q · m + 64) / 128⌋`, which is within one unit of `q · scale`.
+public struct WordsArguments: BitwiseCopyable {
+  /// Groups of a chunk.
+  public static let groupCount = 8
+
+  /// `[rows][codeRowStride]`, padded to whole groups.
+  public var codes: UnsafePointer<Int8>
+  public var codeRowStride: Int
+  /// As ``QuantizedActivations/words``.
+  public var words: UnsafeMutablePointer<Int16>
+  public var wordRowStride: Int
+  /// Scales are read; `negativePairs` and `wordScale` of the first group of each chunk are written.
+  public var groups: UnsafeMutablePointer<ActivationGroup>
+  public var groupRowStride: Int
+  /// Groups of a row.
+  public var count: Int
+  public var rows: Int
+
+  public init(
+    codes: UnsafePointer<Int8>, codeRowStride: Int, words: UnsafeMutablePointer<Int16>, wordRowStride: Int,
+    groups: UnsafeMutablePointer<ActivationGroup>, groupRowStride: Int, count: Int, rows: Int
+  ) {
     self.codes = codes
     self.codeRowStride = codeRowStride
     self.words = words
     self.wordRowStride = wordRowStride
     self.groups = groups
     self.groupRowStride = groupRowStride
-    self.k = k
+    self.count = count
     self.rows = rows
   }
 }
@@ -101,9 +135,9 @@ public struct UnpackArguments: BitwiseCopyable {
   public var scales: UnsafeRawPointer
   /// 64-byte aligned.
   public var panel: UnsafeMutableRawPointer
-  /// Per group 16 floats `s' = s · factor · 2^(8-b)`, then 16 floats `lo' = (lo + s · 2^(7-b)) · factor`. A pair of kernels
-  /// whose panel holds `U_b · 2^(8-b)` leaves that power out of `s'`. Then 16 32-bit integers, written and read only by
-  /// kernels of words: minus the sum of the products of neighbouring codes.
+  /// Per group 16 floats `s' = s · factor · 2^(8-b)`, then 16 floats `lo' = (lo + s · 2^(7-b)) · factor`, then 64 bytes of
+  /// the pair's own. A pair of kernels whose panel holds `U_b · 2^(8-b)` leaves that power out of `s'`. A pair of kernels of
+  /// words leaves something else, see ``unpackWordsReference(_:)``.
   public var panelScales: UnsafeMutablePointer<Float>
   public var groups: Int
   public var factor: Float
@@ -127,7 +161,8 @@ public struct UnpackArguments: BitwiseCopyable {
 
 /// Products of quantized activations with one unpacked panel, over `groups` groups and one block of 16 outputs:
 /// `y[r] = start[r] + Σ_g (scale[r][g] · (s'[g] · A[r][g]) + offset[r][g] · lo'[g])` with the exact integer
-/// `A = Σ q · U_b` over the group's 64 inputs.
+/// `A = Σ q · U_b` over the group's 64 inputs. Kernels of words compute `y[r] = start[r] + wordScale[r] · S · A[r]` with the
+/// exact integer `A = Σ x · w` over all inputs, see ``WordsArguments`` and ``unpackWordsReference(_:)``.
 public struct PanelArguments: BitwiseCopyable {
   /// Codes, or words where the table says so; points at the first group's inputs.
   public var x: UnsafeRawPointer

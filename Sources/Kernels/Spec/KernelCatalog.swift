@@ -31,6 +31,7 @@ public enum KernelCatalog {
             operation, isa: nested, gfni: gfni && decodes, level: level, activations: .int8PerRowAndGroup, rows: rows))
       }
       add(.unpack, rows: 1)
+      if nested == .avx2 && level == .int8 { add(.words, rows: 1) }
       add(.panel, rows: nested == .avx2 && level == .int8 ? 4 : nestedRows, decodes: false)
       for rows in 1...4 { add(.vector, rows: rows) }
       // With VNNI and GFNI decoding hides behind reading.

@@ -11,6 +11,7 @@ import NestedFormat
 /// gemv_f32_s8g64_e8g64b16x64_1x16_avx2    expanded 8-bit codes in the same blocks
 /// unpack_p4g64b16_n4g64b16x64_avx2        result, source
 /// quantize_s8g64_f32_avx2
+/// words_s16_s8g64_avx2
 /// widen_f32b16_f16b16_avx2
 /// ```
 public struct KernelName: Hashable, Sendable, CustomStringConvertible {
@@ -42,6 +43,7 @@ public struct KernelName: Hashable, Sendable, CustomStringConvertible {
     case .unpack: return "unpack_\(panel)_\(planes)_\(isa)"
     case .widen: return "widen_f32b\(spec.columns)_\(float)_\(isa)"
     case .quantize: return "quantize_\(activations)_f32_\(isa)"
+    case .words: return "words_s16_\(activations)_\(isa)"
     }
   }
 
@@ -87,6 +89,9 @@ public struct KernelName: Hashable, Sendable, CustomStringConvertible {
     case "quantize":
       let result = numbers(parts[1])
       return result.count == 2 ? [spec(.quantize, .fp32, .int8PerRowAndGroup, 1, 16, result[1])] : []
+    case "words":
+      let source = numbers(parts[2])
+      return source.count == 2 ? [spec(.words, .int8, .int8PerRowAndGroup, 1, 16, source[1])] : []
     default: return []
     }
   }

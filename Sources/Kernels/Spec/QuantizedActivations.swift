@@ -3,17 +3,30 @@ public struct ActivationGroup: BitwiseCopyable, Sendable {
   public var scale: Float
   /// `scale` times the sum of the codes.
   public var offset: Float
-  /// Minus the sum of the products of neighbouring codes, `q0 · q1 + q2 · q3 + ...`; kernels of words need it, others may
-  /// leave it unwritten.
+  /// In the first group of each chunk of words: minus the sum of the products of the chunk's neighbouring words,
+  /// `x0 · x1 + x2 · x3 + ...`, modulo 2³². Else unspecified.
   public var negativePairs: Int32
-  /// What ``prepareExpanded(_:)`` leaves here; else unspecified.
-  public var expandedStart: Int32
+  /// ``wordScale`` or ``expandedStart``.
+  public var shared: UInt32
 
-  public init(scale: Float, offset: Float, negativePairs: Int32) {
+  public init(scale: Float, offset: Float) {
     self.scale = scale
     self.offset = offset
-    self.negativePairs = negativePairs
-    expandedStart = 0
+    negativePairs = 0
+    shared = 0
+  }
+
+  /// In the first group of each chunk of words: what one unit of the words stands for, a power of two; NaN where one of the
+  /// chunk's scales is. Else unspecified.
+  public var wordScale: Float {
+    get { Float(bitPattern: shared) }
+    set { shared = newValue.bitPattern }
+  }
+
+  /// What ``prepareExpanded(_:)`` leaves in every group.
+  public var expandedStart: Int32 {
+    get { Int32(bitPattern: shared) }
+    set { shared = UInt32(bitPattern: newValue) }
   }
 }
 
@@ -27,8 +40,8 @@ public struct QuantizedActivations: BitwiseCopyable, @unchecked Sendable {
 
   /// `[rows][rowStride]`, −127...127; a row is padded with zeros to a multiple of 64.
   public var codes: UnsafeMutablePointer<Int8>
-  /// The same codes as words for kernels that multiply 16-bit pairs: per four inputs `q0, q2, q1, q3`. Not
-  /// written where no kernel of the table reads them (``KernelTable/writesWords``).
+  /// What the codes stand for as 16-bit words, see ``WordsArguments``: per four inputs `x0, x2, x1, x3`. Written only where
+  /// kernels read them, see ``writeWords(_:_:firstRow:rowCount:)``.
   public var words: UnsafeMutablePointer<Int16>
   /// `[rows][groups]`.
   public var groupScales: UnsafeMutablePointer<ActivationGroup>

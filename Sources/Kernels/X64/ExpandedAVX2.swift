@@ -73,7 +73,7 @@ private func emitExpandedBlocks(
   asm.align(32)
   let group = asm.here()
   for part in 0..<parts {
-    asm.vpbroadcastd(g.totals[part], g.activations[offset(\ActivationGroup.expandedStart)])
+    asm.vpbroadcastd(g.totals[part], g.activations[offset(\ActivationGroup.shared)])
   }
   for vector in 0..<16 {
     asm.vpbroadcastd(g.magnitude, g.x[4 * vector])

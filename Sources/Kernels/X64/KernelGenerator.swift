@@ -19,7 +19,8 @@ public enum KernelGenerator {
       if wide { try emitDense(asm, spec, ZMM.self) } else { try emitDense(asm, spec, YMM.self) }
     case .widen:
       if wide { emitWiden(asm, spec, ZMM.self) } else { emitWiden(asm, spec, YMM.self) }
-    case .quantize: emitQuantizeAVX2(asm, spec, writesWords: spec.writesWords)
+    case .quantize: emitQuantizeAVX2(asm, spec)
+    case .words: emitWordsAVX2(asm)
     case .unpack: if wide { try emitUnpackAVX512(asm, spec) } else { try emitUnpackAVX2(asm, spec) }
     case .panel: if wide { try emitPanelAVX512(asm, spec) } else { try emitPanelAVX2(asm, spec) }
     case .expanded: emitExpandedAVX2(asm, spec)

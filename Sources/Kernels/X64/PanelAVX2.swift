@@ -6,7 +6,7 @@ import NestedFormat
 // by signed activations and adds pairs in 16 bits, saturating: codes of b bits and |q| ≤ 127 give at most
 // (2^b − 1) · 127 · 2 per step, so that many steps may be added before 16 bits are full:
 //
-//   8 bits: not even one; codes and activations are 16-bit words and `vpmaddwd` adds pairs in 32 bits, see `emitWords`
+//   8 bits: not even one; weights and activations are 16-bit words, see `emitWords`
 //   6 bits: 2 steps      4 bits: 8 steps      2 bits: 43 steps, more than a group has
 
 /// ``PanelArguments`` for any number of rows, in tiles of at most `spec.rows`. The panel is what
@@ -87,7 +87,21 @@ struct PanelTileAVX2 {
     asm.mov(g.activations.bases[0], g.tileActivations)
     asm.mov(g.y.bases[0], g.tileY)
     for pointers in [g.x, g.activations, g.y] { pointers.derive(asm, rows: rows) }
-    // Groups are added to y, which begins as `start`.
+    if level == .int8 { emitWords(asm, g) } else { emitGroups(asm, g) }
+    // The next tile.
+    let strides: [(Mem, PartialKeyPath<PanelArguments>)] = [
+      (g.tileX, \.xRowStride), (g.tileActivations, \.activationRowStride), (g.tileStart, \.startRowStride),
+      (g.tileY, \.yRowStride),
+    ]
+    for (place, stride) in strides {
+      asm.mov(g.work, GPR64.rdi[offset(stride)])
+      asm.imul(g.work, g.work, rows)
+      asm.add(place, g.work)
+    }
+  }
+
+  /// Below 8 bits: integers per group, added to y, which begins as `start`.
+  private func emitGroups(_ asm: borrowing X64Assembler, _ g: PanelGeneralRegisters) {
     let ready = asm.newLabel()
     asm.mov(g.work, g.tileStart)
     asm.cmp(g.work, g.y.bases[0])
@@ -101,59 +115,66 @@ struct PanelTileAVX2 {
     }
     asm.bind(ready)
     let group = asm.here()
-    switch level {
-    case .int8: emitWords(asm, g)
-    case .int6: emitPairs(asm, g)
-    default: emitBytes(asm, g)
-    }
+    if level == .int6 { emitPairs(asm, g) } else { emitBytes(asm, g) }
     emitGroupEnd(asm, g)
     asm.add(g.panelScales, panelScaleGroupByteCount)
     g.activations.advance(asm, rows: rows, by: MemoryLayout<ActivationGroup>.stride)
     asm.dec(g.groups)
     asm.jnz(group)
-    // The next tile.
-    let strides: [(Mem, PartialKeyPath<PanelArguments>)] = [
-      (g.tileX, \.xRowStride), (g.tileActivations, \.activationRowStride), (g.tileStart, \.startRowStride),
-      (g.tileY, \.yRowStride),
-    ]
-    for (place, stride) in strides {
-      asm.mov(g.work, GPR64.rdi[offset(stride)])
-      asm.imul(g.work, g.work, rows)
-      asm.add(place, g.work)
-    }
   }
 
-  /// 8 bits: words, exact in 32 bits, with half the multiplications of the plain sum.
+  /// 8 bits: 16-bit fixed-point numbers whose products add up exactly in 32 bits over all groups, with half the
+  /// multiplications of the plain sum.
+  ///
+  /// Scales per group would cost as much as eight of 64 products (measured on Zen 3: 24.7 against 27.8 products per cycle).
   ///
   /// Winograd, "A new algorithm for inner product", IEEE Transactions on Computers C-17, 1968:
   /// `x0 · u0 + x1 · u1 = (x0 + u1) · (x1 + u0) − x0 · x1 − u0 · u1`. The last two terms are sums over a row's or an output's
-  /// group, known from quantizing and unpacking. Additions run on twice as many ports as multiplications, so that four
+  /// chunk, known from writing words and unpacking. Additions run on twice as many ports as multiplications, so that four
   /// instructions for 32 products keep all ports busy where `vpmaddwd` and `vpaddd` in equal numbers do not (measured on
-  /// Zen 3: 27.9 against 24.8 products per cycle). Sums of codes and activations stay below 2⁹, products below 2¹⁸.
+  /// Zen 3: 27.9 against 24.8 products per cycle). Words stay below 2¹⁴ and 2¹², so their sums fit 16 bits; 32-bit sums may
+  /// wrap on the way, the result does not.
   private func emitWords(_ asm: borrowing X64Assembler, _ g: PanelGeneralRegisters) {
     let t = temporaries
     for row in 0..<rows {
       asm.vpbroadcastd(t[row % 4], g.activations.address(row, offset(\ActivationGroup.negativePairs)))
-      for part in 0..<2 { asm.vpaddd(accumulators[2 * row + part], t[row % 4], g.panelScales[128 + 32 * part]) }
+      for part in 0..<2 { asm.vpaddd(accumulators[2 * row + part], t[row % 4], g.panelScales[32 * part]) }
     }
-    emitTurns(asm, g) { asm in
-      for vector in 0..<(turnByteCount / 8) {
-        // Even inputs of both halves of the outputs, then odd inputs.
-        for part in 0..<4 { asm.vmovdqa(weights[part], g.panel[128 * vector + 32 * part]) }
-        for row in 0..<rows {
-          asm.vpbroadcastd(t[0], g.x.address(row, 8 * vector))
-          asm.vpbroadcastd(t[1], g.x.address(row, 8 * vector + 4))
-          asm.vpaddw(t[2], weights[2], t[0])
-          asm.vpaddw(t[0], weights[3], t[0])
-          asm.vpaddw(t[3], weights[0], t[1])
-          asm.vpaddw(t[1], weights[1], t[1])
-          asm.vpmaddwd(t[2], t[2], t[3])
-          asm.vpmaddwd(t[0], t[0], t[1])
-          asm.vpaddd(accumulators[2 * row], accumulators[2 * row], t[2])
-          asm.vpaddd(accumulators[2 * row + 1], accumulators[2 * row + 1], t[0])
-        }
+    asm.imul(g.groups, g.groups, turns)
+    asm.align(32)
+    let loop = asm.here()
+    for vector in 0..<(turnByteCount / 8) {
+      // Even inputs of both halves of the outputs, then odd inputs.
+      for part in 0..<4 { asm.vmovdqa(weights[part], g.panel[128 * vector + 32 * part]) }
+      for row in 0..<rows {
+        asm.vpbroadcastd(t[0], g.x.address(row, 8 * vector))
+        asm.vpbroadcastd(t[1], g.x.address(row, 8 * vector + 4))
+        asm.vpaddw(t[2], weights[2], t[0])
+        asm.vpaddw(t[0], weights[3], t[0])
+        asm.vpaddw(t[3], weights[0], t[1])
+        asm.vpaddw(t[1], weights[1], t[1])
+        asm.vpmaddwd(t[2], t[2], t[3])
+        asm.vpmaddwd(t[0], t[0], t[1])
+        asm.vpaddd(accumulators[2 * row], accumulators[2 * row], t[2])
+        asm.vpaddd(accumulators[2 * row + 1], accumulators[2 * row + 1], t[0])
       }
-      asm.add(g.panel, 128 * turnByteCount / 8)
+    }
+    asm.add(g.panel, 128 * turnByteCount / 8)
+    g.x.advance(asm, rows: rows, by: turnByteCount)
+    asm.dec(g.groups)
+    asm.jnz(loop)
+    // y = start + wordScale · S · A
+    asm.mov(g.work, g.tileStart)
+    for row in 0..<rows {
+      asm.vbroadcastss(t[0], g.activations.address(row, offset(\ActivationGroup.shared)))
+      for part in 0..<2 {
+        let sum = accumulators[2 * row + part]
+        asm.vmulps(t[1 + part], t[0], g.panelScales[128 + 32 * part])
+        asm.vcvtdq2ps(sum, sum)
+        asm.vfmadd213ps(sum, t[1 + part], g.work[32 * part])
+        asm.vmovups(g.y.address(row, 32 * part), sum)
+      }
+      asm.add(g.work, GPR64.rdi[offset(\PanelArguments.startRowStride)])
     }
   }
 

@@ -8,13 +8,13 @@ import NestedFormat
 /// at once, then the codes, so that no group waits for its own division. Comparing magnitudes as integers orders them as
 /// floats and puts infinities and NaN on top, so one maximum serves both the scale and the test for poison. Conversion
 /// rounds by the mode in MXCSR, to nearest even.
-func emitQuantizeAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec, writesWords: Bool) {
+func emitQuantizeAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) {
   let g = QuantizeRegisters()
   pushAll(asm, calleeSaved)
   emitAlignedFrame(asm, byteCount: g.frameByteCount, savedPointer: g.savedPointer)
   loadFields(
-    asm, (g.x, \QuantizeArguments.x), (g.codes, \QuantizeArguments.codes), (g.words, \QuantizeArguments.words),
-    (g.groups, \QuantizeArguments.groups), (g.rows, \QuantizeArguments.rows))
+    asm, (g.x, \QuantizeArguments.x), (g.codes, \QuantizeArguments.codes), (g.groups, \QuantizeArguments.groups),
+    (g.rows, \QuantizeArguments.rows))
   asm.vbroadcastss(g.magnitudeMask, asm.constant32(0x7FFF_FFFF as UInt32))
   asm.vmovdqa(g.interleave, asm.constants32([0, 4, 1, 5, 2, 6, 3, 7]))
   asm.vpxor(g.values[0], g.values[0], g.values[0])
@@ -28,7 +28,6 @@ func emitQuantizeAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec, writesWor
   asm.bind(row)
   asm.mov(g.next, g.x)
   asm.mov(g.target, g.codes)
-  asm.mov(g.wordTarget, g.words)
   asm.mov(g.output, g.groups)
   asm.mov(g.inputsLeft, GPR64.rdi[offset(\QuantizeArguments.k)])
   asm.bind(next)
@@ -63,13 +62,12 @@ func emitQuantizeAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec, writesWor
   asm.bind(batch)
   emitMaxima(asm, g)
   emitScales(asm, g)
-  emitCodes(asm, g, writesWords)
+  emitCodes(asm, g)
   asm.jmp(next)
 
   asm.bind(rowDone)
   asm.add(g.x, GPR64.rdi[offset(\QuantizeArguments.xRowStride)])
   asm.add(g.codes, GPR64.rdi[offset(\QuantizeArguments.codeRowStride)])
-  asm.add(g.words, GPR64.rdi[offset(\QuantizeArguments.wordRowStride)])
   asm.add(g.groups, GPR64.rdi[offset(\QuantizeArguments.groupRowStride)])
   asm.dec(g.rows)
   asm.jnz(row)
@@ -84,7 +82,6 @@ struct QuantizeRegisters {
   // The current row.
   let x = GPR64.rsi
   let codes = GPR64.r8
-  let words = GPR64.r9
   let groups = GPR64.r10
   let rows = GPR64.rbx
   // The current batch: where it is read, where the next one begins, what is written.
@@ -92,7 +89,6 @@ struct QuantizeRegisters {
   let next = GPR64.r11
   let inputsLeft = GPR64.r15
   let target = GPR64.r12
-  let wordTarget = GPR64.r13
   let output = GPR64.r14
   let count = GPR64.rcx
   let index = GPR64.rdx
@@ -173,10 +169,10 @@ private func emitScales(_ asm: borrowing X64Assembler, _ g: QuantizeRegisters) {
   asm.vmovaps(g.multipliers, v[1])
 }
 
-/// The codes of `count` groups, their sums, and words if wanted; moves source and targets on.
-private func emitCodes(_ asm: borrowing X64Assembler, _ g: QuantizeRegisters, _ writesWords: Bool) {
+/// The codes of `count` groups and their sums; moves source and target on.
+private func emitCodes(_ asm: borrowing X64Assembler, _ g: QuantizeRegisters) {
   let v = g.values
-  let (work, work2) = (g.work1, g.work2)
+  let work = g.work1
   asm.lea(g.index, g.scales)
   asm.align(32)
   let loop = asm.here()
@@ -192,53 +188,33 @@ private func emitCodes(_ asm: borrowing X64Assembler, _ g: QuantizeRegisters, _ 
     asm.vpermd(v[4 * half], g.interleave, v[4 * half])
     asm.vmovdqu(g.target[32 * half], v[4 * half])
   }
-  // The sum of the codes, and minus twice the one of the products of neighbours: |Σ| ≤ 64 · 127, 64 · 127².
-  let (sum, products) = (v[2], v[3])
+  // The sum of the codes: |Σ| ≤ 64 · 127.
+  let sum = v[2]
   asm.vmovdqa(work, asm.constants32(Array(repeating: 0x0101_0101, count: 8)))
   asm.vpmaddubsw(sum, work, v[0])
   asm.vpmaddubsw(work, work, v[4])
   asm.vpaddw(sum, sum, work)
   asm.vpmaddwd(sum, sum, asm.constants32(Array(repeating: 0x0001_0001, count: 8)))
-  asm.vpxor(products, products, products)
-  if writesWords {
-    let half: [UInt8] = [0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15]
-    let order = asm.constant256(half + half)
-    for quarter in 0..<4 {
-      let part = v[4 * (quarter / 2)]
-      if quarter % 2 == 0 {
-        asm.vpmovsxbw(v[1], part.xmm)
-      } else {
-        asm.vextracti128(v[1].xmm, part, 1)
-        asm.vpmovsxbw(v[1], v[1].xmm)
-      }
-      asm.vpshufb(v[1], v[1], order)
-      asm.vmovdqu(g.wordTarget[32 * quarter], v[1])
-      // Words q0, q2 by q1, q3 and the other way round.
-      asm.vpshufd(work, v[1], 0xB1)
-      asm.vpmaddwd(work, v[1], work)
-      asm.vpsubd(products, products, work)
-    }
-    asm.add(g.wordTarget, 128)
-  }
-  // Both sums in one register: sum, products, sum, products.
-  asm.vpunpckldq(work, sum, products)
-  asm.vpunpckhdq(work2, sum, products)
-  asm.vpaddd(work, work, work2)
-  asm.vextracti128(work2.xmm, work, 1)
-  asm.vpaddd(work.xmm, work.xmm, work2.xmm)
-  asm.vpshufd(work2.xmm, work.xmm, 0x4E)
-  asm.vpaddd(work.xmm, work.xmm, work2.xmm)
-  asm.vpsrad(work2.xmm, work.xmm, 1)
-  asm.vcvtdq2ps(work.xmm, work.xmm)
+  emitSum(asm, sum, work)
+  asm.vcvtdq2ps(sum.xmm, sum.xmm)
   asm.vmovss(g.scale.xmm, g.index[0])
-  asm.vmulps(work.xmm, work.xmm, g.scale.xmm)
+  asm.vmulps(sum.xmm, sum.xmm, g.scale.xmm)
   asm.vmovss(g.output[offset(\ActivationGroup.scale)], g.scale.xmm)
-  asm.vmovss(g.output[offset(\ActivationGroup.offset)], work.xmm)
-  asm.vpextrd(g.output[offset(\ActivationGroup.negativePairs)], work2.xmm, 1)
+  asm.vmovss(g.output[offset(\ActivationGroup.offset)], sum.xmm)
   asm.add(g.output, MemoryLayout<ActivationGroup>.stride)
   asm.add(g.target, 64)
   asm.add(g.source, 256)
   asm.add(g.index, 4)
   asm.dec(g.count)
   asm.jnz(loop)
+}
+
+/// Adds up the eight 32-bit integers of `sum`, which stands in all four places of its lower half then.
+func emitSum(_ asm: borrowing X64Assembler, _ sum: YMM, _ temporary: YMM) {
+  asm.vextracti128(temporary.xmm, sum, 1)
+  asm.vpaddd(sum.xmm, sum.xmm, temporary.xmm)
+  for order in [0x4E, 0xB1] {
+    asm.vpshufd(temporary.xmm, sum.xmm, order)
+    asm.vpaddd(sum.xmm, sum.xmm, temporary.xmm)
+  }
 }

@@ -5,11 +5,12 @@ import NestedFormat
 /// ``UnpackArguments``: planes to the panel that ``emitPanelAVX2(_:_:)`` of the same level reads.
 ///
 /// Below 8 bits the panel is the 16 vectors `v_j` of a block as unsigned bytes `U_b`. At 8 bits each byte becomes a 16-bit
-/// word, and each `v_j` two vectors of pairs: first inputs 4j and 4j + 2 of every output, then 4j + 1 and 4j + 3; the negative
-/// sums of the products of neighbouring codes go beside the scales.
+/// word, see ``unpackWordsReference(_:)``, and each `v_j` two vectors of pairs: first inputs 4j and 4j + 2 of every output,
+/// then 4j + 1 and 4j + 3.
 func emitUnpackAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(AdaptQError) {
   let level = spec.level
   let r = try UnpackRegisters(spec)
+  if level == .int8 { emitWordScales(asm, r) }
   let planes: [GPR64] = [.rsi, .rdx, .rcx, .r8]
   let fields: [PartialKeyPath<UnpackArguments>] = [\.plane0, \.plane1, \.plane2, \.plane3]
   let (scales, panel, panelScales, groups) = (GPR64.r9, GPR64.r10, GPR64.r11, GPR64.rax)
@@ -21,22 +22,25 @@ func emitUnpackAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Adap
   let decoder = DigitDecoder(masks: masks)
   let vectorByteCount = level == .int8 ? 128 : 64
   if level == .int8 {
-    asm.vmovdqa(r.lowBytes, asm.constants32(Array(repeating: 0x00FF_00FF, count: 8)))
+    asm.vmovdqa(r.places, asm.constants32(Array(repeating: 0x7F80_7F80, count: 8)))
     for odd in 0..<2 {
       let bytes = (0..<16).map { UInt8($0 / 2 * 2 + odd) }
       asm.vmovdqa(r.doubling[odd], asm.constant256(bytes + bytes))
     }
+    for sum in r.products { asm.vpxor(sum, sum, sum) }
   }
 
   asm.align(32)
   let loop = asm.here()
-  if level == .int8 { for sum in r.products { asm.vpxor(sum, sum, sum) } }
   for quarter in 0..<4 {
     for part in 0..<2 {
       for plane in 0..<level.planes { asm.vmovdqu(r.planes[plane], planes[plane][64 * quarter + 32 * part]) }
       let target = panel[4 * quarter * vectorByteCount + 32 * part]
       switch level {
-      case .int8: emitUnpack8(asm, r, decoder, target, products: r.products[part])
+      case .int8:
+        emitUnpack8(
+          asm, r, decoder, target, step: panelScales[32 * part], minimum: panelScales[64 + 32 * part],
+          products: r.products[part])
       case .int6: emitUnpack6(asm, r, decoder, target)
       case .int4:
         decoder.mergePlanes(asm, r.planes[0], r.planes[1], temporary: r.temporaries[0])
@@ -55,14 +59,17 @@ func emitUnpackAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Adap
       }
     }
   }
-  if level == .int8 { for part in 0..<2 { asm.vmovdqu(panelScales[128 + 32 * part], r.products[part]) } }
-  emitScales(asm, level, scales, panelScales, r.temporaries)
+  if level != .int8 { emitScales(asm, level, scales, panelScales, r.temporaries) }
   for plane in 0..<level.planes { asm.add(planes[plane], 256) }
   asm.add(scales, 64)
   asm.add(panel, 16 * vectorByteCount)
   asm.add(panelScales, panelScaleGroupByteCount)
   asm.dec(groups)
   asm.jnz(loop)
+  if level == .int8 {
+    asm.mov(panelScales, GPR64.rdi[offset(\UnpackArguments.panelScales)])
+    for part in 0..<2 { asm.vmovdqu(panelScales[32 * part], r.products[part]) }
+  }
   asm.vzeroupper()
   asm.ret()
 }
@@ -71,8 +78,8 @@ struct UnpackRegisters {
   let planes: [YMM]
   let temporaries: [YMM]
   let masks: [YMM]
-  /// Only at 8 bits: the mask of low bytes, byte orders that double even and odd bytes, and sums of products.
-  let lowBytes: YMM
+  /// Only at 8 bits: the mask of a code's place in a word, byte orders that double even and odd bytes, and sums of products.
+  let places: YMM
   let doubling: [YMM]
   let products: [YMM]
 
@@ -82,7 +89,7 @@ struct UnpackRegisters {
     temporaries = try plan.take(4, "temporaries").map { YMM($0) }
     masks = try plan.take(spec.level == .int8 ? 3 : 8, "masks").map { YMM($0) }
     let more = spec.level == .int8 ? try plan.take(5, "words").map { YMM($0) } : Array(repeating: YMM(0), count: 5)
-    lowBytes = more[0]
+    places = more[0]
     doubling = Array(more[1...2])
     products = Array(more[3...4])
   }
@@ -98,9 +105,10 @@ struct UnpackRegisters {
 }
 
 /// 8 bits: merging planes twice leaves each code rotated left by 2r; doubling a byte to a word undoes the rotation with one
-/// shift.
+/// shift, which brings the code to bits 7 to 14: `⌊(2⁷ · U · m + 2¹⁴) / 2¹⁵⌋` is one rounding multiplication.
 private func emitUnpack8(
-  _ asm: borrowing X64Assembler, _ r: UnpackRegisters, _ decoder: DigitDecoder, _ target: Mem, products: YMM
+  _ asm: borrowing X64Assembler, _ r: UnpackRegisters, _ decoder: DigitDecoder, _ target: Mem, step: Mem, minimum: Mem,
+  products: YMM
 ) {
   let t = r.temporaries[0]
   decoder.mergePlanes(asm, r.planes[0], r.planes[1], temporary: t)
@@ -120,12 +128,14 @@ private func emitUnpack8(
   for field in 0..<4 {
     for odd in 0..<2 {
       if field == 0 {
-        if odd == 0 { asm.vpand(words[0], rotated[0], r.lowBytes) } else { asm.vpsrlw(words[1], rotated[0], 8) }
+        if odd == 0 { asm.vpsllw(words[0], rotated[0], 7) } else { asm.vpsrlw(words[1], rotated[0], 1) }
       } else {
         asm.vpshufb(words[odd], rotated[field], r.doubling[odd])
-        asm.vpsrlw(words[odd], words[odd], 2 * field)
-        asm.vpand(words[odd], words[odd], r.lowBytes)
+        asm.vpsllw(words[odd], words[odd], 7 - 2 * field)
       }
+      asm.vpand(words[odd], words[odd], r.places)
+      asm.vpmulhrsw(words[odd], words[odd], step)
+      asm.vpaddw(words[odd], words[odd], minimum)
       asm.vmovdqa(target.offset(128 * field + 64 * odd), words[odd])
     }
     asm.vpmaddwd(t, words[0], words[1])
@@ -189,4 +199,68 @@ private func emitScales(
     }
     asm.vmovups(panelScales[32 * part], s)
   }
+}
+
+/// What words are made with: per group `m` and `b` of every output, each twice in 32 bits, in place of `s'` and `lo'`, and in
+/// the third place of the first group the units. Uses all temporaries and planes, rax, r9 and r11.
+private func emitWordScales(_ asm: borrowing X64Assembler, _ r: UnpackRegisters) {
+  let (scales, panelScales, groups) = (GPR64.r9, GPR64.r11, GPR64.rax)
+  let (s, lo, factor, high) = (r.temporaries[0], r.temporaries[1], r.temporaries[2], r.temporaries[3])
+  let (largest, others) = (Array(r.planes[0...1]), Array(r.planes[2...3]))
+  let magnitude = r.places
+  asm.vbroadcastss(factor, GPR64.rdi[offset(\UnpackArguments.factor)])
+  asm.vbroadcastss(magnitude, asm.constant32(0x7FFF_FFFF as UInt32))
+  loadFields(
+    asm, (scales, \UnpackArguments.scales), (panelScales, \UnpackArguments.panelScales),
+    (groups, \UnpackArguments.groups))
+  for part in largest { asm.vxorps(part, part, part) }
+  let measure = asm.here()
+  for part in 0..<2 {
+    asm.vcvtph2ps(s, scales[16 * part])
+    asm.vcvtph2ps(lo, scales[32 + 16 * part])
+    asm.vmulps(high, s, asm.constants32(Array(repeating: (0.5 as Float).bitPattern, count: 8)))
+    asm.vaddps(lo, lo, high)
+    asm.vmulps(lo, lo, factor)
+    asm.vmovups(panelScales[64 + 32 * part], lo)
+    asm.vmulps(s, s, factor)
+    asm.vmovups(panelScales[32 * part], s)
+    asm.vmulps(high, s, asm.constants32(Array(repeating: (255 as Float).bitPattern, count: 8)))
+    asm.vaddps(high, high, lo)
+    for value in [lo, high] {
+      asm.vandps(value, value, magnitude)
+      asm.vmaxps(largest[part], largest[part], value)
+    }
+  }
+  asm.add(scales, 64)
+  asm.add(panelScales, panelScaleGroupByteCount)
+  asm.dec(groups)
+  asm.jnz(measure)
+
+  loadFields(asm, (panelScales, \UnpackArguments.panelScales), (groups, \UnpackArguments.groups))
+  for part in 0..<2 {
+    // Exponents as they stand in the bits.
+    asm.vpsrld(s, largest[part], 23)
+    asm.vpmaxsd(s, s, integers(asm, 18))
+    asm.vpsubd(lo, s, integers(asm, 10))
+    asm.vpslld(lo, lo, 23)
+    asm.vmovups(panelScales[128 + 32 * part], lo)
+    for (target, sum) in [(largest[part], 272), (others[part], 264)] as [(YMM, Int32)] {
+      asm.vmovdqa(target, integers(asm, sum))
+      asm.vpsubd(target, target, s)
+      asm.vpslld(target, target, 23)
+    }
+  }
+  let convert = asm.here()
+  for part in 0..<2 {
+    for (place, multiplier) in [(32 * part, largest[part]), (64 + 32 * part, others[part])] {
+      asm.vmulps(s, multiplier, panelScales[place])
+      asm.vcvtps2dq(s, s)
+      asm.vpslld(lo, s, 16)
+      asm.vpblendw(s, s, lo, 0xAA)
+      asm.vmovdqu(panelScales[place], s)
+    }
+  }
+  asm.add(panelScales, panelScaleGroupByteCount)
+  asm.dec(groups)
+  asm.jnz(convert)
 }

@@ -23,18 +23,16 @@ extension MatrixHandle {
     let k = k
     if let x = call.x {
       if !call.level.isNested { return }
-      let groups = groups
       let quantized = QuantizedActivations(memory: workspace, rows: call.rows, k: k)
-      var arguments = QuantizeArguments(
-        x: x, xRowStride: call.xStride &* 4, codes: quantized.codes, codeRowStride: quantized.rowStride,
-        words: quantized.words, wordRowStride: quantized.rowStride &* 2, groups: quantized.groupScales,
-        groupRowStride: groups &* MemoryLayout<ActivationGroup>.stride, k: k, rows: call.rows)
-      state.pointee.kernels.quantize(&arguments)
+      quantize(x: x, xRowStride: call.xStride, into: quantized, call.level, state.pointee.kernels)
       if usesExpanded(call) { prepareExpanded(quantized) }
     } else if let codes = call.codes, let scales = call.scales {
       if call.level.isNested {
         let quantized = QuantizedActivations(memory: workspace, rows: call.rows, k: k)
         importCodes(codes, call.codeStride, scales, call.scaleStride, quantized)
+        if state.pointee.kernels.readsWords(call.level, rows: call.rows) {
+          writeWords(quantized, state.pointee.kernels, firstRow: 0, rowCount: call.rows)
+        }
         if usesExpanded(call) { prepareExpanded(quantized) }
       } else {
         dequantize(
@@ -104,12 +102,11 @@ extension MatrixHandle {
 
   // MARK: - Codes that the caller has made
 
-  /// What a quantizing kernel would have left: padding, sums, and words where the kernels read them.
+  /// What a quantizing kernel would have left: padding and sums.
   private func importCodes(
     _ codes: UnsafePointer<Int8>, _ codeStride: Int, _ scales: UnsafePointer<Float>, _ scaleStride: Int,
     _ output: QuantizedActivations
   ) {
-    let writesWords = state.pointee.kernels.writesWords
     for row in 0..<output.rows {
       let source = codes + row &* codeStride
       let target = output.codes + row &* output.rowStride
@@ -118,27 +115,12 @@ extension MatrixHandle {
       for group in 0..<output.groups {
         let part = target + group &* 64
         var sum: Int32 = 0
-        var pairs: Int32 = 0
         for index in 0..<64 { sum &+= Int32(part[index]) }
-        if writesWords {
-          let words = output.words + (row &* output.rowStride &+ group &* 64)
-          var index = 0
-          while index < 64 {
-            let (q0, q1) = (Int16(part[index]), Int16(part[index &+ 1]))
-            let (q2, q3) = (Int16(part[index &+ 2]), Int16(part[index &+ 3]))
-            words[index] = q0
-            words[index &+ 1] = q2
-            words[index &+ 2] = q1
-            words[index &+ 3] = q3
-            pairs &+= Int32(q0) &* Int32(q1) &+ Int32(q2) &* Int32(q3)
-            index &+= 4
-          }
-        }
         // 0 · scale is NaN for NaN and the infinities only: such a scale makes the whole row NaN.
         let stored = UnsafeRawPointer(scales + (row &* scaleStride &+ group)).loadUnaligned(as: Float.self)
         let scale = stored + stored * 0
         output.groupScales[row &* output.groups &+ group] = ActivationGroup(
-          scale: scale, offset: scale * Float(sum), negativePairs: 0 &- pairs)
+          scale: scale, offset: scale * Float(sum))
       }
     }
   }
@@ -188,8 +170,8 @@ extension MatrixHandle {
           let first = group &* 64
           let inputs = min(count &* 64, k &- first)
           var arguments = QuantizeArguments(
-            x: x + (row &* xStride &+ first), xRowStride: 0, codes: part.codes, codeRowStride: 0, words: part.words,
-            wordRowStride: 0, groups: part.groupScales, groupRowStride: 0, k: inputs, rows: 1)
+            x: x + (row &* xStride &+ first), xRowStride: 0, codes: part.codes, codeRowStride: 0,
+            groups: part.groupScales, groupRowStride: 0, k: inputs, rows: 1)
           state.pointee.kernels.quantize(&arguments)
           (codes + (row &* codeStride &+ first)).update(from: part.codes, count: inputs)
           for index in 0..<count {

@@ -59,7 +59,7 @@ extension PlanContext {
     let k = weights[Int(step.pointee.site)].k
     quantize(
       x: x.pointee.floats, xRowStride: k,
-      into: QuantizedActivations(memory: quantized, rows: x.pointee.rows, k: k), firstRow: first,
+      into: QuantizedActivations(memory: quantized, rows: x.pointee.rows, k: k), level(step), firstRow: first,
       rowCount: end &- first, kernels)
   }
 

@@ -19,7 +19,7 @@ extension PlanContext {
     let k = weights.pointee.k
     if level.isNested {
       let activations = QuantizedActivations(memory: quantized, rows: rows, k: k)
-      quantize(x: x, xRowStride: k, into: activations, kernels)
+      quantize(x: x, xRowStride: k, into: activations, level, kernels)
       linearQuantized(
         weights.pointee, level, kernels, x: activations, y: y, yRowStride: yRowStride, firstBlock: firstBlock,
         blocks: blocks, scratch: scratch)

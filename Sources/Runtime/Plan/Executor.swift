@@ -31,8 +31,10 @@ extension PlanContext {
 
   /// Executes all steps with the sizes and levels that are set, on the executor's threads.
   static func execute(_ plan: UnsafePointer<PlanContext>, _ executor: ParallelExecutor) -> RunOutcome {
-    // The value whose 8-bit codes are in `quantized`: projections of the same input share them.
+    // The value whose 8-bit codes are in `quantized`: projections of the same input share them. Codes made for INT8 have words
+    // besides and serve every level.
     var coded: Int32 = -1
+    var codedLevel = Level.int8
     for index in 0..<plan.pointee.stateCount { plan.pointee.states[index].isWritten = false }
     let isTraced = plan.pointee.trace.function != nil
     var index = 0
@@ -48,9 +50,11 @@ extension PlanContext {
       let begin = isTraced ? monotonicNanoseconds() : 0
       switch step.pointee.kind {
       case .linear:
-        if plan.pointee.level(step).isNested && coded != step.pointee.input0 {
+        let level = plan.pointee.level(step)
+        if level.isNested && (coded != step.pointee.input0 || (level == .int8 && codedLevel != .int8)) {
           _ = ParallelWork.run(plan, step, .quantize, executor)
           coded = step.pointee.input0
+          codedLevel = level
         }
         _ = ParallelWork.run(plan, step, .main, executor)
       case .embedding:
