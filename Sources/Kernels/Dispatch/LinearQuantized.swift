@@ -77,12 +77,13 @@ private func panelProduct(
   var group = 0
   while group < nested.kBlocks {
     let groups = min(Blocking.panelGroups, nested.kBlocks &- group)
-    for block in firstBlock..<(firstBlock &+ blocks) {
+    let end = firstBlock &+ blocks
+    for block in firstBlock..<end {
       let source = planes.at(block: block &* nested.kBlocks &+ group)
       var unpacking = UnpackArguments(
         plane0: source.plane0, plane1: source.plane1, plane2: source.plane2, plane3: source.plane3,
         scales: source.scales, panel: scratch.panel, panelScales: scratch.panelScales, groups: groups,
-        factor: nested.factor)
+        groupsToNext: block &+ 1 < end ? nested.kBlocks : 0, factor: nested.factor)
       set.unpack(&unpacking)
       let cursor = OutputCursor(
         block: block, n: weights.n, firstInput: group, bias: weights.bias, y: y, yRowStride: yRowStride,

@@ -140,12 +140,14 @@ public struct UnpackArguments: BitwiseCopyable {
   /// words leaves something else, see ``unpackWordsReference(_:)``.
   public var panelScales: UnsafeMutablePointer<Float>
   public var groups: Int
+  /// What will be unpacked next lies so many groups further on and may be fetched meanwhile; 0 if nothing.
+  public var groupsToNext: Int
   public var factor: Float
 
   public init(
     plane0: UnsafeRawPointer, plane1: UnsafeRawPointer, plane2: UnsafeRawPointer, plane3: UnsafeRawPointer,
     scales: UnsafeRawPointer, panel: UnsafeMutableRawPointer, panelScales: UnsafeMutablePointer<Float>, groups: Int,
-    factor: Float
+    groupsToNext: Int = 0, factor: Float
   ) {
     self.plane0 = plane0
     self.plane1 = plane1
@@ -155,6 +157,7 @@ public struct UnpackArguments: BitwiseCopyable {
     self.panel = panel
     self.panelScales = panelScales
     self.groups = groups
+    self.groupsToNext = groupsToNext
     self.factor = factor
   }
 }

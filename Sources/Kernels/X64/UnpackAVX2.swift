@@ -10,6 +10,12 @@ import NestedFormat
 func emitUnpackAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(AdaptQError) {
   let level = spec.level
   let r = try UnpackRegisters(spec)
+  let (nextPlanes, nextScales) = (GPR64.rbx, GPR64.rbp)
+  pushAll(asm, [nextPlanes, nextScales])
+  asm.mov(nextPlanes, GPR64.rdi[offset(\UnpackArguments.groupsToNext)])
+  asm.mov(nextScales, nextPlanes)
+  asm.shl(nextPlanes, 8)
+  asm.shl(nextScales, 6)
   if level == .int8 { emitWordScales(asm, r) }
   let planes: [GPR64] = [.rsi, .rdx, .rcx, .r8]
   let fields: [PartialKeyPath<UnpackArguments>] = [\.plane0, \.plane1, \.plane2, \.plane3]
@@ -32,7 +38,10 @@ func emitUnpackAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Adap
 
   asm.align(32)
   let loop = asm.here()
+  asm.prefetcht1(scales[nextScales, 1, 0])
   for quarter in 0..<4 {
+    // While rows pass over this panel, the next one's planes come closer.
+    for plane in 0..<level.planes { asm.prefetcht1(planes[plane][nextPlanes, 1, 64 * quarter]) }
     for part in 0..<2 {
       for plane in 0..<level.planes { asm.vmovdqu(r.planes[plane], planes[plane][64 * quarter + 32 * part]) }
       let target = panel[4 * quarter * vectorByteCount + 32 * part]
@@ -71,6 +80,7 @@ func emitUnpackAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Adap
     for part in 0..<2 { asm.vmovdqu(panelScales[32 * part], r.products[part]) }
   }
   asm.vzeroupper()
+  popAll(asm, [nextPlanes, nextScales])
   asm.ret()
 }
 
