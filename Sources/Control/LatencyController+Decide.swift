@@ -68,7 +68,7 @@ extension LatencyController {
       runsWithRoom = 0
       cause = why
       selection = select(amount, pressure: held, budget: budget)
-    } else if (pressure > held && predictionIsBacked) || missesTooOften {
+    } else if (pressure > held && predictionIsBacked(budget / max(selection.cost, 1))) || missesTooOften {
       let missed = missesTooOften
       held = max(held, pressure)
       // Where the prediction is content and the window is not, believe the window.
@@ -110,10 +110,23 @@ extension LatencyController {
 
   /// A prediction alone moves nothing: its percentile part is an estimate that errs by a few per cent either way. It counts
   /// when the load has just changed, or when runs on this rung do miss, more often than the percentile allows.
-  private var predictionIsBacked: Bool {
-    if runsSinceRise < Self.runsOfARise { return true }
+  ///
+  /// - Parameter limit: the pressure that the rung in use bears.
+  private func predictionIsBacked(_ limit: Double) -> Bool {
+    if runsSinceRise < Self.runsOfARise { return noiseWouldMiss(limit) }
     let share = 1 - configuration.percentile / 100
     return recentMisses &- recentUnavoidable >= 2 && Double(recentMisses) > share * Double(runsOnRung)
+  }
+
+  /// Whether the noise of the window, on top of the slow-down of now, goes beyond what the rung bears more often than the
+  /// percentile allows. The multiplier learns too slowly to say so: a machine that is a tenth slower for a while is no load.
+  private func noiseWouldMiss(_ bearable: Double) -> Bool {
+    let length = configuration.windowLength
+    if counters.runs < UInt64(length) { return true }
+    let limit = bearable / (slowdown * (1 + configuration.ascentMargin / 2))
+    var above = 0
+    for index in 0..<length where Double(residuals[index]) > limit { above &+= 1 }
+    return above > length &- nearestRank(configuration.percentile, length)
   }
 
   private var roomLength: Int { min(configuration.dwell, configuration.windowLength) }

@@ -82,6 +82,20 @@ import Testing
     #expect(trace.decisions[up].reason == .headroom)
   }
 
+  /// A machine that is a little slower for a while keeps within the budget on the best rung, and stays there.
+  @Test(arguments: [1.12, 1.2]) func littleSlownessCostsNoQuality(_ factor: Double) throws {
+    for seed in 0..<5 {
+      var machine = SimulatedMachine(milliseconds: ladder, "slower \(factor) \(seed)")
+      machine.noise = 0.02
+      machine.load = { (80..<160).contains($0) ? factor : 1 }
+      var controller = try controller(machine, budget: 1.3 * 4)
+      let trace = try controller.drive(&machine, runs: 300)
+      trace.summary("slower by \(factor) seed \(seed)", [("all", 0..<300)])
+      #expect(trace.meanRung(0..<300) <= 0.02, "seed \(seed)")
+      #expect(trace.missRate(0..<300) <= 0.05, "seed \(seed)")
+    }
+  }
+
   /// Being descheduled adds a time slice on every rung: two such runs in a hundred are within p95 and no reason to go down.
   @Test func stallsWithinThePercentileCostNoQuality() throws {
     for seed in 0..<5 {
