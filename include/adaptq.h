@@ -312,7 +312,7 @@ typedef struct adaptq_run_report {
  *  Errors    ADAPTQ_NOT_PREPARED
  *            ADAPTQ_INVALID_ARGUMENT  NULL, wrong count, type, rank, size, overlap, or an input value outside the
  *                                     model's range (a token id that the embedding table does not have)
- *            ADAPTQ_OUT_OF_RANGE      a size above what was prepared
+ *            ADAPTQ_OUT_OF_RANGE      a size above what was prepared, or a state of the model that is full
  *            ADAPTQ_BUFFER_TOO_SMALL  data_size below what the tensor needs
  *            ADAPTQ_UNSUPPORTED       options->level is not allowed in this session
  *            ADAPTQ_BUSY
@@ -325,9 +325,10 @@ ADAPTQ_API adaptq_status adaptq_session_run(adaptq_session *session, const adapt
 /* --------------------------------------------------------------------------------------------------------- states */
 /* A model may have states: the memory of a recurrent layer, say. A session keeps them from run to run. They begin as zeros
  * and change only when a run has succeeded: a run that ends with any other status leaves them as they were, and so does
- * adaptq_session_prepare(), also called again. Models without states take these calls, too. */
+ * adaptq_session_prepare(), also called again. Some states grow with every run up to a fixed length (keys and values that
+ * attention looks back at); a run that finds no room gets ADAPTQ_OUT_OF_RANGE. Models without states take these calls, too. */
 
-/** Sets all states of the session to zeros: the next run begins a new sequence. Allocates nothing.
+/** Sets all states of the session to zeros, growing ones to length 0: the next run begins a new sequence. Allocates nothing.
  *
  *  Threads   ADAPTQ_BUSY during a run or prepare; one that begins during this call gets ADAPTQ_BUSY.
  *  Errors    ADAPTQ_INVALID_HANDLE, ADAPTQ_BUSY

@@ -178,7 +178,13 @@ private func overlapError(_ index: Int, _ other: Int, _ first: Int) -> AdaptQErr
 
 @inline(never)
 func indexError(_ outcome: RunOutcome, _ run: RunHandle) -> AdaptQError {
-  let site = run.session.takeUnretainedValue().model.graph.sites[outcome.site]
+  let graph = run.session.takeUnretainedValue().model.graph
+  if outcome.kind == .stateFull {
+    let state = graph.states[outcome.site]
+    return AdaptQError(
+      .outOfRange, "state \"\(state.name)\" has no room for this run, it holds \(state.maximumLength): reset the state")
+  }
+  let site = graph.sites[outcome.site]
   return .invalidArgument(
     "index \(outcome.index) at position \(outcome.position): \"\(site.name)\" has \(outcome.rows) rows")
 }

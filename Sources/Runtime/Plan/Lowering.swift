@@ -29,9 +29,6 @@ struct Lowering {
     lastUse = [Int](repeating: 0, count: count)
     uses = [Int](repeating: 0, count: count)
     writes = [Int](repeating: 0, count: count)
-    for state in graph.states where state.growingAxis != nil {
-      throw .unsupported("state \"\(state.name)\": states that grow cannot be run yet")
-    }
     for region in graph.regions {
       for node in region.nodes { for input in node.inputs { uses[input.index] += 1 } }
       for result in region.results { uses[result.index] += 1 }
@@ -58,6 +55,11 @@ struct Lowering {
         let input = resolve(node.inputs[0])
         append(Step(kind: .writeState, site: Int32(state.index), input0: input))
         standsFor[node.outputs[0].index] = Int(input)
+      case .appendState(let state):
+        append(
+          Step(
+            kind: .appendState, site: Int32(state.index), input0: resolve(node.inputs[0]),
+            output: resolve(node.outputs[0])))
       case .conditional(let then, let otherwise): try lowerConditional(node, then, otherwise)
       case .loop(let body): try lowerLoop(node, body)
       default:
@@ -245,7 +247,7 @@ extension Lowering {
       step = Step(kind: .gru, site: Int32(input.index))
       step.site1 = Int32(recurrent.index)
       step.output1 = resolve(node.outputs[1])
-    case .readState, .writeState, .conditional, .loop:
+    case .readState, .writeState, .appendState, .conditional, .loop:
       throw .internalError("operator \"\(node.operation.name)\" is no single step")
     }
     step.output = resolve(node.outputs[0])

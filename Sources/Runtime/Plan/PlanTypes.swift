@@ -11,6 +11,8 @@ struct Step: BitwiseCopyable {
     case compare, convolution, gru
     /// Copies input 0 into what the state `site` becomes.
     case writeState
+    /// The content of state `site` with input 0 behind it.
+    case appendState
     case copy
     // Regions are laid out one behind the other; these lead from step to step.
     /// Goes to `target` where input 0 is 0.
@@ -102,6 +104,20 @@ struct StateSlot: BitwiseCopyable {
   var pending: UnsafeMutableRawPointer
   var byteCount: Int
   var isWritten = false
+  // Of a growing state, which is `outer` times up to `maximum` rows.
+  var isGrowing = false
+  var outer = 1
+  var rowByteCount = 0
+  var maximum = 0
+  /// Rows that are there, and those this run has appended.
+  var length = 0
+  var pendingRows = 0
+}
+
+/// How many rows a run appends to a state: a fixed number, or -1 - index of a size of the run.
+struct LengthSlot: BitwiseCopyable {
+  var state: Int
+  var source: Int
 }
 
 /// Everything one run needs, as pointers into the plan's memory.
@@ -117,6 +133,9 @@ struct PlanContext: BitwiseCopyable {
   var symbolCount: Int
   var derived: UnsafeMutablePointer<DerivedSlot>
   var derivedCount: Int
+  /// Lengths of growing states after this run, sizes of the run behind the derived ones.
+  var lengths: UnsafeMutablePointer<LengthSlot>
+  var lengthCount: Int
   var inputs: UnsafeMutablePointer<Int32>
   var inputCount: Int
   var outputs: UnsafeMutablePointer<Int32>
@@ -146,6 +165,8 @@ public struct RunOutcome: BitwiseCopyable, Sendable {
     case done
     /// An index has no row in the table of `site`.
     case indexOutOfRange
+    /// State `site` has no room for what the run appends.
+    case stateFull
   }
 
   public var kind = Kind.done
