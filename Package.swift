@@ -32,12 +32,11 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
   ],
   targets: [
-    .systemLibrary(name: "Chwloc", pkgConfig: "hwloc", providers: [.apt(["libhwloc-dev"])]),
     .systemLibrary(name: "CAdaptQ", path: "include"),
     .target(name: "CMachine"),
     .target(name: "Base", dependencies: ["CMachine"], swiftSettings: library),
     .target(name: "MachineCode", dependencies: ["Base", "CMachine"], swiftSettings: library),
-    .target(name: "Hardware", dependencies: ["Base", "CMachine", "Chwloc"], swiftSettings: library),
+    .target(name: "Hardware", dependencies: ["Base", "CMachine"], swiftSettings: library),
     .target(name: "NestedFormat", dependencies: ["Base"], swiftSettings: library),
     .target(
       name: "Kernels", dependencies: ["Base", "NestedFormat", "MachineCode", "Hardware"], swiftSettings: library),
@@ -69,8 +68,13 @@ let package = Package(
     .target(name: "TestSupport", dependencies: ["Base", "Graph", "MachineCode"], path: "Tests/TestSupport"),
     .testTarget(name: "BaseTests", dependencies: ["Base", "TestSupport"]),
     .testTarget(name: "MachineCodeTests", dependencies: ["Base", "MachineCode", "TestSupport"]),
+    // hwloc is a twin of the topology reader, in a process of its own; the library does without.
+    .systemLibrary(
+      name: "Chwloc", path: "Tests/Chwloc", pkgConfig: "hwloc", providers: [.apt(["libhwloc-dev"])]),
+    .executableTarget(name: "topology-twin", dependencies: ["Base", "Hardware", "Chwloc"], path: "Tests/TopologyTwin"),
     .testTarget(
-      name: "HardwareTests", dependencies: ["Hardware", "Base", "TestSupport"], exclude: ["Fixtures"]),
+      name: "HardwareTests", dependencies: ["Hardware", "Base", "TestSupport", "topology-twin"],
+      exclude: ["Fixtures"]),
     .testTarget(name: "NestedFormatTests", dependencies: ["NestedFormat", "Base", "TestSupport"]),
     .testTarget(
       name: "KernelsTests",

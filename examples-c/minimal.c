@@ -16,9 +16,9 @@ int main(int argc, char **argv) {
   TRY(adaptq_session_create(model, NULL, &session));
   TRY(adaptq_tokenizer_encode(tokenizer, text, sizeof text - 1, 64, ids, 64, &n));
   for (size_t i = 0; i < n; i++) mask[i] = 1;
-  adaptq_tensor in[2] = {{sizeof in[0], ADAPTQ_TYPE_INT64, 2, {1, (int64_t)n}, ids, n * sizeof ids[0]},
-                         {sizeof in[0], ADAPTQ_TYPE_INT64, 2, {1, (int64_t)n}, mask, n * sizeof mask[0]}};
-  adaptq_tensor out = {sizeof out, ADAPTQ_TYPE_FLOAT32, 2, {1, 384}, embedding, sizeof embedding};
+  adaptq_tensor in[2] = {{sizeof in[0], ADAPTQ_TYPE_INT64, 2, {1, (int64_t)n}, ids, n * sizeof ids[0], {0}},
+                         {sizeof in[0], ADAPTQ_TYPE_INT64, 2, {1, (int64_t)n}, mask, n * sizeof mask[0], {0}}};
+  adaptq_tensor out = {sizeof out, ADAPTQ_TYPE_FLOAT32, 2, {1, 384}, embedding, sizeof embedding, {0}};
   adaptq_run_report report = {.struct_size = sizeof report};
   TRY(adaptq_session_prepare(session, in, 2));
   TRY(adaptq_session_set_latency_budget(session, 20 * 1000000, 95));  // 20 ms for 95 % of the runs

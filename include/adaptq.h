@@ -1,4 +1,5 @@
-/* adaptq: an adaptive-precision neural-network runtime.
+/** @file
+ *  adaptq: an adaptive-precision neural-network runtime.
  *
  * This header is the manual; what is not in it is not API.
  *
@@ -8,7 +9,8 @@
  *                    they are looked up, never dereferenced. NULL, a destroyed handle or any other bit pattern gives
  *                    ADAPTQ_INVALID_HANDLE. A handle keeps what it was made from alive: the order of destruction is free.
  * Structs            begin with struct_size. Zero the struct (= {0}), then set struct_size = sizeof it. A size smaller
- *                    than the first version of the struct or larger than this library knows is refused.
+ *                    than the first version of the struct, larger than this library knows, or no multiple of 8, is
+ *                    refused; fields that the caller does not know are zero.
  * Zero               in an option means: the default.
  * Errors             every function that can fail returns adaptq_status. On an error nothing the caller gave is
  *                    written, except that an out-pointer for a new handle becomes NULL. adaptq_last_error() then names
@@ -17,18 +19,33 @@
  *                    is in progress, run, prepare and destroy on the same session answer ADAPTQ_BUSY at once; budget
  *                    and level setters are allowed at any time and hold from the next run on. Sessions, also of one
  *                    model, run in parallel. adaptq creates no thread. No function may be called from a signal handler.
+ * Callbacks          (log, allocator, read, trace) are called on the thread that is in an adaptq call, with no lock held, and
+ *                    may call any adaptq function themselves. Handles keep to the rules above: while a session runs or
+ *                    prepares, its own callbacks get ADAPTQ_BUSY from run, prepare and destroy on it; a handle that is
+ *                    being destroyed is invalid already. A callback must return: no longjmp and no C++ exception out of it.
+ * Memory             whatever grows with a model or with its inputs lives in buffers that may be refused: then the call
+ *                    gives ADAPTQ_OUT_OF_MEMORY and nothing is leaked. They come from mmap, or from
+ *                    adaptq_runtime_options.allocate. Small objects (and, while a model is opened, the parsed header of its
+ *                    file, at most 100 MB of text) come from malloc; if that returns NULL the process ends.
+ * Environment        ADAPTQ_MAX_ISA is the only variable read: once per process, by the first adaptq_runtime_create() that
+ *                    wants it. Ignored in a program that runs with more rights than its user (AT_SECURE) and with
+ *                    adaptq_runtime_options.ignore_environment.
+ * Files              descriptors that adaptq opens are close-on-exec and are closed before the call returns.
  * What it never does install signal handlers, register atexit functions, change locale or environment, write to standard
  *                    output or standard error, unload itself (-z nodelete).
  *
- * Linux on x86-64, glibc 2.36 or newer. */
+ *  Linux on x86-64 (64-bit pointers), glibc 2.36 or newer. */
 #ifndef ADAPTQ_H
 #define ADAPTQ_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#if !defined(__linux__) || !defined(__x86_64__)
-#error "adaptq supports Linux on x86-64"
+#if !defined(__linux__) || !defined(__x86_64__) || defined(__ILP32__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "adaptq supports Linux on x86-64 with 64-bit pointers"
+#endif
+#if !defined(__GLIBC__) || __GLIBC__ < 2 || (__GLIBC__ == 2 && __GLIBC_MINOR__ < 36)
+#error "adaptq needs glibc 2.36 or newer"
 #endif
 
 #ifdef __cplusplus
@@ -54,6 +71,7 @@ enum {
   ADAPTQ_INVALID_HANDLE = 2,      /* not a live handle of the wanted kind */
   ADAPTQ_BUSY = 3,                /* a run is in progress on this session */
   ADAPTQ_OUT_OF_MEMORY = 4,       /* a buffer could not be allocated */
+  ADAPTQ_CANCELLED = 5,           /* adaptq_session_cancel() stopped this call */
   ADAPTQ_NOT_FOUND = 10,          /* no such file, or no such part in the model */
   ADAPTQ_IO_ERROR = 11,           /* the system refused to open or read */
   ADAPTQ_INVALID_FILE = 12,       /* not a well-formed .adaptq file */
@@ -77,6 +95,14 @@ ADAPTQ_API int32_t adaptq_version_number(void);
 
 /** Version of the library at run time as text, for example "0.1.0". Static. */
 ADAPTQ_API const char *adaptq_version_string(void);
+
+/** 1 if the library at run time has a feature, else 0; NULL and unknown names give 0. For hosts that load the library with
+ *  dlopen() or run with a newer one than they were built with.
+ *
+ *  Names     "open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel", "trace",
+ *            "memory-report", "metadata", "options", "code-generation"
+ *  Since     0.1 */
+ADAPTQ_API int32_t adaptq_has_feature(const char *name);
 
 /* ----------------------------------------------------------------------------------------------------------- types */
 
@@ -111,7 +137,11 @@ typedef int32_t adaptq_type;
 enum {
   ADAPTQ_TYPE_FLOAT32 = 1,
   ADAPTQ_TYPE_INT64 = 2,
-  ADAPTQ_TYPE_INT32 = 3
+  ADAPTQ_TYPE_INT32 = 3,
+  ADAPTQ_TYPE_FLOAT16 = 4, /* IEEE 754 binary16 */
+  ADAPTQ_TYPE_INT8 = 5,
+  ADAPTQ_TYPE_UINT8 = 6,
+  ADAPTQ_TYPE_BOOL = 7     /* one byte: 0 is false, anything else true (read as 1) */
 };
 
 /** Highest instruction set that generated code may use. */
@@ -135,9 +165,18 @@ typedef struct adaptq_tokenizer adaptq_tokenizer;
 
 enum { ADAPTQ_LOG_WARNING = 1, ADAPTQ_LOG_INFO = 2, ADAPTQ_LOG_DEBUG = 3 };
 
-/** Receives one log line, without newline. Called on the thread that made the adaptq call, never inside a run. It must
- *  not call adaptq functions. `message` is valid during the call only. */
+/** Receives one log line, without newline. Called on the thread that made the adaptq call, never inside a run.
+ *  `message` is valid during the call only. */
 typedef void (*adaptq_log_callback)(void *context, int32_t level, const char *message);
+
+/** Gives `size` bytes at a multiple of `alignment`, not zeroed, or NULL. Any thread, several at once; never inside a run.
+ *  `size` is above 0 and a multiple of 4096, `alignment` is 64. NULL makes the adaptq call fail with ADAPTQ_OUT_OF_MEMORY,
+ *  memory at another address is released at once and gives ADAPTQ_INVALID_ARGUMENT. */
+typedef void *(*adaptq_allocate_callback)(void *context, size_t size, size_t alignment);
+
+/** Takes back what adaptq_allocate_callback gave, with the same size. Called when the last handle that needs the buffer is
+ *  destroyed, or when a call fails. */
+typedef void (*adaptq_release_callback)(void *context, void *memory, size_t size);
 
 enum { ADAPTQ_CODE_GENERATION_DEFAULT = 0, ADAPTQ_CODE_GENERATION_ON = 1, ADAPTQ_CODE_GENERATION_OFF = 2 };
 
@@ -148,6 +187,13 @@ typedef struct adaptq_runtime_options {
   int32_t log_level;       /* 0: ADAPTQ_LOG_WARNING */
   int32_t code_generation; /* ADAPTQ_CODE_GENERATION_*; default on. Off: portable kernels only */
   adaptq_isa max_isa;
+  /* All buffers of models, sessions and tokenizers made from this runtime that are or may be larger than 64 KiB. Not:
+     small objects, pages of generated code. Both callbacks or none; they must stay callable until the runtime and everything
+     made from it is destroyed. */
+  adaptq_allocate_callback allocate; /* NULL: mmap */
+  adaptq_release_callback release;
+  void *allocator_context;
+  int32_t ignore_environment; /* 1: ADAPTQ_MAX_ISA is not looked at; 0: it is */
 } adaptq_runtime_options;
 
 /** Creates a runtime: CPU detection, log and kernels shared by models and sessions. Constructor.
@@ -173,6 +219,30 @@ ADAPTQ_API adaptq_status adaptq_model_open(adaptq_runtime *runtime, const char *
 /** Like adaptq_model_open() for a file that is in memory already. The bytes are copied. */
 ADAPTQ_API adaptq_status adaptq_model_open_memory(adaptq_runtime *runtime, const void *data, size_t size,
                                                   adaptq_model **out);
+
+/** Like adaptq_model_open() for a part of a file that is open already: `size` bytes from `offset` on; size 0 means all from
+ *  `offset` to the end, which needs a regular file. Read with pread: the descriptor is neither moved nor closed.
+ *
+ *  Errors    ADAPTQ_IO_ERROR          not an open descriptor, not seekable, the file ends too early
+ *            ADAPTQ_INVALID_ARGUMENT  fd negative
+ *            ADAPTQ_OUT_OF_RANGE      offset behind the end, offset + size too large
+ *            and those of adaptq_model_open()
+ *  Since     0.1 */
+ADAPTQ_API adaptq_status adaptq_model_open_fd(adaptq_runtime *runtime, int32_t fd, uint64_t offset, uint64_t size,
+                                              adaptq_model **out);
+
+/** Puts up to `size` bytes of the source, from `offset` on, into `buffer`. Returns how many, 1 to `size` (fewer than asked
+ *  for is allowed: it is called again for the rest), 0 where the source ends, or a negative number: -errno. */
+typedef int64_t (*adaptq_read_callback)(void *context, uint64_t offset, void *buffer, size_t size);
+
+/** Like adaptq_model_open() for a source that the host reads: an archive, an encrypted file. `size` is the size of the whole
+ *  `.adaptq` file. `read` is called on this thread, in order of offsets, and not after return.
+ *
+ *  Errors    ADAPTQ_IO_ERROR  `read` returned 0, a negative number or more than it was asked for
+ *            and those of adaptq_model_open()
+ *  Since     0.1 */
+ADAPTQ_API adaptq_status adaptq_model_open_callback(adaptq_runtime *runtime, adaptq_read_callback read, void *context,
+                                                    uint64_t size, adaptq_model **out);
 
 /** Destroys the handle; sessions and tokenizers made from the model keep what they need. NULL does nothing. */
 ADAPTQ_API adaptq_status adaptq_model_destroy(adaptq_model *model);
@@ -215,6 +285,35 @@ typedef struct adaptq_site_info {
 ADAPTQ_API adaptq_status adaptq_model_site_count(adaptq_model *model, size_t *out);
 ADAPTQ_API adaptq_status adaptq_model_site(adaptq_model *model, size_t index, adaptq_site_info *info);
 
+/** How many texts of the user's own the file holds (`adaptq convert --metadata key=value`). */
+ADAPTQ_API adaptq_status adaptq_model_metadata_count(adaptq_model *model, size_t *out);
+
+/** Text `index`, in the order of the keys' bytes. Texts belong to the model and live as long as any handle made from it; a
+ *  zero byte inside a text is shown as "?". ADAPTQ_OUT_OF_RANGE if there is none; key and value are untouched then. */
+ADAPTQ_API adaptq_status adaptq_model_metadata(adaptq_model *model, size_t index, const char **key, const char **value);
+
+/** The text with a key. ADAPTQ_NOT_FOUND if there is none; *value is untouched then. */
+ADAPTQ_API adaptq_status adaptq_model_metadata_find(adaptq_model *model, const char *key, const char **value);
+
+/** Where the bytes are. Of buffers above 64 KiB or that grow with the model; small objects are not counted. */
+typedef struct adaptq_memory {
+  size_t struct_size;
+  uint64_t nested_bytes;    /* weights for INT8 to INT2 with their scales */
+  uint64_t fp16_bytes;      /* weights kept as FP16 */
+  uint64_t fp32_bytes;      /* weights kept as FP32 */
+  uint64_t table_bytes;     /* embedding tables */
+  uint64_t constant_bytes;  /* biases and other constants */
+  uint64_t other_bytes;     /* the rest of a model's file: header, tokenizer, padding; names */
+  uint64_t arena_bytes;     /* intermediate values at the largest prepared sizes */
+  uint64_t scratch_bytes;   /* what operators need while they run */
+  uint64_t state_bytes;     /* plan, states, telemetry, bookkeeping of a session */
+  uint64_t code_bytes;      /* generated code: one copy per runtime, shared by its sessions */
+  uint64_t total_bytes;     /* sum of the above */
+} adaptq_memory;
+
+/** What a model keeps; the kinds of a session are 0. `memory->struct_size` is read. */
+ADAPTQ_API adaptq_status adaptq_model_memory(adaptq_model *model, adaptq_memory *memory);
+
 /* --------------------------------------------------------------------------------------------------------- session */
 
 typedef struct adaptq_session_options {
@@ -233,14 +332,30 @@ ADAPTQ_API adaptq_status adaptq_session_create(adaptq_model *model, const adaptq
 /** Destroys a session. ADAPTQ_BUSY while a run or prepare is in progress: nothing is destroyed then. NULL does nothing. */
 ADAPTQ_API adaptq_status adaptq_session_destroy(adaptq_session *session);
 
-/** A tensor in the caller's memory: row-major, dense, at any alignment. Inputs are only read. */
+/** A tensor in the caller's memory, at any alignment: row-major and dense, or with strides. Inputs are only read.
+ *
+ *  Types     as in the model, or converted (model's type from or to the caller's):
+ *              input float32   from float16, int8, uint8, bool: exact
+ *              input int64     from int32, int8, uint8, bool: exact
+ *              input int32     from int8, uint8, bool: exact; from int64: each value must fit
+ *              output float32  to float16: rounded to nearest even, above 65504 infinite
+ *              output int64    to int32: each value must fit
+ *              output int32    to int64: exact
+ *            A value that does not fit gives ADAPTQ_OUT_OF_RANGE and is named; outputs are untouched then.
+ *  Strides   in elements, not bytes; all zero over the rank means dense. Element (i, j, ...) is at
+ *            data + (i * strides[0] + j * strides[1] + ...) * size of an element. Negative ones are refused. A stride of 0
+ *            beside others that are not repeats an input. No two elements of an output may share memory: ordered by
+ *            size, each stride is at least the number of elements that the smaller ones span. Strides of axes of
+ *            size 1 do not matter.
+ *  Bytes     a tensor spans from its first to its last element; data_size is at least that, and overlap is judged by it. */
 typedef struct adaptq_tensor {
   size_t struct_size;
   adaptq_type type;
   int32_t rank;
   int64_t sizes[ADAPTQ_MAX_RANK];
   void *data;
-  size_t data_size; /* bytes at `data`; at least what type and sizes need */
+  size_t data_size; /* bytes at `data`; at least what type, sizes and strides need */
+  int64_t strides[ADAPTQ_MAX_RANK]; /* elements; all 0: dense */
 } adaptq_tensor;
 
 /** Allocates and measures costs for inputs up to the given sizes; later runs within them allocate nothing. (Code is
@@ -250,14 +365,15 @@ typedef struct adaptq_tensor {
  *  Shapes    `max_inputs[i]` gives type, rank and the largest size of each dimension of input i; `data` is ignored and
  *            may be NULL.
  *  Time      up to 24 runs per allowed level, at the largest and at smaller sizes: the costs the budget is held with.
- *  Errors    ADAPTQ_BUSY, ADAPTQ_INVALID_ARGUMENT, ADAPTQ_OUT_OF_RANGE, ADAPTQ_OUT_OF_MEMORY
+ *  Errors    ADAPTQ_BUSY, ADAPTQ_INVALID_ARGUMENT, ADAPTQ_OUT_OF_RANGE, ADAPTQ_OUT_OF_MEMORY, ADAPTQ_CANCELLED
  *  Since     0.1 */
 ADAPTQ_API adaptq_status adaptq_session_prepare(adaptq_session *session, const adaptq_tensor *max_inputs,
                                                 size_t n_inputs);
 
 /** The shape output `index` will have for inputs of the given sizes (`data` is ignored).
  *
- *  Memory    writes type, rank, sizes and data_size (bytes needed) of *output; leaves `data` alone. struct_size is read.
+ *  Memory    writes type (the model's), rank, sizes and data_size (bytes needed when dense) of *output, zeroes strides,
+ *            leaves `data` alone. struct_size is read.
  *  Threads   ADAPTQ_BUSY during a run, and a run that begins during this call gets ADAPTQ_BUSY.
  *  Errors    ADAPTQ_NOT_PREPARED, ADAPTQ_OUT_OF_RANGE, ADAPTQ_INVALID_ARGUMENT, ADAPTQ_BUSY
  *  Since     0.1 */
@@ -297,6 +413,9 @@ typedef struct adaptq_run_report {
   int32_t budget_missed;/* 1 if latency_ns > budget_ns > 0; not an error */
   int32_t level_changed;/* 1 if the run before used another level, or there was none */
   int32_t budget_unreachable; /* 1 if even the fastest allowed level is predicted to miss */
+  /* The only fields that a failed run writes, and only if it gives ADAPTQ_BUFFER_TOO_SMALL; a run that succeeds makes them 0. */
+  uint64_t needed_bytes; /* least data_size of the first tensor whose data_size is too small */
+  uint64_t needed_index; /* that tensor: input i is i, output i is n_inputs + i */
 } adaptq_run_report;
 
 /** Runs one inference: reads n_inputs tensors, writes n_outputs tensors, returns when all are written.
@@ -313,14 +432,55 @@ typedef struct adaptq_run_report {
  *            ADAPTQ_INVALID_ARGUMENT  NULL, wrong count, type, rank, size, overlap, or an input value outside the
  *                                     model's range (a token id that the embedding table does not have)
  *            ADAPTQ_OUT_OF_RANGE      a size above what was prepared, or a state of the model that is full
- *            ADAPTQ_BUFFER_TOO_SMALL  data_size below what the tensor needs
+ *            ADAPTQ_OUT_OF_RANGE      also a value that its type cannot hold, see adaptq_tensor
+ *            ADAPTQ_BUFFER_TOO_SMALL  data_size below what the tensor needs: report->needed_bytes says how much that is
  *            ADAPTQ_UNSUPPORTED       options->level is not allowed in this session
+ *            ADAPTQ_CANCELLED         adaptq_session_cancel() was called meanwhile
  *            ADAPTQ_BUSY
- *            On error outputs and *report are untouched.
+ *            On error outputs and *report are untouched, but for what ADAPTQ_BUFFER_TOO_SMALL writes.
  *  Since     0.1 */
 ADAPTQ_API adaptq_status adaptq_session_run(adaptq_session *session, const adaptq_tensor *inputs, size_t n_inputs,
                                             const adaptq_tensor *outputs, size_t n_outputs,
                                             const adaptq_run_options *options, adaptq_run_report *report);
+
+/** Asks the run or prepare that is in progress on the session to stop: it returns ADAPTQ_CANCELLED before its next operator,
+ *  outputs untouched, and leaves no trace in budget and telemetry. A prepare that is cancelled leaves the former preparation.
+ *
+ *  Threads   Any thread, at any time; also from a callback. Does not wait. Without a run or prepare in progress nothing
+ *            happens, and a later run is not affected; a run that is just ending may still succeed.
+ *  Errors    ADAPTQ_INVALID_HANDLE
+ *  Since     0.1 */
+ADAPTQ_API adaptq_status adaptq_session_cancel(adaptq_session *session);
+
+/** One operator of one run. */
+typedef struct adaptq_trace_event {
+  size_t struct_size;
+  const char *operation; /* for example "linear"; static */
+  const char *site;      /* name of the site whose weights it read, or NULL; lives as long as the session */
+  int64_t site_index;    /* as for adaptq_model_site(), or -1 */
+  uint64_t step;         /* position in the run, from 0 */
+  uint64_t step_count;   /* operators of a run */
+  adaptq_level level;    /* of the site; ADAPTQ_LEVEL_AUTO where there is none */
+  int32_t reserved;
+  int64_t begin_ns;      /* monotonic time, CLOCK_MONOTONIC */
+  int64_t end_ns;
+} adaptq_trace_event;
+
+/** Called inside a run after each operator, on the thread that runs. `event` is valid during the call only. The time it
+ *  takes counts as latency of the run. */
+typedef void (*adaptq_trace_callback)(void *context, const adaptq_trace_event *event);
+
+/** Sets or, with NULL, removes the trace of a session. Without one a run does not look at the clock between operators. Not
+ *  called while adaptq_session_prepare() measures. Holds over later prepares.
+ *
+ *  Errors    ADAPTQ_BUSY  a run or prepare is in progress
+ *  Since     0.1 */
+ADAPTQ_API adaptq_status adaptq_session_set_trace(adaptq_session *session, adaptq_trace_callback callback,
+                                                  void *context);
+
+/** What a session keeps besides its model, and the code it shares; the kinds of a model are 0. `memory->struct_size` is
+ *  read. ADAPTQ_BUSY during a run or prepare. */
+ADAPTQ_API adaptq_status adaptq_session_memory(adaptq_session *session, adaptq_memory *memory);
 
 /* --------------------------------------------------------------------------------------------------------- states */
 /* A model may have states: the memory of a recurrent layer, say. A session keeps them from run to run. They begin as zeros
@@ -454,6 +614,222 @@ ADAPTQ_API adaptq_status adaptq_tokenizer_get_info(adaptq_tokenizer *tokenizer, 
  *  Since     0.1 */
 ADAPTQ_API adaptq_status adaptq_tokenizer_encode(adaptq_tokenizer *tokenizer, const char *text, size_t length,
                                                  int64_t max_length, int64_t *ids, size_t capacity, size_t *count);
+
+/* --------------------------------------------------------------------------------------------------------- options */
+
+/** What an option holds. */
+enum {
+  ADAPTQ_OPTION_INT32 = 1,
+  ADAPTQ_OPTION_UINT32 = 2,
+  ADAPTQ_OPTION_INT64 = 3,
+  ADAPTQ_OPTION_DOUBLE = 4,
+  ADAPTQ_OPTION_POINTER = 5 /* a callback or its context: no bounds */
+};
+
+/** A field of an option struct, or a parameter that has bounds. The checks themselves use these bounds. Texts are static. */
+typedef struct adaptq_option_info {
+  size_t struct_size;
+  const char *owner;       /* "adaptq_runtime_options", or the function whose parameter it is */
+  const char *name;        /* "log_level" */
+  const char *description;
+  int32_t type;            /* ADAPTQ_OPTION_* */
+  int32_t is_field;        /* 1: a field of the struct `owner`; 0: a parameter of the function `owner` */
+  uint64_t offset;         /* of a field in its struct, in bytes */
+  double minimum;          /* both bounds are allowed values; a value between them may still be refused where the */
+  double maximum;          /* description says so */
+  double default_value;    /* what 0 means; 0 where 0 means itself */
+} adaptq_option_info;
+
+/** How many options there are. */
+ADAPTQ_API size_t adaptq_option_count(void);
+
+/** Describes option `index`. ADAPTQ_OUT_OF_RANGE if there is none. `info->struct_size` is read.
+ *
+ *  Since     0.1 */
+ADAPTQ_API adaptq_status adaptq_option_describe(size_t index, adaptq_option_info *info);
+
+/* -------------------------------------------------------------------------------------------------------- matrices */
+
+/* For hosts that have their own graph: one weight matrix, multiplied at a level that each call chooses.
+ *
+ * y = activation(x W^T + bias) + residual, with n outputs, k inputs, W[n][k], x[rows][k], y[rows][n], residual[rows][n].
+ * All strides count elements, not bytes. Data pointers may have any alignment.
+ *
+ * The weights are copied and encoded once, when the matrix is made; every integer level is read from that one store. A
+ * matrix holds INT8, INT6, INT4 and INT2, and FP16 and FP32 if `keep` says so.
+ *
+ * Integer levels multiply 8-bit activations: per row and group of 64 inputs a scale max|x| / 127 and codes x / scale,
+ * rounded to nearest. A NaN or an infinity in a row of x, or a scale that is one, makes that row of y NaN at these levels;
+ * FP16 and FP32 multiply floats and follow IEEE 754. The same matrix, call and CPU give the same bits. */
+
+typedef struct adaptq_matrix adaptq_matrix;
+typedef struct adaptq_matrix_file adaptq_matrix_file;
+
+/** How the weights given to adaptq_matrix_create() are stored. */
+enum { ADAPTQ_WEIGHTS_FLOAT32 = 1, ADAPTQ_WEIGHTS_FLOAT16 = 2, ADAPTQ_WEIGHTS_BFLOAT16 = 3 };
+
+/** Whether a second copy of the INT8 codes is kept, one byte per weight, from which calls with one row at INT8 are faster
+ *  on CPUs without AVX-512 VNNI; results have the same bits. The default is yes for up to 1,048,576 weights. Where it would
+ *  not help (other CPUs, portable kernels) there is none whatever this says. */
+enum { ADAPTQ_EXPAND_DEFAULT = 0, ADAPTQ_EXPAND_ON = 1, ADAPTQ_EXPAND_OFF = 2 };
+
+enum {
+  ADAPTQ_ACTIVATION_NONE = 0,
+  ADAPTQ_ACTIVATION_RELU = 1, /* max(x, 0) */
+  ADAPTQ_ACTIVATION_GELU = 2, /* x Phi(x), the exact form; within 3e-7 max(1, |x|) */
+  ADAPTQ_ACTIVATION_SILU = 3  /* x / (1 + exp(-x)); within 1.6e-7 max(1, |x|) */
+};
+
+typedef struct adaptq_matrix_options {
+  size_t struct_size;
+  const char *name;      /* UTF-8, for files; NULL: "". Copied */
+  int64_t n;             /* outputs, 1 to 2147483648 */
+  int64_t k;             /* inputs, 1 to 16777216 */
+  const void *weights;   /* weight [i][j] is element i * row_stride + j * column_stride */
+  int64_t row_stride;    /* 0: k, or 1 if column_stride is above 1 */
+  int64_t column_stride; /* 0: 1. Weights stored [k][n]: column_stride n, row_stride 1 */
+  const float *bias;     /* n floats; NULL: none */
+  int32_t weight_type;   /* ADAPTQ_WEIGHTS_*; 0: ADAPTQ_WEIGHTS_FLOAT32 */
+  int32_t group_size;    /* inputs that share a scale; 0 or 64. Other sizes are ADAPTQ_UNSUPPORTED */
+  uint32_t keep;         /* ADAPTQ_ALLOW_FP16, ADAPTQ_ALLOW_FP32 or both: kept beside the integer levels; 0: neither */
+  int32_t expand;        /* ADAPTQ_EXPAND_* */
+  int64_t max_rows;      /* of a call without a workspace of its own; 0: 16 */
+} adaptq_matrix_options;
+
+/** Encodes weights. Constructor.
+ *
+ *  Memory    weights and bias are read during the call and copied. The largest buffers are the encoded weights (1.0625
+ *            bytes per weight with rows and inputs rounded up to 16 and 64, more with `keep` and `expand`) and, unless
+ *            weights are FP32 with column_stride 1, 4 bytes per weight during the call.
+ *  Errors    ADAPTQ_INVALID_ARGUMENT  NULL, unknown value, a name that is not UTF-8, strides below 1 or with which two
+ *                                     weights share an element, a weight or bias that is NaN or infinite (the text names
+ *                                     row and column)
+ *            ADAPTQ_OUT_OF_RANGE      n, k or max_rows out of range, sizes that overflow (before anything is allocated), or
+ *                                     a weight beyond 65504 with ADAPTQ_ALLOW_FP16 in `keep`
+ *            ADAPTQ_UNSUPPORTED       the group size
+ *            ADAPTQ_OUT_OF_MEMORY
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_matrix_create(adaptq_runtime *runtime, const adaptq_matrix_options *options,
+                                              adaptq_matrix **out);
+
+/** Destroys a matrix. ADAPTQ_BUSY while a multiplication without a workspace of its own is in progress: nothing is destroyed
+ *  then. Other calls in progress finish. NULL does nothing. */
+ADAPTQ_API adaptq_status adaptq_matrix_destroy(adaptq_matrix *matrix);
+
+typedef struct adaptq_matrix_info {
+  size_t struct_size;
+  const char *name;       /* belongs to the matrix */
+  int64_t n;
+  int64_t k;
+  int64_t max_rows;
+  int64_t stored_bytes;   /* all forms of the weights, the expanded one included */
+  int64_t workspace_bytes;/* the matrix's own working memory */
+  uint32_t levels;        /* ADAPTQ_ALLOW_*: levels that adaptq_matrix_multiply() takes */
+  int32_t group_size;
+  int32_t has_bias;
+  int32_t is_expanded;    /* 1 if the second copy of the INT8 codes is there */
+} adaptq_matrix_info;
+
+/** Describes a matrix. `info->struct_size` is read. Any thread, any time. */
+ADAPTQ_API adaptq_status adaptq_matrix_get_info(adaptq_matrix *matrix, adaptq_matrix_info *info);
+
+/** One multiplication. Exactly one of x and codes is not NULL. */
+typedef struct adaptq_multiply {
+  size_t struct_size;
+  adaptq_level level;      /* one that the matrix holds; ADAPTQ_LEVEL_AUTO is refused */
+  int32_t activation;      /* ADAPTQ_ACTIVATION_* */
+  int64_t rows;            /* 1 or more */
+  const float *x;          /* [rows][k] */
+  int64_t x_stride;        /* 0: k */
+  const int8_t *codes;     /* [rows][k], as adaptq_matrix_quantize() writes them: input j of row i stands for
+                              codes[i * codes_stride + j] * scales[i * scales_stride + j / 64] */
+  int64_t codes_stride;    /* 0: k */
+  const float *scales;     /* [rows][(k + 63) / 64] */
+  int64_t scales_stride;   /* 0: (k + 63) / 64 */
+  float *y;                /* [rows][n] */
+  int64_t y_stride;        /* 0: n */
+  const float *residual;   /* [rows][n], added after the activation; NULL: none */
+  int64_t residual_stride; /* 0: n */
+  void *workspace;         /* NULL: the matrix's own */
+  size_t workspace_size;   /* bytes at workspace */
+  int32_t no_bias;         /* 1: leave the bias out */
+} adaptq_multiply;
+
+/** Multiplies: y = activation(x W^T + bias) + residual.
+ *
+ *  Memory    Reads and writes exactly the named elements; what lies between rows stays as it is. y overlaps no input;
+ *            interleaved rows (equal row distance in bytes, no byte in common) are allowed. The call allocates nothing,
+ *            takes no lock and makes no system call. workspace may hold anything and is left with anything.
+ *  Threads   Without a workspace one call at a time per matrix, a second one returns ADAPTQ_BUSY at once. With a workspace of
+ *            its own each, any number of calls run at once. The calling thread does all the work.
+ *  Errors    ADAPTQ_INVALID_ARGUMENT  NULL, wrong struct_size, unknown level or activation, rows or a stride below what the
+ *                                     sizes need, both or neither of x and codes, overlap
+ *            ADAPTQ_UNSUPPORTED       a level that the matrix does not hold, ADAPTQ_LEVEL_AUTO
+ *            ADAPTQ_OUT_OF_RANGE      more rows than max_rows without a workspace, or sizes that overflow
+ *            ADAPTQ_BUFFER_TOO_SMALL  workspace_size below adaptq_matrix_workspace_size()
+ *            ADAPTQ_BUSY
+ *            On error y is untouched.
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_matrix_multiply(adaptq_matrix *matrix, const adaptq_multiply *multiply);
+
+/** Bytes of workspace that a multiplication with up to `rows` rows needs, at any alignment. Grows with rows. */
+ADAPTQ_API adaptq_status adaptq_matrix_workspace_size(adaptq_matrix *matrix, int64_t rows, size_t *out);
+
+/** Codes activations once for several matrices with the same k (the q, k and v projections of a layer).
+ *
+ *  Meaning   Per row and group of 64 inputs (the last one may be shorter): scale = max|x| / 127, code = x / scale to nearest,
+ *            ties to even, -127 to 127. Below a max|x| of 2^-118 all are 0. A group with a NaN or an infinity has the scale
+ *            NaN and unspecified codes. Multiplying these gives the bits that multiplying x gives, at integer levels; at
+ *            FP16 and FP32 code * scale is multiplied.
+ *  Shapes    x[rows][k], codes[rows][k], scales[rows][(k + 63) / 64]; strides in elements, 0: dense.
+ *  Memory    as adaptq_matrix_multiply(). codes and scales overlap neither x nor each other.
+ *  Threads   any number of calls at once, also during multiplications
+ *  Errors    ADAPTQ_INVALID_ARGUMENT, ADAPTQ_OUT_OF_RANGE; on error codes and scales are untouched
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_matrix_quantize(adaptq_matrix *matrix, int64_t rows, const float *x, int64_t x_stride,
+                                                int8_t *codes, int64_t codes_stride, float *scales,
+                                                int64_t scales_stride);
+
+/** Writes matrices into one `.adaptq` file: encoded weights, kept forms, biases and names.
+ *
+ *  Memory    A new file beside `path` is written, flushed and renamed over it: path holds what it held before or all of the
+ *            new file. On an error nothing is left behind.
+ *  Errors    ADAPTQ_INVALID_ARGUMENT  no matrix, path not UTF-8, or two matrices of one name
+ *            ADAPTQ_NOT_FOUND, ADAPTQ_IO_ERROR  the file cannot be written
+ *            ADAPTQ_OUT_OF_MEMORY     the file is put together in memory first
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_matrix_save(adaptq_matrix *const *matrices, size_t count, const char *path);
+
+/** Opens a file that adaptq_matrix_save() wrote. It is read into memory. Errors as adaptq_model_open();
+ *  ADAPTQ_UNSUPPORTED for the file of a model. Constructor. */
+ADAPTQ_API adaptq_status adaptq_matrix_file_open(adaptq_runtime *runtime, const char *path, adaptq_matrix_file **out);
+
+/** Like adaptq_matrix_file_open() for a file that is in memory already. The bytes are copied. */
+ADAPTQ_API adaptq_status adaptq_matrix_file_open_memory(adaptq_runtime *runtime, const void *data, size_t size,
+                                                        adaptq_matrix_file **out);
+
+/** Destroys the handle; matrices opened from it keep what they need. NULL does nothing. */
+ADAPTQ_API adaptq_status adaptq_matrix_file_destroy(adaptq_matrix_file *file);
+
+/** How many matrices the file holds. */
+ADAPTQ_API adaptq_status adaptq_matrix_file_count(adaptq_matrix_file *file, size_t *out);
+
+/** The name of matrix `index`; it belongs to the file's handle. ADAPTQ_OUT_OF_RANGE if there is none. */
+ADAPTQ_API adaptq_status adaptq_matrix_file_name(adaptq_matrix_file *file, size_t index, const char **out);
+
+typedef struct adaptq_matrix_open_options {
+  size_t struct_size;
+  int64_t max_rows; /* as in adaptq_matrix_options */
+  int32_t expand;   /* as in adaptq_matrix_options */
+} adaptq_matrix_open_options;
+
+/** Makes a matrix of a file usable. Its weights stay those of the file: nothing is copied. Constructor.
+ *
+ *  Errors    ADAPTQ_NOT_FOUND  no matrix of that name
+ *            ADAPTQ_INVALID_ARGUMENT, ADAPTQ_OUT_OF_RANGE, ADAPTQ_OUT_OF_MEMORY
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_matrix_open(adaptq_matrix_file *file, const char *name,
+                                            const adaptq_matrix_open_options *options, adaptq_matrix **out);
 
 #ifdef __cplusplus
 }

@@ -51,7 +51,7 @@ func required<Pointer>(_ pointer: Pointer?, _ name: StaticString) throws(AdaptQE
   return pointer
 }
 
-/// Throws ADAPTQ_INVALID_ARGUMENT that names the field, its value and what it may be.
+/// Throws ADAPTQ_INVALID_ARGUMENT that names the field, the value and what is expected.
 func requireEnum(
   _ value: Int32, in range: ClosedRange<Int>, _ field: StaticString
 ) throws(AdaptQError) {

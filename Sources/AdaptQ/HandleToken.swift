@@ -6,6 +6,8 @@ enum HandleKind: UInt64 {
   case model = 2
   case session = 3
   case tokenizer = 4
+  case matrix = 8
+  case matrixFile = 9
 
   /// The C type's name, for error texts.
   var name: StaticString {
@@ -14,6 +16,8 @@ enum HandleKind: UInt64 {
     case .model: "adaptq_model"
     case .session: "adaptq_session"
     case .tokenizer: "adaptq_tokenizer"
+    case .matrix: "adaptq_matrix"
+    case .matrixFile: "adaptq_matrix_file"
     }
   }
 }

@@ -14,7 +14,7 @@ final class ModelObject: HandleObject {
   init(_ model: Model, _ runtime: RuntimeObject) throws(AdaptQError) {
     self.model = model
     self.runtime = runtime
-    texts = try ModelTexts(model.graph)
+    texts = try ModelTexts(model, runtime.calls)
   }
 }
 
@@ -24,16 +24,24 @@ final class ModelTexts: @unchecked Sendable {
   private(set) var inputs: [UnsafePointer<CChar>] = []
   private(set) var outputs: [UnsafePointer<CChar>] = []
   private(set) var symbols: [UnsafePointer<CChar>] = []
-  private(set) var sites: [UnsafePointer<CChar>] = []
+  /// One per site, for the run path.
+  let sites: UnsafeMutablePointer<UnsafePointer<CChar>?>
+  /// Keys and values of the user's metadata, by key.
+  private(set) var metadata: [(key: UnsafePointer<CChar>, value: UnsafePointer<CChar>)] = []
 
-  init(_ graph: Graph) throws(AdaptQError) {
+  var byteCount: Int { block.byteCount }
+
+  init(_ model: Model, _ calls: SystemCalls) throws(AdaptQError) {
+    let graph = model.graph
     let inputNames = graph.inputs.map { graph.values[$0.index].name }
     let outputNames = graph.outputs.map { graph.values[$0.index].name }
     let siteNames = graph.sites.map(\.name)
-    var byteCount = 0
+    var offset = siteNames.count * MemoryLayout<UnsafePointer<CChar>?>.stride
+    var byteCount = offset
     for name in inputNames + outputNames + graph.symbols + siteNames { byteCount += name.utf8.count + 1 }
-    block = try MemoryBlock.allocate(byteCount: byteCount, purpose: "names")
-    var offset = 0
+    for item in model.metadata { byteCount += item.key.utf8.count + item.value.utf8.count + 2 }
+    block = try MemoryBlock.allocate(byteCount: byteCount, purpose: "names", calls: calls)
+    sites = block.base.assumingMemoryBound(to: UnsafePointer<CChar>?.self)
     func store(_ name: String) -> UnsafePointer<CChar> {
       let start = block.base + offset
       for byte in name.utf8 {
@@ -47,7 +55,8 @@ final class ModelTexts: @unchecked Sendable {
     inputs = inputNames.map(store)
     outputs = outputNames.map(store)
     symbols = graph.symbols.map(store)
-    sites = siteNames.map(store)
+    for (index, name) in siteNames.enumerated() { sites[index] = store(name) }
+    metadata = model.metadata.map { (store($0.key), store($0.value)) }
   }
 }
 
@@ -63,15 +72,9 @@ func allowBit(_ level: Level) -> UInt32 {
   }
 }
 
-func requireAllowedMask(_ mask: UInt32, _ field: StaticString) throws(AdaptQError) {
-  if mask & ~UInt32(ADAPTQ_ALLOW_ALL) != 0 {
-    throw .invalidArgument("\(field) is \(mask); expected a set of ADAPTQ_ALLOW_* (0 to \(ADAPTQ_ALLOW_ALL))")
-  }
-}
-
 /// The levels of a mask, or nil for 0: all.
-func allowedLevels(_ mask: UInt32, _ field: StaticString) throws(AdaptQError) -> [Level]? {
-  try requireAllowedMask(mask, field)
+func allowedLevels(_ mask: UInt32, _ option: Option) throws(AdaptQError) -> [Level]? {
+  try requireOption(Int64(mask), option)
   if mask == 0 { return nil }
   return Level.allCases.filter { mask & allowBit($0) != 0 }
 }
@@ -85,7 +88,7 @@ func allowedLevels(_ mask: UInt32, _ field: StaticString) throws(AdaptQError) ->
     try withHandle(runtime, as: RuntimeObject.self) { (runtime) throws(AdaptQError) in
       let path = try required(path, "path")
       guard let text = String(validatingCString: path) else { throw .invalidArgument("path is not UTF-8") }
-      let block = try MemoryBlock.read(path: text)
+      let block = try MemoryBlock.read(path: text, calls: runtime.calls)
       return try openModel(block, "\"\(text)\"", runtime)
     }
   }
@@ -98,14 +101,14 @@ func allowedLevels(_ mask: UInt32, _ field: StaticString) throws(AdaptQError) ->
     try withHandle(runtime, as: RuntimeObject.self) { (runtime) throws(AdaptQError) in
       let data = try required(data, "data")
       if size < 0 { throw AdaptQError(.outOfRange, "size: \(UInt(bitPattern: size))") }
-      let block = try MemoryBlock.allocate(byteCount: size, purpose: "model of \(size) bytes")
+      let block = try MemoryBlock.allocate(byteCount: size, purpose: "model of \(size) bytes", calls: runtime.calls)
       block.base.copyMemory(from: data, byteCount: size)
       return try openModel(block, "model in memory", runtime)
     }
   }
 }
 
-private func openModel(
+func openModel(
   _ block: MemoryBlock, _ source: String, _ runtime: RuntimeObject
 ) throws(AdaptQError) -> ModelObject {
   let model = try ModelObject(try Model(block, source: source), runtime)

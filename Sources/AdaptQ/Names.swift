@@ -19,6 +19,7 @@ import CAdaptQ
   case .invalidHandle: return staticText("ADAPTQ_INVALID_HANDLE")
   case .busy: return staticText("ADAPTQ_BUSY")
   case .outOfMemory: return staticText("ADAPTQ_OUT_OF_MEMORY")
+  case .cancelled: return staticText("ADAPTQ_CANCELLED")
   case .notFound: return staticText("ADAPTQ_NOT_FOUND")
   case .ioError: return staticText("ADAPTQ_IO_ERROR")
   case .invalidFile: return staticText("ADAPTQ_INVALID_FILE")

@@ -13,16 +13,18 @@ import Runtime
       if !run.isPrepared { throw notPrepared() }
       if inputCount != run.inputCount { throw countError(inputCount, run.inputCount, "n_inputs") }
       if outputCount != run.outputCount { throw countError(outputCount, run.outputCount, "n_outputs") }
-      let inputArray = try StructArray(inputs, count: inputCount, "adaptq_tensor", parameter: "inputs")
-      let outputArray = try StructArray(outputs, count: outputCount, "adaptq_tensor", parameter: "outputs")
+      let inputArray = try StructArray(
+        inputs, count: inputCount, "adaptq_tensor", parameter: "inputs", firstSize: FirstSize.tensor)
+      let outputArray = try StructArray(
+        outputs, count: outputCount, "adaptq_tensor", parameter: "outputs", firstSize: FirstSize.tensor)
       let callLevel = try readCallLevel(options, run)
       var target: OutStruct<adaptq_run_report>?
-      if let report { target = try OutStruct(report, "adaptq_run_report") }
+      if let report { target = try OutStruct(report, "adaptq_run_report", firstSize: FirstSize.runReport) }
       try run.setInputSizes(inputArray)
-      try run.bindInputs(inputArray)
-      try run.bindOutputs(outputArray)
+      try run.bindInputs(inputArray, target)
+      try run.bindOutputs(outputArray, target)
       let result = run.run(callLevel: callLevel)
-      if result.outcome.kind != .done { throw indexError(result.outcome, run) }
+      if result.outcome.kind != .done { throw outcomeError(result.outcome, run) }
       if let target { write(result, to: target) }
     }
   }
@@ -50,16 +52,12 @@ private func readCallLevel(
   guard let options else { return 0 }
   var wanted = adaptq_run_options()
   try readStruct(options, "adaptq_run_options", into: &wanted)
-  if wanted.deadline_ns != 0 { throw deadlineError(wanted.deadline_ns) }
+  try requireOption(wanted.deadline_ns, .deadline)
+  try requireOption(Int64(wanted.level), .runLevel)
   if wanted.level == ADAPTQ_LEVEL_AUTO { return 0 }
   let level = UInt8(truncatingIfNeeded: wanted.level)
   if Int32(level) != wanted.level || !run.hasLevel(level) { throw callLevelError(wanted.level) }
   return level
-}
-
-@inline(never)
-private func deadlineError(_ deadline: Int64) -> AdaptQError {
-  .invalidArgument("adaptq_run_options.deadline_ns is \(deadline); reserved, must be 0")
 }
 
 @inline(never)

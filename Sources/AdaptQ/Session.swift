@@ -12,11 +12,23 @@ final class SessionObject: HandleObject, @unchecked Sendable {
   let session: Session
   let model: ModelObject
   let run: RunHandle
+  /// What the trace function reads.
+  private let traceTarget: UnsafeMutablePointer<TraceTarget>
 
   init(_ session: Session, _ model: ModelObject) {
     self.session = session
     self.model = model
     run = session.handle
+    traceTarget = .allocate(capacity: 1)
+    traceTarget.initialize(to: TraceTarget(sites: UnsafePointer(model.texts.sites)))
+  }
+
+  deinit { traceTarget.deallocate() }
+
+  func setTrace(_ callback: adaptq_trace_callback?, _ context: UnsafeMutableRawPointer?) {
+    traceTarget.pointee.callback = callback
+    traceTarget.pointee.context = context
+    session.setTrace(callback == nil ? nil : forwardTrace, context: traceTarget)
   }
 }
 
@@ -30,10 +42,11 @@ final class SessionObject: HandleObject, @unchecked Sendable {
     try withHandle(model, as: ModelObject.self) { (model) throws(AdaptQError) in
       var wanted = adaptq_session_options()
       try readOptions(options, "adaptq_session_options", into: &wanted)
-      let allowed = try allowedLevels(wanted.allowed_levels, "adaptq_session_options.allowed_levels")
+      let allowed = try allowedLevels(wanted.allowed_levels, .allowedLevels)
       let kernels = model.runtime.kernels()
       let session = try Session(
-        model: model.model, allowed: allowed ?? Level.allCases, kernels: kernels.table, kernelOwner: kernels.owner)
+        model: model.model, allowed: allowed ?? Level.allCases, kernels: kernels.table, kernelOwner: kernels.owner,
+        calls: model.runtime.calls)
       return SessionObject(session, model)
     }
   }
@@ -50,14 +63,15 @@ final class SessionObject: HandleObject, @unchecked Sendable {
     try withRunningHandle(session, as: SessionObject.self) { (object) throws(AdaptQError) in
       let expected = object.session.model.graph.inputs.count
       if count != expected { throw countError(count, expected, "n_inputs") }
-      let tensors = try StructArray(maxInputs, count: count, "adaptq_tensor", parameter: "max_inputs")
+      let tensors = try StructArray(
+        maxInputs, count: count, "adaptq_tensor", parameter: "max_inputs", firstSize: FirstSize.tensor)
       var shapes: [[Int]] = []
       for (index, input) in object.session.model.graph.inputs.enumerated() {
         var tensor = adaptq_tensor()
         tensors.read(index, into: &tensor)
         let value = object.session.model.graph.values[input.index]
-        if !hasType(tensor, Int32(value.type.element.rawValue), value.type.rank) {
-          throw typeError(tensor, value, "max_inputs", index)
+        if hostType(tensor, value.type.element, value.type.rank, isOutput: false) == nil {
+          throw typeError(tensor, value, "max_inputs", index, isOutput: false)
         }
         shapes.append((0..<value.type.rank).map { Int(tensorSize(tensor, $0)) })
       }
@@ -80,10 +94,11 @@ final class SessionObject: HandleObject, @unchecked Sendable {
       let run = object.run
       if !run.isPrepared { throw notPrepared() }
       let pointer = try required(output, "output")
-      let target = try OutStruct(pointer, "adaptq_tensor")
+      let target = try OutStruct(pointer, "adaptq_tensor", firstSize: FirstSize.tensor)
       try requireIndex(index, run.outputCount, "output")
       if inputCount != run.inputCount { throw countError(inputCount, run.inputCount, "n_inputs") }
-      let tensors = try StructArray(inputs, count: inputCount, "adaptq_tensor", parameter: "inputs")
+      let tensors = try StructArray(
+        inputs, count: inputCount, "adaptq_tensor", parameter: "inputs", firstSize: FirstSize.tensor)
       try run.setInputSizes(tensors)
       let layout = run.outputLayout(index)
       var result = adaptq_tensor()
@@ -109,6 +124,7 @@ final class SessionObject: HandleObject, @unchecked Sendable {
 ) -> adaptq_status {
   guarded { () throws(AdaptQError) in
     try withHandle(session, as: SessionObject.self) { (object) throws(AdaptQError) in
+      try requireOption(Int64(level), .setLevel)
       try object.session.setLevel(try levelArgument(level, "level"))
     }
   }
@@ -119,7 +135,7 @@ final class SessionObject: HandleObject, @unchecked Sendable {
 ) -> adaptq_status {
   guarded { () throws(AdaptQError) in
     try withHandle(session, as: SessionObject.self) { (object) throws(AdaptQError) in
-      try requireAllowedMask(levels, "allowed_levels")
+      try requireOption(Int64(levels), .setAllowedLevels)
       let accepted = object.session.setAllowed(levels == 0 ? nil : { levels & allowBit($0) != 0 })
       if !accepted {
         let names = object.session.levels.map(\.name).joined(separator: ", ")
@@ -134,6 +150,8 @@ final class SessionObject: HandleObject, @unchecked Sendable {
 ) -> adaptq_status {
   guarded { () throws(AdaptQError) in
     try withHandle(session, as: SessionObject.self) { (object) throws(AdaptQError) in
+      try requireOption(nanoseconds, .latency)
+      if nanoseconds != 0 { try requireOption(percentile, .percentile) }
       try object.session.setLatencyBudget(
         nanoseconds: nanoseconds == 0 ? nil : Int(nanoseconds), percentile: percentile)
     }

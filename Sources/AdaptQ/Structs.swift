@@ -4,8 +4,15 @@ import CAdaptQ
 // Structs of the C ABI grow at the end and begin with struct_size, the size the caller was compiled with. A caller may know
 // fewer fields than this library (the rest is zero, the default) but never more than it.
 //
-// `firstSize` is the size of the struct in the version that introduced it. Every struct is in its first version now, so its
-// default is today's size; when one grows, its call sites name the old size.
+// `firstSize` is the size of the struct in the version that introduced it. Its default is today's size, for structs in their
+// first version; `FirstSize` has those that have grown. Sizes are multiples of 8, as every struct's is.
+
+/// Sizes that structs had when they were introduced.
+enum FirstSize {
+  static let runtimeOptions = 40
+  static let tensor = 96
+  static let runReport = 56
+}
 
 /// Reads struct_size at `pointer` and checks it. The caller's struct may lie at any alignment.
 @inline(__always)
@@ -13,7 +20,7 @@ func checkedStructSize<Struct: BitwiseCopyable>(
   _ pointer: UnsafeRawPointer, as: Struct.Type, _ name: StaticString, firstSize: Int = MemoryLayout<Struct>.size
 ) throws(AdaptQError) -> Int {
   let size = pointer.loadUnaligned(as: UInt.self)
-  guard size >= UInt(firstSize) && size <= UInt(MemoryLayout<Struct>.size) else {
+  guard size >= UInt(firstSize) && size <= UInt(MemoryLayout<Struct>.size) && size % 8 == 0 else {
     throw wrongStructSize(size, name, firstSize, MemoryLayout<Struct>.size)
   }
   return Int(size)
@@ -64,6 +71,13 @@ struct OutStruct<Struct: BitwiseCopyable> {
   ) throws(AdaptQError) {
     self.pointer = UnsafeMutableRawPointer(pointer)
     size = try checkedStructSize(pointer, as: Struct.self, name, firstSize: firstSize)
+  }
+
+  /// Writes one field, if the caller knows it.
+  @inline(__always)
+  func write<Field: BitwiseCopyable>(_ value: Field, at offset: Int?) {
+    guard let offset, offset &+ MemoryLayout<Field>.size <= size else { return }
+    pointer.storeBytes(of: value, toByteOffset: offset, as: Field.self)
   }
 
   @inline(__always)

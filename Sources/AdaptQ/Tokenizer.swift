@@ -7,8 +7,13 @@ final class TokenizerObject: HandleObject {
   static let handleKind = HandleKind.tokenizer
 
   let tokenizer: Tokenizer
+  /// Texts of the model live as long as any handle made from it.
+  private let texts: ModelTexts
 
-  init(_ tokenizer: Tokenizer) { self.tokenizer = tokenizer }
+  init(_ tokenizer: Tokenizer, _ texts: ModelTexts) {
+    self.tokenizer = tokenizer
+    self.texts = texts
+  }
 }
 
 @c @implementation public func adaptq_tokenizer_create(
@@ -17,7 +22,9 @@ final class TokenizerObject: HandleObject {
   guardedNewHandle(out) { () throws(AdaptQError) in
     try withHandle(model, as: ModelObject.self) { (object) throws(AdaptQError) in
       guard let stored = object.model.tokenizer else { throw AdaptQError(.notFound, "the model has no tokenizer") }
-      return TokenizerObject(try Tokenizer(settings: stored.settings, vocabulary: stored.vocabulary))
+      let tokenizer = try Tokenizer(
+        settings: stored.settings, vocabulary: stored.vocabulary, calls: object.runtime.calls)
+      return TokenizerObject(tokenizer, object.texts)
     }
   }
 }

@@ -1,11 +1,12 @@
 /// Status codes of the C ABI. The raw values are fixed for ever, with gaps; `include/adaptq.h` mirrors them and a test
 /// compares both.
-public enum Status: Int32, Sendable, CaseIterable {
+public enum Status: Int32, Sendable, CaseIterable, BitwiseCopyable {
   case ok = 0
   case invalidArgument = 1
   case invalidHandle = 2
   case busy = 3
   case outOfMemory = 4
+  case cancelled = 5
   case notFound = 10
   case ioError = 11
   case invalidFile = 12

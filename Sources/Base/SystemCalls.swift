@@ -9,6 +9,9 @@ public struct SystemCalls: Sendable {
   /// Size in bytes and whether it is a regular file, or nil with the error in `errno`'s place.
   public var fileStatus: @Sendable (_ descriptor: Int32) -> FileStatus
   public var read: @Sendable (_ descriptor: Int32, _ into: UnsafeMutableRawPointer, _ count: Int) -> Int
+  /// Reads at an offset: the descriptor's own position stays where it is.
+  public var readAt:
+    @Sendable (_ descriptor: Int32, _ into: UnsafeMutableRawPointer, _ count: Int, _ offset: Int) -> Int
   public var close: @Sendable (_ descriptor: Int32) -> Void
   public var mapAnonymous: @Sendable (_ byteCount: Int) -> UnsafeMutableRawPointer?
   public var unmap: @Sendable (_ base: UnsafeMutableRawPointer, _ byteCount: Int) -> Void
@@ -28,6 +31,7 @@ public struct SystemCalls: Sendable {
     openForReading: @escaping @Sendable (String) -> Int,
     fileStatus: @escaping @Sendable (Int32) -> FileStatus,
     read: @escaping @Sendable (Int32, UnsafeMutableRawPointer, Int) -> Int,
+    readAt: @escaping @Sendable (Int32, UnsafeMutableRawPointer, Int, Int) -> Int,
     close: @escaping @Sendable (Int32) -> Void,
     mapAnonymous: @escaping @Sendable (Int) -> UnsafeMutableRawPointer?,
     unmap: @escaping @Sendable (UnsafeMutableRawPointer, Int) -> Void
@@ -35,6 +39,7 @@ public struct SystemCalls: Sendable {
     self.openForReading = openForReading
     self.fileStatus = fileStatus
     self.read = read
+    self.readAt = readAt
     self.close = close
     self.mapAnonymous = mapAnonymous
     self.unmap = unmap
@@ -60,6 +65,13 @@ public struct SystemCalls: Sendable {
         if cmachine_errno() != EINTR { return -Int(cmachine_errno()) }
       }
     },
+    readAt: { descriptor, target, count, offset in
+      while true {
+        let done = pread(descriptor, target, count, offset)
+        if done >= 0 { return done }
+        if cmachine_errno() != EINTR { return -Int(cmachine_errno()) }
+      }
+    },
     close: { descriptor in _ = Glibc.close(descriptor) },
     mapAnonymous: { byteCount in
       guard let base = mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
@@ -70,6 +82,27 @@ public struct SystemCalls: Sendable {
     },
     unmap: { base, byteCount in _ = munmap(base, byteCount) }
   )
+}
+
+extension SystemCalls {
+  /// The same calls with memory from a host's allocator.
+  ///
+  /// - Parameters:
+  ///   - allocate: memory of that many bytes, or nil; need not be zeroed. Its alignment is checked by ``MemoryBlock``.
+  ///   - release: gets back what `allocate` gave, with the same size.
+  public func withMemory(
+    allocate: @escaping @Sendable (_ byteCount: Int) -> UnsafeMutableRawPointer?,
+    release: @escaping @Sendable (_ base: UnsafeMutableRawPointer, _ byteCount: Int) -> Void
+  ) -> SystemCalls {
+    var calls = self
+    calls.mapAnonymous = { byteCount in
+      guard let base = allocate(byteCount) else { return nil }
+      memset(base, 0, byteCount)
+      return base
+    }
+    calls.unmap = release
+    return calls
+  }
 }
 
 /// The system's text for an errno value.

@@ -18,7 +18,16 @@ struct ConvertCommand: ParsableCommand {
   @Option(help: "Also keep weights as fp16, fp32 or fp16,fp32 beside the nested form.")
   var keep: String = ""
 
+  @Option(name: .long, help: "A text of your own to keep in the file, as key=value. May be given several times.")
+  var metadata: [String] = []
+
   func run() throws {
+    let texts = try metadata.map { text in
+      guard let equals = text.firstIndex(of: "=") else {
+        throw ValidationError("--metadata \(text): expected key=value")
+      }
+      return (key: String(text[..<equals]), value: String(text[text.index(after: equals)...]))
+    }
     var kept: Set<Level> = []
     for name in keep.split(separator: ",") {
       switch name.lowercased() {
@@ -30,8 +39,9 @@ struct ConvertCommand: ParsableCommand {
     let showsProgress = isatty(2) == 1
     let block = try reporting { () throws(AdaptQError) in
       let imported = try HuggingFaceDirectory(path: directory).load()
-      let writer = ContainerWriter(
+      var writer = ContainerWriter(
         builder: imported.builder, keep: kept, tokenizer: imported.tokenizer?.serialized())
+      writer.metadata = texts
       return try writer.write { done, total in
         if showsProgress { printError("\rencoding site \(done) of \(total)\(done == total ? "\n" : "")") }
       }

@@ -22,6 +22,7 @@ struct InspectCommand: ParsableCommand {
     for id in graph.outputs { print("  \(describe(graph, id))") }
     print("levels  \(model.levels.map(\.name).joined(separator: " "))")
     print("tokenizer  \(model.tokenizer == nil ? "no" : "yes")")
+    for item in model.metadata { print("metadata  \(item.key) = \(item.value)") }
     print("")
     print(
       pad("site", 44) + left("n", 7) + left("k", 6) + left("nested B", 11) + left("fp16 B", 10) + left("fp32 B", 10)

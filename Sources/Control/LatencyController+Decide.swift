@@ -68,7 +68,7 @@ extension LatencyController {
       runsWithRoom = 0
       cause = why
       selection = select(amount, pressure: held, budget: budget)
-    } else if pressure > held || missesTooOften {
+    } else if (pressure > held && predictionIsBacked) || missesTooOften {
       let missed = missesTooOften
       held = max(held, pressure)
       // Where the prediction is content and the window is not, believe the window.
@@ -80,11 +80,18 @@ extension LatencyController {
       }
       selection = lower
     } else if selection.betterRung >= 0 {
-      let hasRoom = selection.betterCost * pressure * (1 + configuration.ascentMargin) <= budget
-      runsWithRoom = hasRoom ? runsWithRoom &+ 1 : 0
-      if runsWithRoom >= currentDwell {
-        held = max(pressure, budget / selection.betterCost / (1 + configuration.ascentMargin / 2))
+      // The better step's limit on the pressure. Costs of both steps may agree to the last digit: stay clear of it.
+      let limit = budget / selection.betterCost * 0.999_999
+      runsWithRoom = wouldHaveHeld(limit / (1 + configuration.ascentMargin)) ? runsWithRoom &+ 1 : 0
+      if runsWithRoom >= runsToWait {
+        // Off the limit, so that the first corrections of the costs do not take it back, but not as far as another rung up.
+        let next = select(amount, pressure: limit, budget: budget)
+        held = limit / (1 + configuration.ascentMargin)
+        if next.betterRung >= 0 { held = max(held, budget / next.betterCost * 1.000_001) }
+        // What the window shows outweighs what the multiplier remembers of another load.
+        multiplier = min(multiplier, limit / slowdown)
         counters.ascents &+= 1
+        isClimbing = true
         cause = .headroom
         onProbation = true
         runsSinceAscent = 0
@@ -93,11 +100,47 @@ extension LatencyController {
         selection = select(amount, pressure: held, budget: budget)
       }
     }
+    if cause == nil && amount == lastWork && selection.rung > lastRung && lastRung >= 0 {
+      // Same work, same load: a run on the rung entered has shown that it costs more than was measured.
+      cause = descend(.predictedMiss)
+    }
+    lastWork = amount
     return finish(selection, cause, unreachable: selection.fastestCost * pressure > budget)
+  }
+
+  /// A prediction alone moves nothing: its percentile part is an estimate that errs by a few per cent either way. It counts
+  /// when the load has just changed, or when runs on this rung do miss, more often than the percentile allows.
+  private var predictionIsBacked: Bool {
+    if runsSinceRise < Self.runsOfARise { return true }
+    let share = 1 - configuration.percentile / 100
+    return recentMisses &- recentUnavoidable >= 2 && Double(recentMisses) > share * Double(runsOnRung)
+  }
+
+  private var roomLength: Int { min(configuration.dwell, configuration.windowLength) }
+
+  /// Whether the last `dwell` runs, each scaled to another rung by its measured cost, would have been within the budget as
+  /// often as the percentile asks: at most that share of them has observed / expected above `limit`.
+  private func wouldHaveHeld(_ limit: Double) -> Bool {
+    if counters.runs < UInt64(roomLength) { return false }
+    var above = 0
+    var slot = windowNext
+    for _ in 0..<roomLength {
+      slot = slot == 0 ? configuration.windowLength &- 1 : slot &- 1
+      if Double(observedRatios[slot]) > limit { above &+= 1 }
+    }
+    return above <= roomLength &- nearestRank(configuration.percentile, roomLength)
+  }
+
+  /// Decisions with room that must follow each other. The window looks back over one dwell already, so a dwell that no failure
+  /// has lengthened adds nothing; the further rungs of a climb each take a quarter of it.
+  private var runsToWait: Int {
+    if isClimbing && currentDwell == configuration.dwell && runsSinceAscent < configuration.dwell / 4 { return Int.max }
+    return max(currentDwell &- roomLength, 1)
   }
 
   private mutating func descend(_ why: DecisionReason) -> DecisionReason {
     counters.descents &+= 1
+    isClimbing = false
     runsWithRoom = 0
     forgetOutcomes()
     if !onProbation { return why }

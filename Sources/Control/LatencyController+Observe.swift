@@ -22,13 +22,19 @@ extension LatencyController {
     windowNext = slot &+ 1 >= configuration.windowLength ? 0 : slot &+ 1
     noteOutcome(rung, amount, nanoseconds, slot)
     runsSinceAscent &+= 1
+    runsOnRung &+= 1
+    if runsSinceRise < Int.max { runsSinceRise &+= 1 }
     if onProbation && runsSinceAscent >= configuration.probation {
       onProbation = false
-      currentDwell = configuration.dwell
+      currentDwell = max(configuration.dwell, currentDwell / 2)
     }
-    if !curves[rung].isMeasured { return }
+    if !curves[rung].isMeasured {
+      observedRatios[slot] = .infinity
+      return
+    }
 
     var observed = Double(nanoseconds) / baseCost(rung, amount)
+    observedRatios[slot] = Float(min(observed, 1e6))
     let residual = observed / slowdown
     learnMultiplier(residual, slot)
     spread += (min(abs(residual - 1), 0.5) - spread) / 32
@@ -49,6 +55,12 @@ extension LatencyController {
     let threshold = max(0.1, 2 * spread)
     let median = medianOfRecent()
     if abs(median / slowdown - 1) > threshold {
+      if median > slowdown {
+        runsSinceRise = 0
+      } else {
+        // The load has gone, and with it what failed ascents under it have taught.
+        currentDwell = configuration.dwell
+      }
       slowdown = median
     } else {
       let near = observed.clamped(to: slowdown * (1 - 2 * threshold)...slowdown * (1 + 2 * threshold))

@@ -1,7 +1,7 @@
 import Base
 
 /// Chooses one rung of a ladder before each run, so that latencies stay within a budget at a percentile, at the best
-/// quality. Pure: observations in, decisions out; trivially copyable, about 8 KiB, nothing is allocated after `init`.
+/// quality. Pure: observations in, decisions out; trivially copyable, about 9 KiB, nothing is allocated after `init`.
 ///
 /// The latency of rung k at the percentile is predicted as
 ///
@@ -16,9 +16,12 @@ import Base
 ///   noise. In the long run a share α of the latencies lies above the prediction. (Gibbs and Candès, "Adaptive Conformal
 ///   Inference Under Distribution Shift", NeurIPS 2021, in the form that tracks the quantile itself.)
 ///
-/// `pressure` = slowdown · multiplier raises `held` at once, and `held` decides the rung; `held` is let down by one rung
-/// only after `dwell` runs with room, and the dwell doubles when that fails. Hysteresis thus lies on the load, not on the
-/// rung: runs of different work get different rungs without waiting, because work is known and load is guessed.
+/// `pressure` = slowdown · multiplier is what the load asks for, `held` decides the rung. A pressure above `held` raises it at
+/// once when the load has just jumped or runs on this rung do miss; a prediction alone moves nothing, since the multiplier
+/// errs by a few per cent either way. `held` is let down by one rung when the runs of one dwell, scaled to that rung, would
+/// have stayed within the budget at its percentile; the dwell doubles when that fails, and a load that goes away ends what
+/// such failures taught. Hysteresis thus lies on the load, not on the rung: runs of different work get different rungs
+/// without waiting, because work is known and load is guessed.
 public struct LatencyController: BitwiseCopyable, Sendable {
   /// As given, with later changes of the budget.
   public internal(set) var configuration: ControllerConfiguration
@@ -39,7 +42,9 @@ public struct LatencyController: BitwiseCopyable, Sendable {
   var recentNext = 0
   /// Observed / (expected · slowdown) of the last runs.
   var residuals: InlineArray<256, Float>
-  /// Mean distance of these from 1, large ones clipped.
+  /// Observed / expected of the last runs: what they would have taken on another rung follows from its cost.
+  var observedRatios: InlineArray<256, Float>
+  /// Mean distance of the residuals from 1, large ones clipped.
   var spread = 0.05
   var latencies: LatencyWindow
   /// Runs since the load last moved the rung: 1 missed, 2 missed and unavoidable.
@@ -47,12 +52,20 @@ public struct LatencyController: BitwiseCopyable, Sendable {
   var windowNext = 0
   var recentMisses = 0
   var recentUnavoidable = 0
+  /// Runs since the outcomes were last forgotten.
+  var runsOnRung = 0
+  /// Runs since the slow-down last jumped up.
+  var runsSinceRise = Int.max
+  static let runsOfARise = 8
 
   var held: Double
   var runsWithRoom = 0
   var runsSinceAscent = 0
   var onProbation = false
+  /// An ascent has happened since the last descent.
+  var isClimbing = false
   var lastRung = -1
+  var lastWork = 0.0
   var lastObservedRung = -1
   var reason = DecisionReason.initial
   /// What to choose afresh for at the next decision.
@@ -72,6 +85,7 @@ public struct LatencyController: BitwiseCopyable, Sendable {
     allowed = UInt32(truncatingIfNeeded: (1 << configuration.rungCount) - 1)
     recent = InlineArray(repeating: 1)
     residuals = InlineArray(repeating: 1)
+    observedRatios = InlineArray(repeating: 1)
     latencies = LatencyWindow(length: configuration.windowLength)
     outcomes = InlineArray(repeating: 0)
     pending = .initial
@@ -127,6 +141,7 @@ public struct LatencyController: BitwiseCopyable, Sendable {
     for index in 0..<configuration.windowLength { outcomes[index] = 0 }
     recentMisses = 0
     recentUnavoidable = 0
+    runsOnRung = 0
   }
 
   /// Expected time of a rung without slow-down; 0 where unknown.

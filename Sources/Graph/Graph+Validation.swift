@@ -6,11 +6,7 @@ extension Graph {
   public func validate() throws(AdaptQError) {
     if regions.isEmpty { throw .invalidFile("graph: no regions") }
     for (index, value) in values.enumerated() { try validate(value, index) }
-    for site in sites {
-      if site.n < 1 || site.k < 1 || site.n > 1 << 31 || site.k > 1 << 24 {
-        throw .invalidFile("site \"\(site.name)\": size \(site.n) x \(site.k) is out of range")
-      }
-    }
+    for site in sites { try site.validate() }
     for state in states { try validate(state) }
     var scope = Scope(
       definitions: [Definition](repeating: .none, count: values.count),
@@ -161,6 +157,14 @@ extension Graph {
     }
     scope.definitions[value.index] = .visible
     scope.order.append(value.index)
+  }
+}
+
+extension Graph.Site {
+  func validate() throws(AdaptQError) {
+    if n < 1 || k < 1 || n > 1 << 31 || k > 1 << 24 {
+      throw .invalidFile("site \"\(name)\": size \(n) x \(k) is out of range")
+    }
   }
 }
 

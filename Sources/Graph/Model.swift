@@ -24,6 +24,19 @@ public struct SiteForms: @unchecked Sendable, BitwiseCopyable {
   }
 }
 
+/// Bytes of a model's file by what they are. What is in none of these is header, tokenizer and padding.
+public struct StoredBytes: Sendable, Equatable {
+  public var nested = 0
+  public var fp16 = 0
+  public var fp32 = 0
+  public var tables = 0
+  public var constants = 0
+
+  public init() {}
+
+  public var sum: Int { nested + fp16 + fp32 + tables + constants }
+}
+
 /// A graph with its weights, as read from a `.adaptq` file: everything points into one block of memory. Immutable, shared by
 /// sessions and threads.
 public final class Model: @unchecked Sendable {
@@ -36,17 +49,23 @@ public final class Model: @unchecked Sendable {
   public let signalToNoise: [[JSON.Member]]
   /// The tokenizer's settings and vocabulary, if the model has one.
   public let tokenizer: (settings: JSON, vocabulary: UnsafeRawBufferPointer)?
+  /// Texts of the user's own, by the bytes of their keys.
+  public let metadata: [(key: String, value: String)]
+  public let storedBytes: StoredBytes
   private let owner: MemoryBlock
 
   init(
     graph: Graph, forms: [SiteForms], constants: [UnsafePointer<Float>], signalToNoise: [[JSON.Member]],
-    tokenizer: (settings: JSON, vocabulary: UnsafeRawBufferPointer)?, owner: MemoryBlock
+    tokenizer: (settings: JSON, vocabulary: UnsafeRawBufferPointer)?, metadata: [(key: String, value: String)],
+    storedBytes: StoredBytes, owner: MemoryBlock
   ) {
     self.graph = graph
     self.forms = forms
     self.constants = constants
     self.signalToNoise = signalToNoise
     self.tokenizer = tokenizer
+    self.metadata = metadata
+    self.storedBytes = storedBytes
     self.owner = owner
   }
 

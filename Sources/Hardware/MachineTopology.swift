@@ -1,90 +1,103 @@
-import Chwloc
-import Glibc
-
-/// Cores, memory nodes and cache sizes of a machine, as hwloc sees them. Facts only: no hwloc object outlives the read.
+/// Packages, memory nodes, cores and caches of one machine. Facts only, as plain data.
 ///
-/// Unknown is nil, never 0. Where cores differ (hybrid CPUs) a cache size is the smallest, so that a block that is sized
-/// by it fits everywhere.
+/// Unknown is nil or empty, never 0. What it says is what the operating system shows: inside a virtual machine, the
+/// virtual CPUs.
 public struct MachineTopology: Hashable, Sendable {
-  public var cores: Int?
-  /// Hardware threads that the operating system lets this process see.
-  public var processingUnits: Int?
-  public var numaNodes: Int?
-  /// Bytes of one first-level data cache (or unified first-level cache).
-  public var l1dByteCount: Int?
-  /// Bytes of one second-level cache.
-  public var l2ByteCount: Int?
-  /// Bytes of one third-level cache; a machine may have several.
-  public var l3ByteCount: Int?
-  public var l3Count: Int?
-  /// Hardware threads that the reading thread may run on: the default for a thread count. For a recorded machine, all.
-  public var allowedProcessingUnits: Int?
+  /// A socket.
+  public struct Package: Hashable, Sendable {
+    /// The operating system's number; -1 where it gives none.
+    public var number: Int
+    public var cpus: CPUSet
+  }
+
+  /// Memory and the CPUs that are near to it. CPUs are empty for memory without CPUs, such as expanders.
+  public struct Node: Hashable, Sendable {
+    public var number: Int
+    public var cpus: CPUSet
+    public var memoryByteCount: Int?
+  }
+
+  /// A physical core with its one or several hardware threads.
+  public struct Core: Hashable, Sendable {
+    public var cpus: CPUSet
+    /// Index in `packages`.
+    public var package: Int
+    /// The number of the smallest memory node around it.
+    public var node: Int?
+    /// Index in `kinds`: 0 is the fastest kind.
+    public var kind: Int
+  }
+
+  /// A data or unified cache and who shares it.
+  public struct Cache: Hashable, Sendable {
+    public var level: Int
+    public var isUnified: Bool
+    public var byteCount: Int
+    public var lineByteCount: Int?
+    public var cpus: CPUSet
+  }
+
+  /// Cores of the same speed. A machine has one kind, or several: P and E cores, big and little ones.
+  public struct Kind: Hashable, Sendable {
+    public enum Name: String, Hashable, Sendable {
+      /// The only kind of the machine.
+      case uniform
+      case performance
+      case efficiency
+      case lowPower = "low-power"
+    }
+    public var name: Name
+    public var cpus: CPUSet
+  }
+
+  /// In the order of their lowest CPU, as are nodes, cores and caches.
+  public var packages: [Package] = []
+  public var nodes: [Node] = []
+  public var cores: [Core] = []
+  /// By level, then by lowest CPU.
+  public var caches: [Cache] = []
+  /// The fastest first.
+  public var kinds: [Kind] = []
+  /// CPUs that run, allowed to this process or not.
+  public var online = CPUSet()
+  public var memoryByteCount: Int?
 
   public init() {}
 
-  /// Where to read from.
-  public enum Source: Sendable {
-    case thisMachine
-    /// An hwloc XML file of some other machine.
-    case xmlFile(path: String)
-  }
+  public func caches(level: Int) -> [Cache] { caches.filter { $0.level == level } }
 
-  /// This machine, read once at the first use (some ten milliseconds); nil when hwloc cannot say. hwloc loads its
-  /// installed plugins while it starts and unloads them before this returns; nothing of the environment is changed.
-  public static let this: MachineTopology? = read(.thisMachine)
+  /// Where cores differ, the smallest: a block sized by it fits everywhere.
+  public func smallestCacheByteCount(level: Int) -> Int? { caches(level: level).map(\.byteCount).min() }
 
-  /// Reads and lets go of the hwloc topology again. Nil when hwloc fails, for instance on a malformed file.
-  public static func read(_ source: Source) -> MachineTopology? {
-    var handle: hwloc_topology_t?
-    guard hwloc_topology_init(&handle) == 0, let topology = handle else { return nil }
-    defer { hwloc_topology_destroy(topology) }
-    // Devices are not asked for: discovering them is slow and opens GPU drivers.
-    if hwloc_topology_set_io_types_filter(topology, HWLOC_TYPE_FILTER_KEEP_NONE) != 0 { return nil }
-    if case .xmlFile(let path) = source, hwloc_topology_set_xml(topology, path) != 0 { return nil }
-    if hwloc_topology_load(topology) != 0 { return nil }
+  /// Hardware threads of the core that has most.
+  public var threadsPerCore: Int { cores.map(\.cpus.count).max() ?? 1 }
 
-    var result = MachineTopology()
-    result.cores = count(topology, HWLOC_OBJ_CORE)
-    result.processingUnits = count(topology, HWLOC_OBJ_PU)
-    result.numaNodes = count(topology, HWLOC_OBJ_NUMANODE)
-    result.l1dByteCount = smallestCache(topology, HWLOC_OBJ_L1CACHE)
-    result.l2ByteCount = smallestCache(topology, HWLOC_OBJ_L2CACHE)
-    result.l3ByteCount = smallestCache(topology, HWLOC_OBJ_L3CACHE)
-    result.l3Count = count(topology, HWLOC_OBJ_L3CACHE)
-    result.allowedProcessingUnits = allowed(topology, source) ?? result.processingUnits
+  /// Without the CPUs outside `allowed`, and without what has no CPU left. Memory nodes stay.
+  public func restricted(to allowed: CPUSet) -> MachineTopology {
+    var result = self
+    result.online = online.intersection(allowed)
+    result.packages = packages.map { .init(number: $0.number, cpus: $0.cpus.intersection(allowed)) }
+    result.nodes = nodes.map {
+      .init(number: $0.number, cpus: $0.cpus.intersection(allowed), memoryByteCount: $0.memoryByteCount)
+    }
+    var renumbered: [Int: Int] = [:]
+    for (index, package) in result.packages.enumerated() where !package.cpus.isEmpty {
+      renumbered[index] = renumbered.count
+    }
+    result.packages.removeAll { $0.cpus.isEmpty }
+    result.cores = cores.compactMap { core in
+      let left = core.cpus.intersection(allowed)
+      guard !left.isEmpty, let package = renumbered[core.package] else { return nil }
+      return Core(cpus: left, package: package, node: core.node, kind: core.kind)
+    }
+    result.caches = caches.compactMap { cache in
+      var cache = cache
+      cache.cpus = cache.cpus.intersection(allowed)
+      return cache.cpus.isEmpty ? nil : cache
+    }
     return result
   }
 
-  private static func count(_ topology: hwloc_topology_t, _ type: hwloc_obj_type_t) -> Int? {
-    let count = Int(hwloc_get_nbobjs_by_type(topology, type))
-    return count > 0 ? count : nil
-  }
-
-  private static func smallestCache(_ topology: hwloc_topology_t, _ type: hwloc_obj_type_t) -> Int? {
-    var smallest: Int?
-    var index: UInt32 = 0
-    while let object = hwloc_get_obj_by_type(topology, type, index) {
-      index &+= 1
-      guard let attributes = object.pointee.attr else { continue }
-      let size = Int(clamping: attributes.pointee.cache.size)
-      if size > 0 { smallest = min(smallest ?? size, size) }
-    }
-    return smallest
-  }
-
-  private static func allowed(_ topology: hwloc_topology_t, _ source: Source) -> Int? {
-    guard case .thisMachine = source, let set = hwloc_bitmap_alloc() else { return nil }
-    defer { hwloc_bitmap_free(set) }
-    let thread = Int32(truncatingIfNeeded: HWLOC_CPUBIND_THREAD.rawValue)
-    if hwloc_get_cpubind(topology, set, thread) != 0 { return nil }
-    if hwloc_bitmap_and(set, set, hwloc_topology_get_topology_cpuset(topology)) != 0 { return nil }
-    let weight = Int(hwloc_bitmap_weight(set))
-    return weight > 0 ? weight : nil
-  }
-
-  /// Threads to use when nobody says: allowed hardware threads, else what the C library counts, at least 1.
-  public static var defaultThreadCount: Int {
-    if let allowed = this?.allowedProcessingUnits { return allowed }
-    return max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
-  }
+  /// This machine, read once at the first use (about a millisecond for 8 CPUs); CPUs plugged in later are not seen.
+  public static let this = MachineTopology.read(.live)
 }

@@ -27,7 +27,7 @@ struct AddedTokenMatcher: @unchecked Sendable {
   private let records: UnsafePointer<Record>
   private let text: UnsafePointer<UInt8>
 
-  init(_ tokens: [AddedToken]) throws(AdaptQError) {
+  init(_ tokens: [AddedToken], calls: SystemCalls = .live) throws(AdaptQError) {
     let sorted = tokens.sorted { a, b in
       let first = (a.content.utf8.first ?? 0, b.content.utf8.first ?? 0)
       return first.0 != first.1 ? first.0 < first.1 : a.content.utf8.count > b.content.utf8.count
@@ -35,7 +35,7 @@ struct AddedTokenMatcher: @unchecked Sendable {
     let textBytes = sorted.reduce(0) { $0 + $1.content.utf8.count }
     let recordBytes = max(sorted.count, 1) * MemoryLayout<Record>.stride
     storage = try MemoryBlock.allocate(
-      byteCount: recordBytes + 257 * 4 + textBytes, purpose: "added tokens")
+      byteCount: recordBytes + 257 * 4 + textBytes, purpose: "added tokens", calls: calls)
     let records = storage.base.bindMemory(to: Record.self, capacity: max(sorted.count, 1))
     let buckets = (storage.base + recordBytes).bindMemory(to: UInt32.self, capacity: 257)
     let text = (storage.base + recordBytes + 257 * 4).bindMemory(to: UInt8.self, capacity: textBytes)

@@ -45,12 +45,17 @@ public final class Tokenizer: Sendable {
   /// From what `serialized()` returned. Both parts are untrusted and checked completely.
   ///
   /// - Parameter vocabulary: only read during the call.
-  public convenience init(settings: JSON, vocabulary: UnsafeRawBufferPointer) throws(AdaptQError) {
+  public convenience init(
+    settings: JSON, vocabulary: UnsafeRawBufferPointer, calls: SystemCalls = .live
+  ) throws(AdaptQError) {
     try self.init(
-      settings: try TokenizerSettings(settings), vocabulary: try Vocabulary(vocabulary), unicode: try UnicodeData())
+      settings: try TokenizerSettings(settings), vocabulary: try Vocabulary(vocabulary, calls: calls),
+      unicode: try UnicodeData(calls: calls), calls: calls)
   }
 
-  init(settings: TokenizerSettings, vocabulary: Vocabulary, unicode: UnicodeData) throws(AdaptQError) {
+  init(
+    settings: TokenizerSettings, vocabulary: Vocabulary, unicode: UnicodeData, calls: SystemCalls = .live
+  ) throws(AdaptQError) {
     self.settings = settings
     self.vocabulary = vocabulary
     unknownID = vocabulary.find(settings.unknownToken)
@@ -59,9 +64,9 @@ public final class Tokenizer: Sendable {
     }
     try Tokenizer.check(settings, vocabulary)
     scanner = WordScanner(unicode, settings)
-    addedTokens = try AddedTokenMatcher(settings.addedTokens)
+    addedTokens = try AddedTokenMatcher(settings.addedTokens, calls: calls)
     let prefixCount = settings.continuingPrefix.utf8.count
-    prefix = try MemoryBlock.allocate(byteCount: prefixCount, purpose: "model.continuing_subword_prefix")
+    prefix = try MemoryBlock.allocate(byteCount: prefixCount, purpose: "model.continuing_subword_prefix", calls: calls)
     var hash = vocabulary.seed
     for (index, byte) in settings.continuingPrefix.utf8.enumerated() {
       prefix.base.storeBytes(of: byte, toByteOffset: index, as: UInt8.self)

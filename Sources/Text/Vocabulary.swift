@@ -36,7 +36,7 @@ struct Vocabulary: @unchecked Sendable {
   /// The hash state of the empty text.
   let seed: UInt64
 
-  init(_ blob: UnsafeRawBufferPointer) throws(AdaptQError) {
+  init(_ blob: UnsafeRawBufferPointer, calls: SystemCalls = .live) throws(AdaptQError) {
     var reader = ByteReader(blob)
     let magic = try reader.readUInt32("vocabulary.magic")
     if magic != Self.magic { throw .invalidFile("vocabulary.magic: 0x\(String(magic, radix: 16))") }
@@ -64,7 +64,7 @@ struct Vocabulary: @unchecked Sendable {
     let slotBytes = try checkedProduct(slotCount, MemoryLayout<Slot>.stride, "vocabulary index")
     let offsetBytes = try checkedProduct(count + 1, 4, "vocabulary offsets")
     let total = try checkedSum(try checkedSum(slotBytes, offsetBytes, "vocabulary"), textByteCount, "vocabulary")
-    storage = try MemoryBlock.allocate(byteCount: total, purpose: "vocabulary")
+    storage = try MemoryBlock.allocate(byteCount: total, purpose: "vocabulary", calls: calls)
     let slots = storage.base.bindMemory(to: Slot.self, capacity: slotCount)
     let offsets = (storage.base + slotBytes).bindMemory(to: UInt32.self, capacity: count + 1)
     let text = (storage.base + slotBytes + offsetBytes).bindMemory(to: UInt8.self, capacity: textByteCount)

@@ -86,7 +86,7 @@ else
   needed_libraries() {
     local other
     other=$(readelf -d "$so" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' |
-      grep -vxE 'libhwloc\.so\.15|libm\.so\.6|libstdc\+\+\.so\.6|libgcc_s\.so\.1|libc\.so\.6|ld-linux-x86-64\.so\.2')
+      grep -vxE 'libm\.so\.6|libstdc\+\+\.so\.6|libgcc_s\.so\.1|libc\.so\.6|ld-linux-x86-64\.so\.2')
     [ -z "$other" ] || { echo "needs $other"; false; }
   }
   check "library.exports-only-adaptq" only_adaptq

@@ -341,6 +341,11 @@ static void refuses_to_run(void) {
       check_fail(__FILE__, __LINE__, "%s: %s, expected %s", #change, adaptq_status_name(s), adaptq_status_name(status)); \
     t = good; \
     if (!outputs_intact(&f, &t)) check_fail(__FILE__, __LINE__, "%s: an output was written", #change); \
+    /* Only a buffer that is too small writes something: how much is needed. */ \
+    if ((status) == ADAPTQ_BUFFER_TOO_SMALL) { \
+      CHECK(report.needed_bytes > 0 && report.needed_index < f.n_inputs + f.n_outputs); \
+      canary_fill(&report.needed_bytes, sizeof report - offsetof(adaptq_run_report, needed_bytes)); \
+    } \
     if (!canary_intact(&report.sequence, sizeof report - offsetof(adaptq_run_report, sequence))) \
       check_fail(__FILE__, __LINE__, "%s: the report was written", #change); \
   } while (0)
@@ -367,7 +372,7 @@ static void refuses_to_run(void) {
     REFUSED(ADAPTQ_INVALID_ARGUMENT, x->struct_size = 0);
     REFUSED(ADAPTQ_INVALID_ARGUMENT, x->struct_size = sizeof *x + 8);
     REFUSED(ADAPTQ_INVALID_ARGUMENT, x->type = 0);
-    REFUSED(ADAPTQ_INVALID_ARGUMENT, x->type = x->type % 3 + 1);
+    REFUSED(ADAPTQ_INVALID_ARGUMENT, x->type = x->type == ADAPTQ_TYPE_FLOAT32 ? ADAPTQ_TYPE_INT64 : ADAPTQ_TYPE_FLOAT32);
     REFUSED(ADAPTQ_INVALID_ARGUMENT, x->rank--);
     REFUSED(ADAPTQ_INVALID_ARGUMENT, x->rank = ADAPTQ_MAX_RANK + 1);
     REFUSED(ADAPTQ_INVALID_ARGUMENT, x->rank = INT32_MIN);
@@ -385,7 +390,7 @@ static void refuses_to_run(void) {
   for (size_t i = 0; i < f.n_outputs; i++) {
     adaptq_tensor *x = &t.outputs[i];
     REFUSED(ADAPTQ_INVALID_ARGUMENT, x->struct_size = 1);
-    REFUSED(ADAPTQ_INVALID_ARGUMENT, x->type = x->type % 3 + 1);
+    REFUSED(ADAPTQ_INVALID_ARGUMENT, x->type = x->type == ADAPTQ_TYPE_FLOAT32 ? ADAPTQ_TYPE_INT64 : ADAPTQ_TYPE_FLOAT32);
     REFUSED(ADAPTQ_INVALID_ARGUMENT, x->rank--);
     REFUSED(ADAPTQ_INVALID_ARGUMENT, x->data = NULL);
     REFUSED(ADAPTQ_BUFFER_TOO_SMALL, x->data_size--);

@@ -32,6 +32,7 @@ static void status_names(void) {
   NAME(ADAPTQ_INVALID_HANDLE);
   NAME(ADAPTQ_BUSY);
   NAME(ADAPTQ_OUT_OF_MEMORY);
+  NAME(ADAPTQ_CANCELLED);
   NAME(ADAPTQ_NOT_FOUND);
   NAME(ADAPTQ_IO_ERROR);
   NAME(ADAPTQ_INVALID_FILE);
@@ -42,7 +43,7 @@ static void status_names(void) {
   NAME(ADAPTQ_BUFFER_TOO_SMALL);
   NAME(ADAPTQ_INTERNAL_ERROR);
 #undef NAME
-  const adaptq_status known[] = {0, 1, 2, 3, 4, 10, 11, 12, 13, 14, 20, 21, 22, 90};
+  const adaptq_status known[] = {0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 20, 21, 22, 90};
   for (int value = -300; value < 300; value++) {
     int is_known = 0;
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) is_known |= known[i] == value;

@@ -16,7 +16,7 @@ import Testing
     ("force unwrapping", #"[\w\)\]\}>\?`]!(?!=)"#), ("implicitly unwrapped", #"\]!(\s|$)"#),
   ]
 
-  static let outside: Set<String> = ["CLI", "Bench", "CMachine", "Chwloc"]
+  static let outside: Set<String> = ["CLI", "Bench", "CMachine"]
 
   static func violations(_ source: String) throws -> [String] {
     let code = SourceText.code(source)

@@ -5,7 +5,7 @@ import Testing
 @Suite struct RoomTests {
   /// What a room may use besides Base; what those may use follows.
   static let table: [String: [String]] = [
-    "CMachine": [], "Base": ["CMachine"], "MachineCode": ["CMachine"], "Hardware": ["Chwloc", "CMachine"],
+    "CMachine": [], "Base": ["CMachine"], "MachineCode": ["CMachine"], "Hardware": ["CMachine"],
     "NestedFormat": [], "Kernels": ["MachineCode", "Hardware", "NestedFormat"], "Graph": ["NestedFormat"],
     "Control": [], "Text": [], "Runtime": ["Graph", "Kernels", "Hardware", "Control", "CMachine"],
     "Tuning": ["Runtime"], "Importers": ["Graph", "Text"], "Simulation": ["Control"], "Pictures": [],
@@ -22,7 +22,7 @@ import Testing
     while let next = open.popLast() {
       if !result.insert(next).inserted { continue }
       // C modules are for the rooms that name them: they do not spread.
-      open += (table[next] ?? []).filter { !["CMachine", "Chwloc", "CAdaptQ"].contains($0) }
+      open += (table[next] ?? []).filter { !["CMachine", "CAdaptQ"].contains($0) }
     }
     return result
   }
@@ -73,11 +73,11 @@ import Testing
 
   @Test func everyFolderIsARoom() throws {
     let targets = try RoomTests.targets()
-    let rooms = Set(targets.map(RoomTests.room)).union(["Chwloc"])
+    let rooms = Set(targets.map(RoomTests.room))
     #expect(rooms.count > 10)
     for folder in try SourceText.folders("Sources") {
       #expect(rooms.contains(folder), "Sources/\(folder) belongs to no target")
-      #expect(folder == "Chwloc" || RoomTests.table[folder] != nil, "Sources/\(folder) is not in the room table")
+      #expect(RoomTests.table[folder] != nil, "Sources/\(folder) is not in the room table")
     }
   }
 
@@ -126,6 +126,6 @@ import Testing
     #expect(try RoomTests.imports(code) == ["A", "B", "C", "E", "H"])
     #expect(RoomTests.allowed("Runtime").contains("MachineCode"))
     #expect(!RoomTests.allowed("Graph").contains("Kernels"))
-    #expect(!RoomTests.allowed("Kernels").contains("Chwloc"))
+    #expect(!RoomTests.allowed("AdaptQ").contains("Chwloc"))
   }
 }

@@ -12,6 +12,14 @@ struct SimulatedMachine {
   /// Share of runs that wait for a time slice, and how long.
   var stallShare = 0.0
   var stallNanoseconds = 4_000_000.0
+  /// Share of runs that compute longer by up to `tail`, as a share.
+  var tailShare = 0.0
+  var tail = 0.0
+  /// Standard deviation of a slow wander of the machine's speed (correlated over some 30 runs), as a share.
+  var drift = 0.0
+  private var wander = 0.0
+  /// Nanoseconds that a competing process holds the CPU after every 6 ms of ours; 0: none competes.
+  var slices: (_ run: Int) -> Double = { _ in 0 }
   var work: (_ run: Int) -> Int = { _ in 1 }
   var random: SeededRandom
 
@@ -24,7 +32,18 @@ struct SimulatedMachine {
   mutating func latency(rung: Int, work: Int, run: Int) -> Int {
     let factor = max(0.5, 1 + noise * Double(random.normal()))
     let stalled = Double.random(in: 0..<1, using: &random) < stallShare
-    return Int(cost(rung, work) * load(run) * factor + (stalled ? stallNanoseconds : 0))
+    wander = wander * 0.967 + drift * 0.255 * Double(random.normal())
+    var time = cost(rung, work) * load(run) * factor * max(0.7, 1 + wander)
+    if tailShare > 0, Double.random(in: 0..<1, using: &random) < tailShare {
+      time *= 1 + Double.random(in: 0...tail, using: &random)
+    }
+    let slice = slices(run)
+    if slice > 0 {
+      // The run begins anywhere between two slices.
+      let turns = ((time + Double.random(in: 0..<6e6, using: &random)) / 6e6).rounded(.down)
+      time += turns * slice
+    }
+    return Int(time + (stalled ? stallNanoseconds : 0))
   }
 }
 

@@ -240,7 +240,8 @@ struct RandomGraph {
     if isLoop {
       results = try builder.addLoop(condition, [x], body(true))
     } else {
-      results = try builder.addConditional(condition, [x], then: body(true), otherwise: body(Bool.random(using: &random)))
+      let isCaptured = Bool.random(using: &random)
+      results = try builder.addConditional(condition, [x], then: body(true), otherwise: body(isCaptured))
     }
     random = copy.random
     names = copy.names

@@ -23,7 +23,8 @@ public struct Machine: Sendable {
     if let last = allowed.last, Affinity.bind(to: last) { pinned = last }
     return Machine(
       cpu: CPUFeatures.live().brand ?? "unknown CPU", allowedCPUs: allowed, pinnedCPU: pinned,
-      l2ByteCount: topology?.l2ByteCount ?? 512 << 10, l3ByteCount: topology?.l3ByteCount ?? 32 << 20,
+      l2ByteCount: topology.smallestCacheByteCount(level: 2) ?? 512 << 10,
+      l3ByteCount: topology.smallestCacheByteCount(level: 3) ?? 32 << 20,
       availableMemory: readAvailableMemory())
   }
 

@@ -6,11 +6,31 @@ enum Container {
   static let version = "1"
   static let versionKey = "adaptq.version"
   static let modelKey = "adaptq.model"
+  static let matricesKey = "adaptq.matrices"
   static let tokenizerKey = "adaptq.tokenizer"
   static let vocabularyTensor = "tokenizer.vocabulary"
 
   static func tensorName(site: Int, _ part: String) -> String { "site.\(site).\(part)" }
   static func constantName(_ index: Int) -> String { "constant.\(index)" }
+
+  static func requireVersion(_ file: Safetensors, _ source: String) throws(AdaptQError) {
+    guard let version = file.metadata[versionKey] else {
+      throw .invalidFile("\(source): metadata \"\(versionKey)\" is missing: not a .adaptq file")
+    }
+    if version != Container.version {
+      throw AdaptQError(
+        .unsupportedVersion, "\(source): version \"\(version)\", this library reads \"\(Container.version)\"")
+    }
+  }
+
+  /// Keys of the container's own begin with this; all others are the user's.
+  static let reservedPrefix = "adaptq."
+
+  /// The user's texts, by the bytes of their keys.
+  static func userMetadata(_ metadata: [String: String]) -> [(key: String, value: String)] {
+    metadata.filter { !$0.key.hasPrefix(reservedPrefix) }
+      .sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }.map { ($0.key, $0.value) }
+  }
 }
 
 extension Model {
@@ -18,20 +38,17 @@ extension Model {
   /// index and type has been checked then.
   public convenience init(_ block: MemoryBlock, source: String) throws(AdaptQError) {
     let file = try Safetensors(block, source: source)
-    guard let version = file.metadata[Container.versionKey] else {
-      throw .invalidFile("\(source): metadata \"\(Container.versionKey)\" is missing: not a .adaptq file")
-    }
-    if version != Container.version {
-      throw AdaptQError(
-        .unsupportedVersion, "\(source): version \"\(version)\", this library reads \"\(Container.version)\"")
-    }
+    try Container.requireVersion(file, source)
     guard let text = file.metadata[Container.modelKey] else {
+      if file.metadata[Container.matricesKey] != nil {
+        throw .unsupported("\(source): holds matrices, not a model")
+      }
       throw .invalidFile("\(source): metadata \"\(Container.modelKey)\" is missing")
     }
     let json = try JSON.parse(text, "\(source): model")
     let graph = try Graph(decoding: try json.member("graph", in: "model"))
 
-    let constants = try Model.readConstants(file, json, graph)
+    let constants = try Model.readConstants(file, json)
     var forms: [SiteForms] = []
     var signalToNoise: [[JSON.Member]] = []
     let stored = try json.member("stored", in: "model").asArray("model stored")
@@ -40,15 +57,7 @@ extension Model {
     }
     for (index, item) in stored.enumerated() {
       var form = try Model.readForms(file, item, graph.sites[index], index)
-      if let bias = graph.sites[index].bias {
-        guard constants.indices.contains(bias) else {
-          throw .invalidFile("site \(index): bias constant \(bias) does not exist")
-        }
-        if constants[bias].shape != [graph.sites[index].n] {
-          throw .invalidFile("site \(index): bias of shape \(constants[bias].shape)")
-        }
-        form.bias = constants[bias].pointer
-      }
+      form.bias = try Model.bias(graph.sites[index], index, constants)
       forms.append(form)
       signalToNoise.append(try item["snr"]?.asObject("site \(index) snr") ?? [])
     }
@@ -76,17 +85,51 @@ extension Model {
     }
     self.init(
       graph: graph, forms: forms, constants: constants.map(\.pointer), signalToNoise: signalToNoise,
-      tokenizer: tokenizer, owner: block)
+      tokenizer: tokenizer, metadata: Container.userMetadata(file.metadata),
+      storedBytes: Model.storedBytes(file, graph), owner: block)
   }
 
-  private struct StoredConstant {
+  private static func storedBytes(_ file: Safetensors, _ graph: Graph) -> StoredBytes {
+    var bytes = StoredBytes()
+    func count(_ name: String) -> Int { file.tensors[name]?.range.count ?? 0 }
+    for (index, site) in graph.sites.enumerated() {
+      func parts(_ names: [String]) -> Int {
+        names.reduce(0) { $0 + count(Container.tensorName(site: index, $1)) }
+      }
+      switch site.kind {
+      case .linear: bytes.nested += parts(["plane0", "plane1", "plane2", "plane3", "scales"])
+      case .embedding: bytes.tables += parts(["codes", "scales"])
+      }
+      bytes.fp16 += parts(["fp16"])
+      bytes.fp32 += parts(["fp32"])
+    }
+    var index = 0
+    while let tensor = file.tensors[Container.constantName(index)] {
+      bytes.constants += tensor.range.count
+      index += 1
+    }
+    return bytes
+  }
+
+  struct StoredConstant {
     var shape: [Int]
     var pointer: UnsafePointer<Float>
   }
 
-  private static func readConstants(
-    _ file: Safetensors, _ json: JSON, _ graph: Graph
-  ) throws(AdaptQError) -> [StoredConstant] {
+  static func bias(
+    _ site: Graph.Site, _ index: Int, _ constants: [StoredConstant]
+  ) throws(AdaptQError) -> UnsafePointer<Float>? {
+    guard let bias = site.bias else { return nil }
+    guard constants.indices.contains(bias) else {
+      throw .invalidFile("site \(index): bias constant \(bias) does not exist")
+    }
+    if constants[bias].shape != [site.n] {
+      throw .invalidFile("site \(index): bias of shape \(constants[bias].shape)")
+    }
+    return constants[bias].pointer
+  }
+
+  static func readConstants(_ file: Safetensors, _ json: JSON) throws(AdaptQError) -> [StoredConstant] {
     var constants: [StoredConstant] = []
     for (index, item) in try json.member("constants", in: "model").asArray("model constants").enumerated() {
       var shape: [Int] = []
@@ -100,7 +143,7 @@ extension Model {
     return constants
   }
 
-  private static func readForms(
+  static func readForms(
     _ file: Safetensors, _ item: JSON, _ site: Graph.Site, _ index: Int
   ) throws(AdaptQError) -> SiteForms {
     var forms = SiteForms()

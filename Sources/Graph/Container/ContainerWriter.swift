@@ -8,6 +8,8 @@ public struct ContainerWriter {
   /// Levels kept beside the nested form, of FP16 and FP32.
   public var keep: Set<Level>
   public var tokenizer: (settings: JSON, vocabulary: [UInt8])?
+  /// Texts of the user's own. Keys are not empty, do not begin with "adaptq." and occur once.
+  public var metadata: [(key: String, value: String)] = []
 
   public init(builder: GraphBuilder, keep: Set<Level>, tokenizer: (settings: JSON, vocabulary: [UInt8])? = nil) {
     self.builder = builder
@@ -15,7 +17,7 @@ public struct ContainerWriter {
     self.tokenizer = tokenizer
   }
 
-  private struct Planned {
+  struct Planned {
     var name: String
     var dtype: Safetensors.DType
     /// Padded to a multiple of 64, so that the next tensor is aligned too.
@@ -23,7 +25,7 @@ public struct ContainerWriter {
     var offset: Int
   }
 
-  private static func append(
+  static func append(
     _ plan: inout [Planned], _ name: String, _ dtype: Safetensors.DType, _ byteCount: Int
   ) throws(AdaptQError) {
     let offset =
@@ -34,6 +36,7 @@ public struct ContainerWriter {
   /// - Parameter progress: told after each site how many of how many are done.
   public func write(progress: (_ done: Int, _ of: Int) -> Void = { _, _ in }) throws(AdaptQError) -> MemoryBlock {
     try builder.graph.validate()
+    try checkMetadata()
     let sites = builder.graph.sites
     var plan: [Planned] = []
     for (index, site) in sites.enumerated() { try planSite(&plan, index, site) }
@@ -70,16 +73,34 @@ public struct ContainerWriter {
         if let base = bytes.baseAddress { target.copyMemory(from: base, byteCount: bytes.count) }
       }
     }
-    var text = header(plan, records)
-    if text.count > headerCount - 8 {
-      throw .internalError("header of \(text.count) bytes, \(headerCount - 8) planned")
-    }
-    while text.count < headerCount - 8 { text.append(UInt8(ascii: " ")) }
-    block.base.storeBytes(of: UInt64(headerCount - 8).littleEndian, as: UInt64.self)
-    text.withUnsafeBytes { bytes in
-      if let base = bytes.baseAddress { (block.base + 8).copyMemory(from: base, byteCount: bytes.count) }
-    }
+    try ContainerWriter.storeHeader(header(plan, records), byteCount: headerCount, at: block.base)
     return block
+  }
+
+  /// Writes the length and the header, filled with spaces up to `byteCount`.
+  static func storeHeader(
+    _ header: [UInt8], byteCount: Int, at base: UnsafeMutableRawPointer
+  ) throws(AdaptQError) {
+    var text = header
+    if text.count > byteCount - 8 {
+      throw .internalError("header of \(text.count) bytes, \(byteCount - 8) planned")
+    }
+    while text.count < byteCount - 8 { text.append(UInt8(ascii: " ")) }
+    base.storeBytes(of: UInt64(byteCount - 8).littleEndian, as: UInt64.self)
+    text.withUnsafeBytes { bytes in
+      if let source = bytes.baseAddress { (base + 8).copyMemory(from: source, byteCount: bytes.count) }
+    }
+  }
+
+  private func checkMetadata() throws(AdaptQError) {
+    var seen: Set<String> = []
+    for item in metadata {
+      if item.key.isEmpty || item.key.hasPrefix(Container.reservedPrefix) {
+        throw .invalidArgument(
+          "metadata key \"\(item.key)\": must not be empty or begin with \"\(Container.reservedPrefix)\"")
+      }
+      if !seen.insert(item.key).inserted { throw .invalidArgument("metadata key \"\(item.key)\" occurs twice") }
+    }
   }
 
   private struct SiteRecord {
@@ -168,6 +189,12 @@ public struct ContainerWriter {
       .init(Container.modelKey, .string(JSON.object(model).text)),
     ]
     if let tokenizer { metadata.append(.init(Container.tokenizerKey, .string(tokenizer.settings.text))) }
+    for item in self.metadata { metadata.append(.init(item.key, .string(item.value))) }
+    return ContainerWriter.headerText(plan, metadata)
+  }
+
+  /// The header of a file with these tensors.
+  static func headerText(_ plan: [Planned], _ metadata: [JSON.Member]) -> [UInt8] {
     var members: [JSON.Member] = [.init("__metadata__", .object(metadata))]
     for item in plan {
       members.append(

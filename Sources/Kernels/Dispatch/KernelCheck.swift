@@ -30,13 +30,15 @@ struct KernelCheck {
     case .dense(let level): denseDifference(table, level, widened: false)
     case .widen: denseDifference(table, .fp16, widened: true)
     case .panel(let level): nestedDifference(table, level, rows: KernelCheck.rows, vectorRows: 0)
+    case .expanded: nestedDifference(table, .int8, rows: 1, vectorRows: 4, expanded: true)
     case .vector(let level, let rows): nestedDifference(table, level, rows: rows, vectorRows: 4)
     }
   }
 
   // MARK: memory
 
-  private static let weightByteCount = n * 192 * 5
+  /// Dense weights, or planes, scales and expanded codes.
+  private static let weightByteCount = n * 192 * 6
   private static let inputByteCount = rows * k * 4
   private static let outputByteCount = rows * n * 4
   private static let quantizedByteCount = QuantizedActivations.byteCount(rows: rows, k: k)
@@ -155,7 +157,10 @@ struct KernelCheck {
     return nil
   }
 
-  private func nestedDifference(_ table: KernelTable, _ level: Level, rows: Int, vectorRows: Int) -> String? {
+  /// - Parameter expanded: the table's kernel for expanded codes instead of those for planes.
+  private func nestedDifference(
+    _ table: KernelTable, _ level: Level, rows: Int, vectorRows: Int, expanded: Bool = false
+  ) -> String? {
     let p = parts(rows: rows)
     var numbers = Numbers()
     let table = table.withVectorRows(vectorRows, level)
@@ -194,9 +199,19 @@ struct KernelCheck {
           scale: pass == 2 ? 0.01 + 0.005 * numbers.float() : 1, offset: pass == 2 ? numbers.float() * 10 : 0,
           negativePairs: -pairs)
       }
-      for (table, y) in [(table, p.got), (twin, p.expected)] {
+      linearQuantized(
+        weights, level, twin, x: q, y: p.expected, yRowStride: KernelCheck.n, firstBlock: 0, blocks: 2,
+        scratch: p.scratch)
+      if expanded {
+        let codes = p.weights + 5 * size
+        expandCodes(view, into: codes)
+        prepareExpanded(q)
+        linearExpanded(
+          weights, UnsafeRawPointer(codes), table, x: q, y: p.got, firstBlock: 0, blocks: 2, scratch: p.scratch)
+      } else {
         linearQuantized(
-          weights, level, table, x: q, y: y, yRowStride: KernelCheck.n, firstBlock: 0, blocks: 2, scratch: p.scratch)
+          weights, level, table, x: q, y: p.got, yRowStride: KernelCheck.n, firstBlock: 0, blocks: 2,
+          scratch: p.scratch)
       }
       // Per group |a · s' · A| ≤ 0.015 · 0.015 · 64 · 127 · 255 and |offset · lo'| ≤ 10 · 2.
       let magnitude = Double(KernelCheck.groups) * (0.015 * 0.015 * 64 * 127 * 255 + 20)

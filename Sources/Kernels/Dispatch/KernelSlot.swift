@@ -9,6 +9,7 @@ enum KernelSlot: Hashable {
   /// The unpacking and the panel kernel, which share a private layout.
   case panel(Level)
   case vector(Level, rows: Int)
+  case expanded
 
   init(_ spec: GEMMSpec) {
     switch spec.operation {
@@ -17,6 +18,7 @@ enum KernelSlot: Hashable {
     case .widen: self = .widen
     case .panel, .unpack: self = .panel(spec.level)
     case .vector: self = .vector(spec.level, rows: spec.rows)
+    case .expanded: self = .expanded
     }
   }
 }
@@ -37,6 +39,7 @@ extension KernelTable {
         $0.readsWords = spec.readsWords
         $0.panelGroupByteCount = spec.readsWords ? 2048 : 1024
       }
+    case .expanded: expanded1 = kernel
     case .vector:
       change(spec.level) {
         switch spec.rows {

@@ -37,6 +37,8 @@ public struct KernelTable: BitwiseCopyable, Sendable {
   public var int6: NestedKernels
   public var int4: NestedKernels
   public var int2: NestedKernels
+  /// Takes ``ExpandedArguments``; nil where reading planes is as fast, and in the portable table.
+  public var expanded1: Kernel?
   /// Takes ``UnaryArguments``.
   public var gelu: Kernel = KernelTable.portableGelu
   /// Takes ``SoftmaxArguments``.

@@ -12,6 +12,8 @@ public struct GEMMSpec: Hashable, Sendable {
     case panel
     /// ``VectorArguments``: quantized activations by planes.
     case vector
+    /// ``ExpandedArguments``: quantized activations by 8-bit codes that were put together before.
+    case expanded
     /// ``UnpackArguments``: planes to panel.
     case unpack
     /// ``WidenArguments``: FP16 to FP32.

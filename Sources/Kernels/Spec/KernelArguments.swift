@@ -163,6 +163,40 @@ public struct PanelArguments: BitwiseCopyable {
   }
 }
 
+/// The same sum as ``PanelArguments`` at 8 bits for one row, from codes that ``expandCodes(_:into:)`` put together and
+/// activations that ``prepareExpanded(_:)`` split.
+public struct ExpandedArguments: BitwiseCopyable {
+  /// The first block's codes: 1024 bytes per group, `nBlocks` blocks.
+  public var codes: UnsafeRawPointer
+  /// As in ``VectorArguments``.
+  public var scales: UnsafeRawPointer
+  /// Per group 64 magnitudes, then 64 sign bytes.
+  public var x: UnsafeRawPointer
+  public var activations: UnsafePointer<ActivationGroup>
+  /// Advances by 16 floats per block, as `y` does.
+  public var start: UnsafePointer<Float>
+  public var y: UnsafeMutablePointer<Float>
+  public var groups: Int
+  public var nBlocks: Int
+  public var factor: Float
+
+  public init(
+    codes: UnsafeRawPointer, scales: UnsafeRawPointer, x: UnsafeRawPointer,
+    activations: UnsafePointer<ActivationGroup>, start: UnsafePointer<Float>, y: UnsafeMutablePointer<Float>,
+    groups: Int, nBlocks: Int, factor: Float
+  ) {
+    self.codes = codes
+    self.scales = scales
+    self.x = x
+    self.activations = activations
+    self.start = start
+    self.y = y
+    self.groups = groups
+    self.nBlocks = nBlocks
+    self.factor = factor
+  }
+}
+
 /// The same sum as ``PanelArguments``, straight from the planes, for as many rows as the kernel was generated for (1 to
 /// 4) and `nBlocks` blocks of 16 outputs that follow each other in the planes.
 public struct VectorArguments: BitwiseCopyable {

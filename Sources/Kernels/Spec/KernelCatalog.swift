@@ -33,6 +33,8 @@ public enum KernelCatalog {
       add(.unpack, rows: 1)
       add(.panel, rows: nested == .avx2 && level == .int8 ? 4 : nestedRows, decodes: false)
       for rows in 1...4 { add(.vector, rows: rows) }
+      // With VNNI and GFNI decoding hides behind reading.
+      if nested == .avx2 && level == .int8 { add(.expanded, rows: 1) }
     }
     return result
   }

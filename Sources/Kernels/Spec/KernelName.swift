@@ -8,6 +8,7 @@ import NestedFormat
 /// gemm_f32_f32_f32b16_6x16_avx2           output, activations, weights, MR x NR, ISA
 /// gemm_f32_s8g64_p4g64b16_6x16_avx2       panel of 4-bit codes in groups of 64, blocks of 16 outputs
 /// gemv_f32_s8g64_n4g64b16x64_1x16_avx2    nested planes read at 4 bits, blocks of 16 outputs x 64 inputs
+/// gemv_f32_s8g64_e8g64b16x64_1x16_avx2    expanded 8-bit codes in the same blocks
 /// unpack_p4g64b16_n4g64b16x64_avx2        result, source
 /// quantize_s8g64_f32_avx2
 /// widen_f32b16_f16b16_avx2
@@ -37,6 +38,7 @@ public struct KernelName: Hashable, Sendable, CustomStringConvertible {
     case .dense: return "gemm_f32_\(activations)_\(float)_\(block)_\(isa)"
     case .panel: return "gemm_f32_\(activations)_\(panel)_\(block)_\(isa)"
     case .vector: return "gemv_f32_\(activations)_\(planes)_\(block)_\(isa)"
+    case .expanded: return "gemv_f32_\(activations)_e\(planes.dropFirst())_\(block)_\(isa)"
     case .unpack: return "unpack_\(panel)_\(planes)_\(isa)"
     case .widen: return "widen_f32b\(spec.columns)_\(float)_\(isa)"
     case .quantize: return "quantize_\(activations)_f32_\(isa)"
@@ -68,9 +70,10 @@ public struct KernelName: Hashable, Sendable, CustomStringConvertible {
       case "f":
         guard let level = level(weights[0]) else { return [] }
         return [spec(.dense, level, .float32, block[0], block[1])]
-      case "p", "n":
+      case "p", "n", "e":
         guard let level = level(weights[0]) else { return [] }
-        let operation: GEMMSpec.Operation = parts[0] == "gemm" ? .panel : .vector
+        let gemv: GEMMSpec.Operation = parts[3].first == "e" ? .expanded : .vector
+        let operation = parts[0] == "gemm" ? .panel : gemv
         return [spec(operation, level, .int8PerRowAndGroup, block[0], block[1], weights[1])]
       default: return []
       }

@@ -6,13 +6,14 @@ public struct ActivationGroup: BitwiseCopyable, Sendable {
   /// Minus the sum of the products of neighbouring codes, `q0 · q1 + q2 · q3 + ...`; kernels of words need it, others may
   /// leave it unwritten.
   public var negativePairs: Int32
-  public var unused: Int32
+  /// What ``prepareExpanded(_:)`` leaves here; else unspecified.
+  public var expandedStart: Int32
 
   public init(scale: Float, offset: Float, negativePairs: Int32) {
     self.scale = scale
     self.offset = offset
     self.negativePairs = negativePairs
-    unused = 0
+    expandedStart = 0
   }
 }
 

@@ -22,6 +22,7 @@ public enum KernelGenerator {
     case .quantize: emitQuantizeAVX2(asm, spec, writesWords: spec.writesWords)
     case .unpack: if wide { try emitUnpackAVX512(asm, spec) } else { try emitUnpackAVX2(asm, spec) }
     case .panel: if wide { try emitPanelAVX512(asm, spec) } else { try emitPanelAVX2(asm, spec) }
+    case .expanded: emitExpandedAVX2(asm, spec)
     case .vector: if wide { try emitVectorAVX512(asm, spec) } else { try emitVectorAVX2(asm, spec) }
     }
     return try asm.finish()

@@ -11,6 +11,9 @@ public final class ExecutionPlan: @unchecked Sendable {
   let model: Model
   /// Bytes of intermediate values and scratch.
   public let byteCount: Int
+  /// The part of them that holds intermediate values.
+  let arenaByteCount: Int
+  var tableByteCount: Int { tables.byteCount }
   private let tables: MemoryBlock
   private let arena: MemoryBlock
 
@@ -18,7 +21,8 @@ public final class ExecutionPlan: @unchecked Sendable {
   ///   - maximumSymbols: the largest size of each of the graph's symbols.
   ///   - states: one per state of the graph; outlives the plan.
   init(
-    model: Model, maximumSymbols: [Int], kernels: KernelTable, states: UnsafeMutablePointer<StateSlot>
+    model: Model, maximumSymbols: [Int], kernels: KernelTable, states: UnsafeMutablePointer<StateSlot>,
+    control: RunControl, calls: SystemCalls = .live
   ) throws(AdaptQError) {
     let graph = model.graph
     let derived = try DerivedSizes(graph, maximumSymbols)
@@ -40,15 +44,17 @@ public final class ExecutionPlan: @unchecked Sendable {
     let weightsAt = try layout.reserve(LinearWeights.self, graph.sites.count)
     let rowTablesAt = try layout.reserve(RowTable?.self, graph.sites.count)
     let levelsAt = try layout.reserve(UInt8.self, graph.sites.count)
-    let tables = try MemoryBlock.allocate(byteCount: layout.byteCount, purpose: "plan of \(lowering.steps.count) steps")
+    let tables = try MemoryBlock.allocate(
+      byteCount: layout.byteCount, purpose: "plan of \(lowering.steps.count) steps", calls: calls)
 
     let values = try ArenaPlanner(lowering.requests(sizes))
     let quantizedAt = try roundedUp(values.byteCount, to: 64)
     let scratchAt = try roundedUp(try checkedSum(quantizedAt, sizes.quantizedByteCount, "scratch"), to: 64)
     let attentionAt = try roundedUp(try checkedSum(scratchAt, sizes.scratchByteCount, "scratch"), to: 64)
     let total = try checkedSum(attentionAt, sizes.attentionByteCount, "scratch")
-    let arena = try MemoryBlock.allocate(byteCount: total, purpose: "intermediate values")
+    let arena = try MemoryBlock.allocate(byteCount: total, purpose: "intermediate values", calls: calls)
     byteCount = total
+    arenaByteCount = quantizedAt
     self.model = model
     self.tables = tables
     self.arena = arena
@@ -112,6 +118,6 @@ public final class ExecutionPlan: @unchecked Sendable {
       scratch: arena.base + scratchAt, attention: (arena.base + attentionAt).assumingMemoryBound(to: Float.self),
       scoreCount: sizes.scoreCount, packedCount: sizes.packedCount,
       convolutions: array(ConvolutionSlot.self, convolutionsAt), counters: array(Int64.self, countersAt),
-      states: states, stateCount: graph.states.count, kernels: kernels)
+      states: states, stateCount: graph.states.count, kernels: kernels, control: control)
   }
 }

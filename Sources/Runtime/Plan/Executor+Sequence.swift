@@ -126,14 +126,14 @@ extension PlanContext {
   // MARK: - States and regions
 
   func writeStateStep(_ step: UnsafeMutablePointer<Step>) {
-    let state = states + Int(step.pointee.site)
+    let state = states + Int(step.pointee.count)
     state.pointee.pending.copyMemory(from: slot(step.pointee.input0).pointee.data, byteCount: state.pointee.byteCount)
     state.pointee.isWritten = true
   }
 
   /// For each outer index the rows that are there, then the new ones.
   func appendStateStep(_ step: UnsafeMutablePointer<Step>) {
-    let state = states + Int(step.pointee.site)
+    let state = states + Int(step.pointee.count)
     let (x, y) = (slot(step.pointee.input0), slot(step.pointee.output))
     let rowByteCount = state.pointee.rowByteCount
     let rows = x.pointee.count &* x.pointee.elementByteCount / (state.pointee.outer &* rowByteCount)
@@ -184,13 +184,13 @@ extension PlanContext {
   @inline(__always)
   func beginsLoop(_ step: UnsafeMutablePointer<Step>) -> Bool {
     let count = integer(slot(step.pointee.input0), 0)
-    counters[Int(step.pointee.site)] = count
+    counters[Int(step.pointee.count)] = count
     return count >= 1
   }
 
   @inline(__always)
   func repeatsLoop(_ step: UnsafeMutablePointer<Step>) -> Bool {
-    let counter = counters + Int(step.pointee.site)
+    let counter = counters + Int(step.pointee.count)
     counter.pointee &-= 1
     return counter.pointee >= 1
   }

@@ -56,10 +56,18 @@ extension PlanContext {
     // The value whose 8-bit codes are in `quantized`: projections of the same input share them.
     var coded: Int32 = -1
     for index in 0..<stateCount { states[index].isWritten = false }
+    let isTraced = trace.function != nil
     var index = 0
     while index < stepCount {
       let step = steps + index
+      if control.isStopped {
+        var outcome = RunOutcome()
+        outcome.kind = .cancelled
+        return outcome
+      }
+      let position = index
       index &+= 1
+      let begin = isTraced ? monotonicNanoseconds() : 0
       switch step.pointee.kind {
       case .linear: linearStep(step, &coded)
       case .embedding:
@@ -106,6 +114,7 @@ extension PlanContext {
         coded = -1
         if repeatsLoop(step) { index = Int(step.pointee.target) }
       }
+      if isTraced { report(step, position, begin: begin) }
     }
     return RunOutcome()
   }

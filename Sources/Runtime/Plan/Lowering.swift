@@ -53,13 +53,13 @@ struct Lowering {
         stateRead[Int(resolve(node.outputs[0]))] = state.index
       case .writeState(let state):
         let input = resolve(node.inputs[0])
-        append(Step(kind: .writeState, site: Int32(state.index), input0: input))
+        append(Step(kind: .writeState, input0: input, count: Int32(state.index)))
         standsFor[node.outputs[0].index] = Int(input)
       case .appendState(let state):
         append(
           Step(
-            kind: .appendState, site: Int32(state.index), input0: resolve(node.inputs[0]),
-            output: resolve(node.outputs[0])))
+            kind: .appendState, input0: resolve(node.inputs[0]), output: resolve(node.outputs[0]),
+            count: Int32(state.index)))
       case .conditional(let then, let otherwise): try lowerConditional(node, then, otherwise)
       case .loop(let body): try lowerLoop(node, body)
       default:
@@ -146,12 +146,12 @@ struct Lowering {
     loopCount += 1
     for (input, output) in zip(node.inputs.dropFirst(), node.outputs) { copy(resolve(input), to: resolve(output)) }
     let begin = steps.count
-    append(Step(kind: .loopBegin, site: counter, input0: resolve(node.inputs[0])))
+    append(Step(kind: .loopBegin, input0: resolve(node.inputs[0]), count: counter))
     for (output, parameter) in zip(node.outputs, region.parameters) { copy(resolve(output), to: resolve(parameter)) }
     try lower(region.nodes)
     for (result, output) in zip(region.results, node.outputs) { copy(resolve(result), to: resolve(output)) }
     let end = steps.count
-    append(Step(kind: .loopEnd, site: counter, target: Int32(begin + 1)))
+    append(Step(kind: .loopEnd, target: Int32(begin + 1), count: counter))
     steps[begin].target = Int32(steps.count)
     // What the loop reads from outside must last for all iterations.
     for step in steps[begin..<end] {

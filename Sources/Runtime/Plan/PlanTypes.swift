@@ -9,18 +9,18 @@ struct Step: BitwiseCopyable {
   enum Kind: UInt8, BitwiseCopyable {
     case embedding, linear, layerNorm, unary, binary, attention, softmax, range, maskedMean, l2Normalize
     case compare, convolution, gru
-    /// Copies input 0 into what the state `site` becomes.
+    /// Copies input 0 into what state `count` becomes.
     case writeState
-    /// The content of state `site` with input 0 behind it.
+    /// The content of state `count` with input 0 behind it.
     case appendState
     case copy
     // Regions are laid out one behind the other; these lead from step to step.
     /// Goes to `target` where input 0 is 0.
     case branch
     case jump
-    /// Sets counter `site` to input 0; goes to `target` where that is below 1.
+    /// Sets counter `count` to input 0; goes to `target` where that is below 1.
     case loopBegin
-    /// Counts `site` down; goes to `target` until it is 0.
+    /// Counts counter `count` down; goes to `target` until it is 0.
     case loopEnd
   }
 
@@ -38,7 +38,7 @@ struct Step: BitwiseCopyable {
   var site1: Int32 = -1
   /// Index of a step.
   var target: Int32 = -1
-  /// Heads, axis or index of a convolution.
+  /// Heads, axis, or index of a convolution, state or counter.
   var count: Int32 = 0
   /// Epsilon or scale.
   var number: Float = 0
@@ -157,6 +157,9 @@ struct PlanContext: BitwiseCopyable {
   var states: UnsafeMutablePointer<StateSlot>
   var stateCount: Int
   var kernels: KernelTable
+  /// Asked between steps whether to stop.
+  var control: RunControl
+  var trace = TraceHook()
 }
 
 /// Why a run stopped. Trivial; the caller makes the text.
@@ -167,6 +170,9 @@ public struct RunOutcome: BitwiseCopyable, Sendable {
     case indexOutOfRange
     /// State `site` has no room for what the run appends.
     case stateFull
+    /// A value of input `site` does not fit the model's type, or of output `site` the caller's: `index` at `position`.
+    case inputValue, outputValue
+    case cancelled
   }
 
   public var kind = Kind.done

@@ -72,6 +72,7 @@ struct CostMeasurement {
         let start = monotonicNanoseconds()
         let outcome = plan.context.execute()
         let elapsed = monotonicNanoseconds() - start
+        if outcome.kind == .cancelled { throw AdaptQError(.cancelled, "prepare was cancelled") }
         if outcome.kind != .done {
           // Index inputs are 0 here: only positions, which follow from the sizes, can lie outside a table.
           throw AdaptQError(

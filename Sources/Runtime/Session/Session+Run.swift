@@ -13,6 +13,18 @@ func monotonicNanoseconds() -> Int {
   return time.tv_sec &* 1_000_000_000 &+ time.tv_nsec
 }
 
+extension RunOutcome {
+  @inline(__always)
+  static func misfit(_ kind: Kind, _ tensor: Int, _ misfit: (position: Int, value: Int64)) -> RunOutcome {
+    var outcome = RunOutcome()
+    outcome.kind = kind
+    outcome.site = tensor
+    outcome.position = misfit.position
+    outcome.index = misfit.value
+    return outcome
+  }
+}
+
 extension SessionState {
   /// One inference with the bound tensors and the symbols already set in the plan.
   ///
@@ -34,6 +46,8 @@ extension SessionState {
     cmachine_set_mxcsr(0x1F80)
     defer { cmachine_set_mxcsr(hostControl) }
 
+    state.pointee.control.begin()
+    defer { state.pointee.control.end() }
     applyMailbox(state)
     plan.pointee.resolveShapes()
     let full = plan.pointee.fullState
@@ -49,15 +63,22 @@ extension SessionState {
 
     for index in 0..<plan.pointee.inputCount {
       let slot = plan.pointee.values + Int(plan.pointee.inputs[index])
-      slot.pointee.data.copyMemory(
-        from: state.pointee.bindings[index].data, byteCount: slot.pointee.count &* slot.pointee.elementByteCount)
+      if let misfit = state.pointee.bindings[index].copyIn(slot) {
+        report.outcome = .misfit(.inputValue, index, misfit)
+        return
+      }
     }
     report.outcome = plan.pointee.execute()
     if report.outcome.kind != .done { return }
+    let outputs = state.pointee.bindings + plan.pointee.inputCount
     for index in 0..<plan.pointee.outputCount {
-      let slot = plan.pointee.values + Int(plan.pointee.outputs[index])
-      state.pointee.bindings[plan.pointee.inputCount &+ index].data.copyMemory(
-        from: slot.pointee.data, byteCount: slot.pointee.count &* slot.pointee.elementByteCount)
+      if let misfit = outputs[index].firstMisfit(plan.pointee.values + Int(plan.pointee.outputs[index])) {
+        report.outcome = .misfit(.outputValue, index, misfit)
+        return
+      }
+    }
+    for index in 0..<plan.pointee.outputCount {
+      outputs[index].copyOut(plan.pointee.values + Int(plan.pointee.outputs[index]))
     }
     // Nothing can fail any more: an unfinished run leaves every state as it was.
     plan.pointee.commitStates()

@@ -26,13 +26,16 @@ public final class Session: @unchecked Sendable {
   private let memory: MemoryBlock
   let states: StateMemory
   private let kernelOwner: AnyObject?
+  private let calls: SystemCalls
   private var plan: ExecutionPlan?
+  private var trace = TraceHook()
 
   /// - Parameters:
   ///   - allowed: levels to use, of those the model stores.
   ///   - kernelOwner: kept alive as long as the session: the code `kernels` points to.
+  ///   - calls: where its memory comes from.
   public init(
-    model: Model, allowed: [Level], kernels: KernelTable, kernelOwner: AnyObject?
+    model: Model, allowed: [Level], kernels: KernelTable, kernelOwner: AnyObject?, calls: SystemCalls = .live
   ) throws(AdaptQError) {
     let levels = model.levels.filter { allowed.contains($0) }
     if levels.isEmpty {
@@ -51,9 +54,9 @@ public final class Session: @unchecked Sendable {
     let planAt = try layout.reserve(PlanContext.self, 1)
     let preparedAt = try layout.reserve(Bool.self, 1)
     let isTableAt = try layout.reserve(UInt8.self, siteCount)
-    let mailboxAt = try layout.reserve(UInt64.self, 3)
-    memory = try MemoryBlock.allocate(byteCount: layout.byteCount, purpose: "session")
-    states = try StateMemory(model.graph)
+    let mailboxAt = try layout.reserve(UInt64.self, 3 + RunControl.wordCount)
+    memory = try MemoryBlock.allocate(byteCount: layout.byteCount, purpose: "session", calls: calls)
+    states = try StateMemory(model.graph, calls: calls)
     let base = memory.base
 
     var rungs = InlineArray<8, UInt8>(repeating: 0)
@@ -65,7 +68,9 @@ public final class Session: @unchecked Sendable {
     state = (base + stateAt).assumingMemoryBound(to: SessionState.self)
     state.initialize(
       to: SessionState(
-        mailbox: (base + mailboxAt).assumingMemoryBound(to: UInt64.self), appliedRungs: mask, plan: context,
+        mailbox: (base + mailboxAt).assumingMemoryBound(to: UInt64.self),
+        control: RunControl(words: (base + mailboxAt).assumingMemoryBound(to: UInt64.self) + 3), appliedRungs: mask,
+        plan: context,
         controller: try LatencyController(ControllerConfiguration(rungCount: levels.count)),
         ring: TelemetryRing(
           base: (base + recordsAt).assumingMemoryBound(to: InferenceRecord.self), capacity: Session.telemetryCapacity),
@@ -81,6 +86,7 @@ public final class Session: @unchecked Sendable {
     self.levels = levels
     self.kernels = kernels
     self.kernelOwner = kernelOwner
+    self.calls = calls
   }
 
   public var isPrepared: Bool { prepared.pointee }
@@ -88,12 +94,21 @@ public final class Session: @unchecked Sendable {
   /// Bytes of intermediate values; 0 before ``prepare(maximumShapes:)``.
   public var workingByteCount: Int { plan?.byteCount ?? 0 }
 
+  /// The parts of ``workingByteCount``, and what is kept besides.
+  public var arenaByteCount: Int { plan?.arenaByteCount ?? 0 }
+  public var scratchByteCount: Int { workingByteCount - arenaByteCount }
+  public var stateByteCount: Int { memory.byteCount + states.byteCount + (plan?.tableByteCount ?? 0) }
+
   // MARK: - Preparation
 
   /// Plans and measures for inputs up to the given shapes. What was prepared before stays if this throws.
   public func prepare(maximumShapes: [[Int]]) throws(AdaptQError) {
+    state.pointee.control.begin()
+    defer { state.pointee.control.end() }
     let symbols = try maximumSymbols(maximumShapes)
-    let plan = try ExecutionPlan(model: model, maximumSymbols: symbols, kernels: kernels, states: states.slots)
+    let plan = try ExecutionPlan(
+      model: model, maximumSymbols: symbols, kernels: kernels, states: states.slots,
+      control: state.pointee.control, calls: calls)
     let costs = try CostMeasurement(plan, levels, state.pointee.isTable).measure()
     var controller = try LatencyController(ControllerConfiguration(rungCount: levels.count))
     for (rung, cost) in costs.enumerated() { try controller.setCost(rung: rung, points: cost.points) }
@@ -105,6 +120,7 @@ public final class Session: @unchecked Sendable {
     state.pointee.appliedRungs = UInt64(1) << UInt64(levels.count) - 1
     state.pointee.lastRung = -1
     context.initialize(to: plan.context)
+    context.pointee.trace = trace
     prepared.pointee = true
   }
 
@@ -145,7 +161,16 @@ public final class Session: @unchecked Sendable {
     RunHandle(state: state, context: context, prepared: prepared, session: Unmanaged.passUnretained(self))
   }
 
+  /// Watches runs from the next one on; nil: no longer. Not while a run or prepare is in progress.
+  public func setTrace(_ function: TraceFunction?, context: UnsafeMutableRawPointer?) {
+    trace = TraceHook(function: function, context: context)
+    if isPrepared { self.context.pointee.trace = trace }
+  }
+
   // MARK: - Setters, any thread
+
+  /// Stops the run or prepare in progress, if there is one.
+  public func cancel() { state.pointee.control.stop() }
 
   /// - Parameter level: nil for automatic.
   public func setLevel(_ level: Level?) throws(AdaptQError) {

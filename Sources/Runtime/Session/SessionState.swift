@@ -11,6 +11,7 @@ struct SessionState: BitwiseCopyable {
   /// times 100 (high 14 bits), 0 for no budget; bits of the fixed level, 0 for automatic; bit mask of rungs the budget may
   /// choose from.
   var mailbox: UnsafeMutablePointer<UInt64>
+  var control: RunControl
 
   // MARK: Owned by the run in progress
   var appliedBudget: UInt64 = 0
@@ -29,18 +30,6 @@ struct SessionState: BitwiseCopyable {
   var bindings: UnsafeMutablePointer<TensorBinding>
   /// Whether a site is a table, which keeps its level.
   var isTable: UnsafeMutablePointer<UInt8>
-}
-
-/// A caller's tensor for one run.
-public struct TensorBinding: BitwiseCopyable {
-  public var data: UnsafeMutableRawPointer
-  public var byteCount: Int
-
-  @inline(__always)
-  public init(data: UnsafeMutableRawPointer, byteCount: Int) {
-    self.data = data
-    self.byteCount = byteCount
-  }
 }
 
 /// What one run did.

@@ -17,7 +17,7 @@ final class StateMemory: @unchecked Sendable {
   private static let headerByteCount = 32
   private static let magic: UInt64 = 0x3130_5453_5141_4441  // "ADAQST01"
 
-  init(_ graph: Graph) throws(AdaptQError) {
+  init(_ graph: Graph, calls: SystemCalls = .live) throws(AdaptQError) {
     var layout = BlockLayout()
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
     var byteCounts: [Int] = []
@@ -38,7 +38,7 @@ final class StateMemory: @unchecked Sendable {
         hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3
       }
     }
-    memory = try MemoryBlock.allocate(byteCount: layout.byteCount, purpose: "states")
+    memory = try MemoryBlock.allocate(byteCount: layout.byteCount, purpose: "states", calls: calls)
     slots = (memory.base + slotsAt).assumingMemoryBound(to: StateSlot.self)
     count = graph.states.count
     savedByteCount = saved
@@ -57,6 +57,8 @@ final class StateMemory: @unchecked Sendable {
     }
     lengthOf = graph.states.map(\.lengthOf)
   }
+
+  var byteCount: Int { memory.byteCount }
 
   /// All states to zeros.
   func reset() {

@@ -30,8 +30,8 @@ struct UnicodeData: @unchecked Sendable {
   /// Records: a header (decomposition count, lower case count << 8), the decomposition, the lower case.
   private let pool: UnsafePointer<UInt32>
 
-  init() throws(AdaptQError) {
-    let builder = try UnicodeDataBuilder()
+  init(calls: SystemCalls = .live) throws(AdaptQError) {
+    let builder = try UnicodeDataBuilder(calls: calls)
     try builder.build()
     storage = builder.storage
     pageNumbers = UnsafePointer(builder.pageNumbers)
@@ -81,11 +81,12 @@ final class UnicodeDataBuilder {
   /// Pages that several page numbers share: copied before a write.
   private var isShared = [Bool](repeating: false, count: maximumPageCount)
 
-  init() throws(AdaptQError) {
+  init(calls: SystemCalls) throws(AdaptQError) {
     let pageNumberBytes = UnicodeData.pageNumberCount * 2
     let pageBytes = Self.maximumPageCount * UnicodeData.pageSize * 4
     storage = try MemoryBlock.allocate(
-      byteCount: pageNumberBytes + pageBytes + Self.maximumPoolCount * 4, purpose: "Unicode tables")
+      byteCount: pageNumberBytes + pageBytes + Self.maximumPoolCount * 4, purpose: "Unicode tables",
+      calls: calls)
     pageNumbers = storage.base.bindMemory(to: UInt16.self, capacity: UnicodeData.pageNumberCount)
     pages = (storage.base + pageNumberBytes).bindMemory(
       to: UInt32.self, capacity: Self.maximumPageCount * UnicodeData.pageSize)
