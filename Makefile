@@ -7,6 +7,7 @@ LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 BINDIR ?= $(PREFIX)/bin
 CC ?= gcc
+CXX ?= g++
 
 VERSION := $(shell sed -n 's/^\#define ADAPTQ_VERSION_STRING "\(.*\)"$$/\1/p' include/adaptq.h)
 RELEASE := .build/release
@@ -25,6 +26,8 @@ help:
 	@echo 'make test-long         the same with sanitizers and long runs'
 	@echo 'make models            fetch the test model and convert it'
 	@echo 'make bench             measure kernels and the model on this machine (BENCH_OPTIONS=--quick)'
+	@echo 'make bench-matrix      time one small product from C; PEER=PYTHON compares with onnxruntime there'
+	@echo 'make docs              pages about the C and C++ headers in build/docs (needs doxygen)'
 	@echo 'make install           PREFIX=/usr/local DESTDIR=: library, header, pkg-config file, command line tool'
 	@echo 'make format            format and check the sources'
 	@echo 'make setup             install what the build needs'
@@ -61,6 +64,17 @@ build/examples/%: examples-c/%.c include/adaptq.h | build
 	ln -sf libadaptq.so $(RELEASE)/libadaptq.so.0
 	$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude $< -o $@ -L$(RELEASE) -Wl,-rpath,'$$ORIGIN/../../$(RELEASE)' -ladaptq -lm
 
+build/examples/%-cpp: examples-c/%.cpp include/adaptq.h include/adaptq.hpp | build
+	@mkdir -p build/examples
+	ln -sf libadaptq.so $(RELEASE)/libadaptq.so.0
+	$(CXX) -std=c++17 -O2 -Wall -Wextra -Iinclude $< -o $@ -L$(RELEASE) -Wl,-rpath,'$$ORIGIN/../../$(RELEASE)' -ladaptq
+
+# Pages about the two headers, in build/docs; a declaration without a comment is an error.
+.PHONY: docs
+docs:
+	@mkdir -p build/docs
+	doxygen docs/Doxyfile
+
 .PHONY: demo
 demo: converted build/examples/embed
 	build/examples/embed '$(CONVERTED)'
@@ -83,6 +97,15 @@ bench: build
 	fi
 	$(RELEASE)/adaptq-cli bench '$(ALL_LEVELS)' $(BENCH_OPTIONS)
 
+# The shipped C function, one row of a small matrix; PEER is a python that has onnxruntime, onnx and numpy.
+.PHONY: bench-matrix
+bench-matrix: build
+	@mkdir -p build/examples
+	ln -sf libadaptq.so $(RELEASE)/libadaptq.so.0
+	$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude Tests/MatrixCalls/calls.c -o build/examples/calls -L$(RELEASE) \
+	  -Wl,-rpath,'$$ORIGIN/../../$(RELEASE)' -ladaptq
+	python3 Tests/MatrixCalls/compare.py build/examples/calls $(if $(PEER),--peer '$(PEER)') $(BENCH_OPTIONS)
+
 # Installs what is built; builds first only if there is nothing (so that `sudo make install` need not find swift).
 .PHONY: install
 install:
@@ -94,6 +117,7 @@ install:
 	ln -sf libadaptq.so.$(VERSION) '$(DESTDIR)$(LIBDIR)/libadaptq.so.0'
 	ln -sf libadaptq.so.0 '$(DESTDIR)$(LIBDIR)/libadaptq.so'
 	install -m 644 include/adaptq.h '$(DESTDIR)$(INCLUDEDIR)/adaptq.h'
+	install -m 644 include/adaptq.hpp '$(DESTDIR)$(INCLUDEDIR)/adaptq.hpp'
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
 	  -e 's|@VERSION@|$(VERSION)|' pkgconfig/adaptq.pc.in > '$(DESTDIR)$(LIBDIR)/pkgconfig/adaptq.pc'
 	chmod 644 '$(DESTDIR)$(LIBDIR)/pkgconfig/adaptq.pc'

@@ -5,8 +5,9 @@
  *
  * First steps        adaptq_runtime_create, adaptq_model_open, adaptq_session_create, adaptq_session_prepare,
  *                    adaptq_session_run. A budget or a fixed level may be set at any time before or between runs.
- * Handles            adaptq_runtime, adaptq_model, adaptq_session and adaptq_tokenizer are tokens in pointer clothes:
- *                    they are looked up, never dereferenced. NULL, a destroyed handle or any other bit pattern gives
+ * Own graph          adaptq_matrix_create and adaptq_matrix_multiply serve hosts that only want the products.
+ * Handles            adaptq_runtime, adaptq_model, adaptq_session, adaptq_tokenizer, adaptq_matrix and
+ *                    adaptq_matrix_file are tokens in pointer clothes: they are looked up, never dereferenced. NULL, a destroyed handle or any other bit pattern gives
  *                    ADAPTQ_INVALID_HANDLE. A handle keeps what it was made from alive: the order of destruction is free.
  * Structs            begin with struct_size. Zero the struct (= {0}), then set struct_size = sizeof it. A size smaller
  *                    than the first version of the struct, larger than this library knows, or no multiple of 8, is
@@ -15,18 +16,53 @@
  * Errors             every function that can fail returns adaptq_status. On an error nothing the caller gave is
  *                    written, except that an out-pointer for a new handle becomes NULL. adaptq_last_error() then names
  *                    the field and the value.
- * Threads            handles may be used from any thread. Calls on one session are serialized by refusing: while a run
- *                    is in progress, run, prepare and destroy on the same session answer ADAPTQ_BUSY at once; budget
- *                    and level setters are allowed at any time and hold from the next run on. Sessions, also of one
- *                    model, run in parallel. adaptq creates no thread. No function may be called from a signal handler.
- * Callbacks          (log, allocator, read, trace) are called on the thread that is in an adaptq call, with no lock held, and
- *                    may call any adaptq function themselves. Handles keep to the rules above: while a session runs or
+ * Threads            handles may be used from any thread. "Calls" below are calls on one session; sessions, also of one
+ *                    model, run in parallel.
+ *
+ *                    function                              from which threads, and when
+ *                    ------------------------------------  ------------------------------------------------------
+ *                    status_name, level_name, reason_name, any thread at any time, also in signal handlers;
+ *                    version_*, last_error                 last_error: of the calling thread
+ *                    runtime_*, model_*, tokenizer_*,      any thread at any time, several at once
+ *                    matrix_file_*, matrix_create,
+ *                    matrix_open, session_create,
+ *                    option_*, has_feature
+ *                    session_run, session_prepare,         any thread, one call at a time: ADAPTQ_BUSY at once while a
+ *                    session_destroy                       run or prepare is in progress
+ *                    session_output_shape, session_costs,  the same; a run that begins meanwhile gets ADAPTQ_BUSY
+ *                    session_memory, session_set_trace,
+ *                    session_reset_state,
+ *                    session_state_save, _restore
+ *                    session_telemetry*                    any thread; ADAPTQ_BUSY while a run is in progress, which is
+ *                                                          not disturbed
+ *                    session_set_level,                    any thread at any time; hold from the next run on
+ *                    session_set_allowed_levels,
+ *                    session_set_latency_budget
+ *                    session_cancel                        any thread at any time
+ *                    other matrix_*                        any thread; a multiplication without a workspace and destroy
+ *                                                          get ADAPTQ_BUSY while another one without is in progress
+ *
+ *                    Signal handlers may call the first group only. No call waits for another one, except that first
+ *                    sessions of a runtime wait for its kernels and threads to be made. Worker threads: see
+ *                    adaptq_runtime_options.
+ * Fork               after fork() parent and child go on independently, with all handles. The child's runtimes make
+ *                    workers of their own at the first run or prepare that wants them; code, models and sessions are the
+ *                    child's own copies. Fork may happen while other threads are inside adaptq: a session in which one of
+ *                    them was running or preparing stays ADAPTQ_BUSY in the child, everything else works there. No
+ *                    fork handler is registered where the kernel has MADV_WIPEONFORK (Linux 4.14). A thread that
+ *                    another thread's very first calls of adaptq run beside should not fork before they return: the
+ *                    Swift run time inside the library builds tables then, under locks of its own.
+ * Floating point     results do not depend on the host's rounding mode, flush-to-zero or exception masks; each function
+ *                    gives the calling thread its environment back, flags included. Callbacks see the default one.
+ * Callbacks          (log, allocator, read, trace, parallel_for) are called on the thread that is in an adaptq call, with
+ *                    no lock held, and may call any adaptq function themselves. Handles keep to the rules above: while a session runs or
  *                    prepares, its own callbacks get ADAPTQ_BUSY from run, prepare and destroy on it; a handle that is
  *                    being destroyed is invalid already. A callback must return: no longjmp and no C++ exception out of it.
  * Memory             whatever grows with a model or with its inputs lives in buffers that may be refused: then the call
  *                    gives ADAPTQ_OUT_OF_MEMORY and nothing is leaked. They come from mmap, or from
- *                    adaptq_runtime_options.allocate. Small objects (and, while a model is opened, the parsed header of its
- *                    file, at most 100 MB of text) come from malloc; if that returns NULL the process ends.
+ *                    adaptq_runtime_options.allocate. Small objects, each below 64 KiB (and, while a model is opened, the
+ *                    parsed header of its file, at most 100 MB of text) come from malloc; if that returns NULL the process
+ *                    ends.
  * Environment        ADAPTQ_MAX_ISA is the only variable read: once per process, by the first adaptq_runtime_create() that
  *                    wants it. Ignored in a program that runs with more rights than its user (AT_SECURE) and with
  *                    adaptq_runtime_options.ignore_environment.
@@ -38,12 +74,13 @@
 #ifndef ADAPTQ_H
 #define ADAPTQ_H
 
-#include <stddef.h>
-#include <stdint.h>
-
 #if !defined(__linux__) || !defined(__x86_64__) || defined(__ILP32__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "adaptq supports Linux on x86-64 with 64-bit pointers"
 #endif
+
+#include <stddef.h>
+#include <stdint.h>
+
 #if !defined(__GLIBC__) || __GLIBC__ < 2 || (__GLIBC__ == 2 && __GLIBC_MINOR__ < 36)
 #error "adaptq needs glibc 2.36 or newer"
 #endif
@@ -52,21 +89,28 @@
 extern "C" {
 #endif
 
+/** Version that a program is compiled with: changes with the ABI while it is 0. See adaptq_version_number(). */
 #define ADAPTQ_VERSION_MAJOR 0
-#define ADAPTQ_VERSION_MINOR 1
+/** Second part of the version: new functions and fields; below 1.0 also changes of the ABI. */
+#define ADAPTQ_VERSION_MINOR 2
+/** Third part of the version: corrections. */
 #define ADAPTQ_VERSION_PATCH 0
-#define ADAPTQ_VERSION_STRING "0.1.0"
+/** The three parts as text. */
+#define ADAPTQ_VERSION_STRING "0.2.0"
 
+/** Stands before every function of the library. */
 #define ADAPTQ_API __attribute__((visibility("default")))
 
+/** Most dimensions of a tensor. */
 #define ADAPTQ_MAX_RANK 8
 
 /* ------------------------------------------------------------------------------------------------ status and errors */
 
 /** Result of a call. The values never change; gaps are room for later ones. */
 typedef int32_t adaptq_status;
+/** Values of adaptq_status. */
 enum {
-  ADAPTQ_OK = 0,
+  ADAPTQ_OK = 0,                  /* done */
   ADAPTQ_INVALID_ARGUMENT = 1,    /* NULL, wrong struct_size, count, type, rank, size, overlap or enum value */
   ADAPTQ_INVALID_HANDLE = 2,      /* not a live handle of the wanted kind */
   ADAPTQ_BUSY = 3,                /* a run is in progress on this session */
@@ -93,40 +137,42 @@ ADAPTQ_API const char *adaptq_last_error(void);
 /** Version of the library at run time: major * 1000000 + minor * 1000 + patch. */
 ADAPTQ_API int32_t adaptq_version_number(void);
 
-/** Version of the library at run time as text, for example "0.1.0". Static. */
+/** Version of the library at run time as text, for example "0.2.0". Static. */
 ADAPTQ_API const char *adaptq_version_string(void);
 
 /** 1 if the library at run time has a feature, else 0; NULL and unknown names give 0. For hosts that load the library with
  *  dlopen() or run with a newer one than they were built with.
  *
  *  Names     "open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel", "trace",
- *            "memory-report", "metadata", "options", "code-generation"
- *  Since     0.1 */
+ *            "memory-report", "metadata", "options", "code-generation", "threads", "parallel-for",
+ *            "probe", "matrix", "states"
+ *  Since     0.2 */
 ADAPTQ_API int32_t adaptq_has_feature(const char *name);
 
 /* ----------------------------------------------------------------------------------------------------------- types */
 
 /** Precision of weights. The value is the number of bits, ADAPTQ_LEVEL_AUTO leaves the choice to the budget. */
 typedef int32_t adaptq_level;
+/** Values of adaptq_level. */
 enum {
-  ADAPTQ_LEVEL_AUTO = 0,
-  ADAPTQ_LEVEL_INT2 = 2,
-  ADAPTQ_LEVEL_INT4 = 4,
-  ADAPTQ_LEVEL_INT6 = 6,
-  ADAPTQ_LEVEL_INT8 = 8,
-  ADAPTQ_LEVEL_FP16 = 16,
-  ADAPTQ_LEVEL_FP32 = 32
+  ADAPTQ_LEVEL_AUTO = 0,  /* the budget chooses */
+  ADAPTQ_LEVEL_INT2 = 2,  /* 2-bit codes */
+  ADAPTQ_LEVEL_INT4 = 4,  /* 4-bit codes */
+  ADAPTQ_LEVEL_INT6 = 6,  /* 6-bit codes */
+  ADAPTQ_LEVEL_INT8 = 8,  /* 8-bit codes */
+  ADAPTQ_LEVEL_FP16 = 16, /* IEEE 754 binary16 */
+  ADAPTQ_LEVEL_FP32 = 32  /* IEEE 754 binary32 */
 };
 
 /** A set of levels: one bit per level. */
 enum {
-  ADAPTQ_ALLOW_INT2 = 1,
-  ADAPTQ_ALLOW_INT4 = 2,
-  ADAPTQ_ALLOW_INT6 = 4,
-  ADAPTQ_ALLOW_INT8 = 8,
-  ADAPTQ_ALLOW_FP16 = 16,
-  ADAPTQ_ALLOW_FP32 = 32,
-  ADAPTQ_ALLOW_ALL = 63
+  ADAPTQ_ALLOW_INT2 = 1,  /* ADAPTQ_LEVEL_INT2 */
+  ADAPTQ_ALLOW_INT4 = 2,  /* ADAPTQ_LEVEL_INT4 */
+  ADAPTQ_ALLOW_INT6 = 4,  /* ADAPTQ_LEVEL_INT6 */
+  ADAPTQ_ALLOW_INT8 = 8,  /* ADAPTQ_LEVEL_INT8 */
+  ADAPTQ_ALLOW_FP16 = 16, /* ADAPTQ_LEVEL_FP16 */
+  ADAPTQ_ALLOW_FP32 = 32, /* ADAPTQ_LEVEL_FP32 */
+  ADAPTQ_ALLOW_ALL = 63   /* all of them */
 };
 
 /** The name of a level, for example "INT8"; "AUTO" for ADAPTQ_LEVEL_AUTO, "UNKNOWN" for any other value. Static. */
@@ -134,36 +180,47 @@ ADAPTQ_API const char *adaptq_level_name(adaptq_level level);
 
 /** Element type of a tensor. */
 typedef int32_t adaptq_type;
+/** Values of adaptq_type. */
 enum {
-  ADAPTQ_TYPE_FLOAT32 = 1,
-  ADAPTQ_TYPE_INT64 = 2,
-  ADAPTQ_TYPE_INT32 = 3,
+  ADAPTQ_TYPE_FLOAT32 = 1, /* IEEE 754 binary32 */
+  ADAPTQ_TYPE_INT64 = 2,   /* 64 bits, two's complement */
+  ADAPTQ_TYPE_INT32 = 3,   /* 32 bits, two's complement */
   ADAPTQ_TYPE_FLOAT16 = 4, /* IEEE 754 binary16 */
-  ADAPTQ_TYPE_INT8 = 5,
-  ADAPTQ_TYPE_UINT8 = 6,
+  ADAPTQ_TYPE_INT8 = 5,    /* 8 bits, two's complement */
+  ADAPTQ_TYPE_UINT8 = 6,   /* 8 bits, no sign */
   ADAPTQ_TYPE_BOOL = 7     /* one byte: 0 is false, anything else true (read as 1) */
 };
 
 /** Highest instruction set that generated code may use. */
 typedef int32_t adaptq_isa;
+/** Values of adaptq_isa. */
 enum {
   ADAPTQ_ISA_DEFAULT = 0, /* the best this CPU and this system offer, or ADAPTQ_MAX_ISA from the environment */
-  ADAPTQ_ISA_PORTABLE = 1,
+  ADAPTQ_ISA_PORTABLE = 1, /* no generated code */
   ADAPTQ_ISA_AVX2 = 2, /* AVX2, FMA and F16C */
-  ADAPTQ_ISA_AVXVNNI = 3,
+  ADAPTQ_ISA_AVXVNNI = 3, /* and AVX-VNNI */
   ADAPTQ_ISA_AVX512 = 4, /* F, BW, DQ, VL */
-  ADAPTQ_ISA_AVX512VNNI = 5,
-  ADAPTQ_ISA_AVX512BF16 = 6
+  ADAPTQ_ISA_AVX512VNNI = 5, /* and AVX-512 VNNI */
+  ADAPTQ_ISA_AVX512BF16 = 6 /* and AVX-512 BF16 */
 };
 
+/** Handle of what models share: log, memory and kernels. */
 typedef struct adaptq_runtime adaptq_runtime;
+/** Handle of a model: graph and weights. */
 typedef struct adaptq_model adaptq_model;
+/** Handle of a session: one stream of inferences on a model. */
 typedef struct adaptq_session adaptq_session;
+/** Handle of a tokenizer. */
 typedef struct adaptq_tokenizer adaptq_tokenizer;
 
 /* --------------------------------------------------------------------------------------------------------- runtime */
 
-enum { ADAPTQ_LOG_WARNING = 1, ADAPTQ_LOG_INFO = 2, ADAPTQ_LOG_DEBUG = 3 };
+/** Levels of log lines; each includes those before it. */
+enum {
+  ADAPTQ_LOG_WARNING = 1, /* something does not work as well as it could */
+  ADAPTQ_LOG_INFO = 2,    /* what was opened, prepared, chosen */
+  ADAPTQ_LOG_DEBUG = 3    /* for work on adaptq itself */
+};
 
 /** Receives one log line, without newline. Called on the thread that made the adaptq call, never inside a run.
  *  `message` is valid during the call only. */
@@ -178,33 +235,160 @@ typedef void *(*adaptq_allocate_callback)(void *context, size_t size, size_t ali
  *  destroyed, or when a call fails. */
 typedef void (*adaptq_release_callback)(void *context, void *memory, size_t size);
 
-enum { ADAPTQ_CODE_GENERATION_DEFAULT = 0, ADAPTQ_CODE_GENERATION_ON = 1, ADAPTQ_CODE_GENERATION_OFF = 2 };
+/** Whether machine code may be generated. */
+enum {
+  ADAPTQ_CODE_GENERATION_DEFAULT = 0, /* on */
+  ADAPTQ_CODE_GENERATION_ON = 1,      /* generated kernels where they exist and the system allows them */
+  ADAPTQ_CODE_GENERATION_OFF = 2      /* portable kernels only */
+};
 
+/** The host's own threads: calls body(body_context, index) once for each index from 0 to count - 1, in any order, on any
+ *  threads, also at the same time, and returns when all these calls have returned.
+ *
+ *  Called inside adaptq_session_run() and adaptq_session_prepare(), on the thread that called them, some hundred times a
+ *  run; sessions that run at the same time call it at the same time. `count` is at most the number of threads. It may call
+ *  any of the bodies itself. `body` may be called for no longer than the call lasts, and sets the floating-point
+ *  environment it needs, and the thread's own again. */
+typedef void (*adaptq_parallel_for)(void *context, size_t count, void (*body)(void *body_context, size_t index),
+                                    void *body_context);
+
+/** Most threads that may work on a run. */
+enum { ADAPTQ_MAX_THREADS = 1024 };
+
+/** Threads of a runtime, shared by all its sessions.
+ *
+ *  threads      threads that work on one run, the calling one among them. 1: the library creates no thread. 0: as many
+ *               as this machine is good for: physical cores that the calling thread may use, at most the CPU quota of its
+ *               control group. Results do not depend on it: the same plan on the same CPU gives the same bits for any
+ *               number of threads.
+ *  The pool     workers are created by the first adaptq_session_prepare() that needs them and joined when the last handle
+ *               made from the runtime, and the runtime's own, is destroyed. They are called "adaptq-0" and so on, block
+ *               all signals, and use the CPUs that the thread which created the runtime may use. They spin only inside a
+ *               run, at most 0.1 ms at a time, and sleep within 50 microseconds of its end. A run that finds another one
+ *               using the pool uses its own thread alone. Small steps do too. Threads the system refuses are done
+ *               without, which is logged.
+ *  cpu_set      CPUs for the threads: worker i is bound to cpu_set[i + 1]; cpu_set[0] is meant for the thread that calls
+ *               run, which is left as it is. threads 0 then means n_cpus, and more threads than CPUs are refused, as are
+ *               CPUs that the calling thread may not use, or that come twice.
+ *  parallel_for the host's threads instead of the pool; parallel_for_threads says how many bodies are worth calling at once
+ *               (0: as for threads). `threads` and `n_cpus` must be 0 then. */
+/** Options of adaptq_runtime_create(). */
 typedef struct adaptq_runtime_options {
   size_t struct_size;
   adaptq_log_callback log; /* NULL: no log */
-  void *log_context;
+  void *log_context;       /* handed to log */
   int32_t log_level;       /* 0: ADAPTQ_LOG_WARNING */
   int32_t code_generation; /* ADAPTQ_CODE_GENERATION_*; default on. Off: portable kernels only */
-  adaptq_isa max_isa;
-  /* All buffers of models, sessions and tokenizers made from this runtime that are or may be larger than 64 KiB. Not:
+  adaptq_isa max_isa;      /* ADAPTQ_ISA_* */
+  /** All buffers of models, sessions, matrices and tokenizers made from this runtime that are or may be larger than 64 KiB. Not:
      small objects, pages of generated code. Both callbacks or none; they must stay callable until the runtime and everything
-     made from it is destroyed. */
-  adaptq_allocate_callback allocate; /* NULL: mmap */
-  adaptq_release_callback release;
-  void *allocator_context;
+     made from it is destroyed. NULL: mmap. */
+  adaptq_allocate_callback allocate;
+  adaptq_release_callback release; /* takes back what allocate gave */
+  void *allocator_context;         /* handed to allocate and release */
   int32_t ignore_environment; /* 1: ADAPTQ_MAX_ISA is not looked at; 0: it is */
+  /* Threads, see above. */
+  const int32_t *cpu_set;            /* CPU numbers, read during the call; NULL: none given */
+  size_t n_cpus;                     /* 0 to 8192 */
+  adaptq_parallel_for parallel_for;  /* NULL: the library's own pool */
+  void *parallel_for_context;        /* handed to parallel_for */
+  int32_t threads;                   /* 0 to ADAPTQ_MAX_THREADS */
+  int32_t parallel_for_threads;      /* 0 to ADAPTQ_MAX_THREADS */
 } adaptq_runtime_options;
 
 /** Creates a runtime: CPU detection, log and kernels shared by models and sessions. Constructor.
  *
  *  Memory    `options` is read during the call; NULL means all defaults.
- *  Errors    ADAPTQ_INVALID_ARGUMENT  out NULL, wrong struct_size, unknown enum value, ADAPTQ_MAX_ISA not a known name
+ *  Errors    ADAPTQ_INVALID_ARGUMENT  out NULL, wrong struct_size, unknown enum value, ADAPTQ_MAX_ISA not a known name,
+ *                                     thread options that contradict each other or this machine
  *  Since     0.1 */
 ADAPTQ_API adaptq_status adaptq_runtime_create(const adaptq_runtime_options *options, adaptq_runtime **out);
 
 /** Destroys a runtime. Models and sessions made from it stay usable. NULL is accepted and does nothing. Destructor. */
 ADAPTQ_API adaptq_status adaptq_runtime_destroy(adaptq_runtime *runtime);
+
+/** How many threads may work on one run, the calling one among them. Creates none; after the first
+ *  adaptq_session_prepare() fewer than asked for if the system refused some.
+ *
+ *  Errors    ADAPTQ_INVALID_HANDLE, ADAPTQ_INVALID_ARGUMENT
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_runtime_threads(adaptq_runtime *runtime, int32_t *out);
+
+/* --------------------------------------------------------------------------------------------------------- machine */
+
+/** What the hardware, the operating system and the container give. Unknown counts and sizes are 0; what follows a comment
+ *  "smallest" is the smallest where cores differ, so that work sized by it fits everywhere. */
+typedef struct adaptq_machine_info {
+  size_t struct_size;
+  int32_t packages;             /* sockets */
+  int32_t numa_nodes;           /* memory nodes */
+  int32_t cores;                /* physical cores whose threads run */
+  int32_t performance_cores;    /* those of the fastest kind; all of them where there is one kind */
+  int32_t hardware_threads;     /* that run, allowed or not */
+  int32_t allowed_threads;      /* hardware threads that the calling thread may use */
+  int32_t recommended_threads;  /* physical cores in the allowed set, at most cpu_quota rounded down, at least 1 */
+  adaptq_isa isa;               /* the highest that kernels may be made for within adaptq_runtime_options.max_isa; sets above
+                                   ADAPTQ_ISA_AVX512BF16 count as that */
+  uint32_t isa_mask;            /* bit 1 << ADAPTQ_ISA_*: that set may be used */
+  int32_t l3_count;             /* third-level caches */
+  uint64_t l1d_size;            /* bytes of one first-level data cache, smallest */
+  uint64_t l2_size;             /* bytes of one second-level cache, smallest */
+  uint64_t l3_size;             /* bytes of one third-level cache, smallest */
+  uint64_t memory_size;         /* bytes of the whole machine */
+  uint64_t memory_limit;        /* bytes, the smallest limit of the control groups; 0: none */
+  double cpu_quota;             /* CPUs' worth of time, the smallest quota of the control groups; 0: none */
+} adaptq_machine_info;
+
+/** Fills `info`. The topology is read once per process; allowed CPUs, quota and memory limit at every call, with some system
+ *  calls, so a host may ask again when its container may have changed.
+ *
+ *  Threads   any, at any time; not for a time-critical path
+ *  Errors    ADAPTQ_INVALID_ARGUMENT  info NULL, wrong struct_size
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_runtime_machine(adaptq_runtime *runtime, adaptq_machine_info *info);
+
+/** CPUs that threads should go to, best first, as the operating system numbers them: one per physical core of the calling
+ *  thread's allowed set, the fastest kind first, at most cpu_quota rounded down, at least one.
+ *
+ *  Memory    writes the numbers to `cpus` and how many to *count. With too small a capacity: ADAPTQ_BUFFER_TOO_SMALL, *count
+ *            is the needed number, cpus is untouched. cpus may be NULL with capacity 0.
+ *  Threads   any, at any time
+ *  Errors    ADAPTQ_BUFFER_TOO_SMALL, ADAPTQ_INVALID_ARGUMENT  count NULL, cpus NULL with a capacity
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_runtime_thread_cpus(adaptq_runtime *runtime, int32_t *cpus, size_t capacity,
+                                                    size_t *count);
+
+/** Which kernels serve one level on this CPU. */
+typedef struct adaptq_level_kernels {
+  size_t struct_size;
+  adaptq_level level;      /* the level asked for */
+  adaptq_isa isa;          /* of the product kernels in use; ADAPTQ_ISA_PORTABLE where none was generated */
+  int32_t generated_count; /* generated kernels in use */
+  int32_t refused_count;   /* generated, but not in use: the system refused them or they disagree with their twins; the JSON
+                              of adaptq_runtime_probe_json() says why */
+} adaptq_level_kernels;
+
+/** Fills `info` for `level`. The first call that needs kernels generates them, as the first session does: some milliseconds.
+ *
+ *  Threads   any, at any time
+ *  Errors    ADAPTQ_INVALID_ARGUMENT  level not one of ADAPTQ_LEVEL_INT2 to ADAPTQ_LEVEL_FP32, info NULL, wrong struct_size
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_runtime_level_kernels(adaptq_runtime *runtime, adaptq_level level,
+                                                      adaptq_level_kernels *info);
+
+/** Everything that `adaptq probe --json` prints, as the same JSON: cores, caches, features, limits, kernels of each level and
+ *  why better ones are not used. docs/probe-json.md describes the fields. Generates kernels like
+ *  adaptq_runtime_level_kernels().
+ *
+ *  Memory    writes UTF-8 text with a terminating zero to `buffer`, and the number of bytes without it to *length. The
+ *            capacity must be above that number; with too small a one: ADAPTQ_BUFFER_TOO_SMALL, *length is written, buffer
+ *            is untouched. buffer may be NULL with capacity 0. The text may change between two calls: when it has grown, ask
+ *            again.
+ *  Threads   any, at any time
+ *  Errors    ADAPTQ_BUFFER_TOO_SMALL, ADAPTQ_INVALID_ARGUMENT  length NULL, buffer NULL with a capacity
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_runtime_probe_json(adaptq_runtime *runtime, char *buffer, size_t capacity,
+                                                   size_t *length);
 
 /* ----------------------------------------------------------------------------------------------------------- model */
 
@@ -227,7 +411,7 @@ ADAPTQ_API adaptq_status adaptq_model_open_memory(adaptq_runtime *runtime, const
  *            ADAPTQ_INVALID_ARGUMENT  fd negative
  *            ADAPTQ_OUT_OF_RANGE      offset behind the end, offset + size too large
  *            and those of adaptq_model_open()
- *  Since     0.1 */
+ *  Since     0.2 */
 ADAPTQ_API adaptq_status adaptq_model_open_fd(adaptq_runtime *runtime, int32_t fd, uint64_t offset, uint64_t size,
                                               adaptq_model **out);
 
@@ -240,7 +424,7 @@ typedef int64_t (*adaptq_read_callback)(void *context, uint64_t offset, void *bu
  *
  *  Errors    ADAPTQ_IO_ERROR  `read` returned 0, a negative number or more than it was asked for
  *            and those of adaptq_model_open()
- *  Since     0.1 */
+ *  Since     0.2 */
 ADAPTQ_API adaptq_status adaptq_model_open_callback(adaptq_runtime *runtime, adaptq_read_callback read, void *context,
                                                     uint64_t size, adaptq_model **out);
 
@@ -251,14 +435,16 @@ ADAPTQ_API adaptq_status adaptq_model_destroy(adaptq_model *model);
  *  sizes. Texts belong to the model and live as long as any handle made from it. */
 typedef struct adaptq_tensor_info {
   size_t struct_size;
-  const char *name;
-  adaptq_type type;
-  int32_t rank;
-  int64_t sizes[ADAPTQ_MAX_RANK];
+  const char *name;               /* as in the model */
+  adaptq_type type;               /* the model's: see adaptq_tensor for others that may be given */
+  int32_t rank;                   /* how many of the sizes count */
+  int64_t sizes[ADAPTQ_MAX_RANK]; /* -1: chosen by the caller */
   const char *dim_names[ADAPTQ_MAX_RANK]; /* NULL for fixed sizes, and for sizes of outputs that follow from others */
 } adaptq_tensor_info;
 
+/** How many tensors a run reads. */
 ADAPTQ_API adaptq_status adaptq_model_input_count(adaptq_model *model, size_t *out);
+/** How many tensors a run writes. */
 ADAPTQ_API adaptq_status adaptq_model_output_count(adaptq_model *model, size_t *out);
 /** Describes input `index`. ADAPTQ_OUT_OF_RANGE if there is none. `info->struct_size` is read. */
 ADAPTQ_API adaptq_status adaptq_model_input(adaptq_model *model, size_t index, adaptq_tensor_info *info);
@@ -268,21 +454,27 @@ ADAPTQ_API adaptq_status adaptq_model_output(adaptq_model *model, size_t index, 
 /** The levels (ADAPTQ_ALLOW_*) at which every linear site of the model is stored. */
 ADAPTQ_API adaptq_status adaptq_model_levels(adaptq_model *model, uint32_t *out);
 
-enum { ADAPTQ_SITE_LINEAR = 1, ADAPTQ_SITE_EMBEDDING = 2 };
+/** Kinds of sites. */
+enum {
+  ADAPTQ_SITE_LINEAR = 1,   /* a matrix that inputs are multiplied with */
+  ADAPTQ_SITE_EMBEDDING = 2 /* a table of which rows are looked up */
+};
 
 /** A place in the model that has weights: n outputs (rows of a table) by k inputs (width of a row). A convolution is a
  *  linear site whose inputs are those of all taps, the two products of a recurrent layer are a linear site each. */
 typedef struct adaptq_site_info {
   size_t struct_size;
-  const char *name;
+  const char *name; /* as in the model */
   int32_t kind;    /* ADAPTQ_SITE_* */
   uint32_t levels; /* ADAPTQ_ALLOW_*; an embedding table is read at 8 bits or in full whatever the level */
-  int64_t n;
-  int64_t k;
+  int64_t n;             /* outputs, or rows of the table */
+  int64_t k;             /* inputs, or width of a row */
   int64_t stored_bytes; /* all forms kept in memory */
 } adaptq_site_info;
 
+/** How many sites the model has. */
 ADAPTQ_API adaptq_status adaptq_model_site_count(adaptq_model *model, size_t *out);
+/** Describes site `index`. ADAPTQ_OUT_OF_RANGE if there is none. `info->struct_size` is read. */
 ADAPTQ_API adaptq_status adaptq_model_site(adaptq_model *model, size_t index, adaptq_site_info *info);
 
 /** How many texts of the user's own the file holds (`adaptq convert --metadata key=value`). */
@@ -292,7 +484,8 @@ ADAPTQ_API adaptq_status adaptq_model_metadata_count(adaptq_model *model, size_t
  *  zero byte inside a text is shown as "?". ADAPTQ_OUT_OF_RANGE if there is none; key and value are untouched then. */
 ADAPTQ_API adaptq_status adaptq_model_metadata(adaptq_model *model, size_t index, const char **key, const char **value);
 
-/** The text with a key. ADAPTQ_NOT_FOUND if there is none; *value is untouched then. */
+/** The text with a key. ADAPTQ_NOT_FOUND if there is none, ADAPTQ_INVALID_ARGUMENT if `key` is not UTF-8; *value is untouched
+ *  then. */
 ADAPTQ_API adaptq_status adaptq_model_metadata_find(adaptq_model *model, const char *key, const char **value);
 
 /** Where the bytes are. Of buffers above 64 KiB or that grow with the model; small objects are not counted. */
@@ -306,7 +499,7 @@ typedef struct adaptq_memory {
   uint64_t other_bytes;     /* the rest of a model's file: header, tokenizer, padding; names */
   uint64_t arena_bytes;     /* intermediate values at the largest prepared sizes */
   uint64_t scratch_bytes;   /* what operators need while they run */
-  uint64_t state_bytes;     /* plan, states, telemetry, bookkeeping of a session */
+  uint64_t state_bytes;     /* plan, telemetry, bookkeeping and states of a session */
   uint64_t code_bytes;      /* generated code: one copy per runtime, shared by its sessions */
   uint64_t total_bytes;     /* sum of the above */
 } adaptq_memory;
@@ -316,6 +509,7 @@ ADAPTQ_API adaptq_status adaptq_model_memory(adaptq_model *model, adaptq_memory 
 
 /* --------------------------------------------------------------------------------------------------------- session */
 
+/** Options of adaptq_session_create(). */
 typedef struct adaptq_session_options {
   size_t struct_size;
   uint32_t allowed_levels; /* ADAPTQ_ALLOW_*; 0: every level that the model stores */
@@ -350,10 +544,10 @@ ADAPTQ_API adaptq_status adaptq_session_destroy(adaptq_session *session);
  *  Bytes     a tensor spans from its first to its last element; data_size is at least that, and overlap is judged by it. */
 typedef struct adaptq_tensor {
   size_t struct_size;
-  adaptq_type type;
-  int32_t rank;
-  int64_t sizes[ADAPTQ_MAX_RANK];
-  void *data;
+  adaptq_type type;               /* ADAPTQ_TYPE_* */
+  int32_t rank;                   /* how many of the sizes count */
+  int64_t sizes[ADAPTQ_MAX_RANK]; /* elements along each axis */
+  void *data;                     /* the first element */
   size_t data_size; /* bytes at `data`; at least what type, sizes and strides need */
   int64_t strides[ADAPTQ_MAX_RANK]; /* elements; all 0: dense */
 } adaptq_tensor;
@@ -374,6 +568,8 @@ ADAPTQ_API adaptq_status adaptq_session_prepare(adaptq_session *session, const a
  *
  *  Memory    writes type (the model's), rank, sizes and data_size (bytes needed when dense) of *output, zeroes strides,
  *            leaves `data` alone. struct_size is read.
+ *  States    Since 0.2: a size that is the length of a growing state is the one behind the next run with these inputs, at
+ *            most the state's maximum.
  *  Threads   ADAPTQ_BUSY during a run, and a run that begins during this call gets ADAPTQ_BUSY.
  *  Errors    ADAPTQ_NOT_PREPARED, ADAPTQ_OUT_OF_RANGE, ADAPTQ_INVALID_ARGUMENT, ADAPTQ_BUSY
  *  Since     0.1 */
@@ -397,12 +593,15 @@ enum {
 /** The name of a reason, for example "predicted miss"; "unknown" for any other value. Static. */
 ADAPTQ_API const char *adaptq_reason_name(int32_t reason);
 
+/** Options of adaptq_session_run(). */
 typedef struct adaptq_run_options {
   size_t struct_size;
   adaptq_level level;   /* this call only; ADAPTQ_LEVEL_AUTO: what the session says */
   int64_t deadline_ns;  /* reserved, must be 0 */
+  int32_t max_threads;  /* this call only, at most so many threads, up to ADAPTQ_MAX_THREADS; 0: no limit */
 } adaptq_run_options;
 
+/** What adaptq_session_run() did. */
 typedef struct adaptq_run_report {
   size_t struct_size;
   uint64_t sequence;    /* number of this run in its session, from 1 */
@@ -413,8 +612,9 @@ typedef struct adaptq_run_report {
   int32_t budget_missed;/* 1 if latency_ns > budget_ns > 0; not an error */
   int32_t level_changed;/* 1 if the run before used another level, or there was none */
   int32_t budget_unreachable; /* 1 if even the fastest allowed level is predicted to miss */
-  /* The only fields that a failed run writes, and only if it gives ADAPTQ_BUFFER_TOO_SMALL; a run that succeeds makes them 0. */
-  uint64_t needed_bytes; /* least data_size of the first tensor whose data_size is too small */
+  /** Least data_size of the first tensor whose data_size is too small. This and needed_index are the only fields that a
+      failed run writes, and only if it gives ADAPTQ_BUFFER_TOO_SMALL; a run that succeeds makes them 0. */
+  uint64_t needed_bytes;
   uint64_t needed_index; /* that tensor: input i is i, output i is n_inputs + i */
 } adaptq_run_report;
 
@@ -426,12 +626,14 @@ typedef struct adaptq_run_report {
  *            convolutions needs) up to the bound given to adaptq_session_prepare(). Output sizes: adaptq_session_output_shape().
  *  Memory    All buffers stay the caller's; nothing is kept after return. Exactly the bytes of each tensor are read or
  *            written. Outputs overlap neither inputs nor each other. The call allocates nothing and makes no system
- *            call. `options` and `report` may be NULL; else set struct_size.
+ *            call, except to wake workers and to wait for one that the system holds up. `options` and `report` may
+ *            be NULL; else set struct_size.
  *  Threads   One run at a time per session: a second one returns ADAPTQ_BUSY at once.
  *  Errors    ADAPTQ_NOT_PREPARED
  *            ADAPTQ_INVALID_ARGUMENT  NULL, wrong count, type, rank, size, overlap, or an input value outside the
  *                                     model's range (a token id that the embedding table does not have)
- *            ADAPTQ_OUT_OF_RANGE      a size above what was prepared, or a state of the model that is full
+ *            ADAPTQ_OUT_OF_RANGE      a size above what was prepared
+ *            ADAPTQ_OUT_OF_RANGE      (since 0.2) a growing state of the model has no room for what the run appends
  *            ADAPTQ_OUT_OF_RANGE      also a value that its type cannot hold, see adaptq_tensor
  *            ADAPTQ_BUFFER_TOO_SMALL  data_size below what the tensor needs: report->needed_bytes says how much that is
  *            ADAPTQ_UNSUPPORTED       options->level is not allowed in this session
@@ -449,21 +651,21 @@ ADAPTQ_API adaptq_status adaptq_session_run(adaptq_session *session, const adapt
  *  Threads   Any thread, at any time; also from a callback. Does not wait. Without a run or prepare in progress nothing
  *            happens, and a later run is not affected; a run that is just ending may still succeed.
  *  Errors    ADAPTQ_INVALID_HANDLE
- *  Since     0.1 */
+ *  Since     0.2 */
 ADAPTQ_API adaptq_status adaptq_session_cancel(adaptq_session *session);
 
 /** One operator of one run. */
 typedef struct adaptq_trace_event {
   size_t struct_size;
   const char *operation; /* for example "linear"; static */
-  const char *site;      /* name of the site whose weights it read, or NULL; lives as long as the session */
+  const char *site;      /* name of the site whose weights it read (the first of two), or NULL; lives with the session */
   int64_t site_index;    /* as for adaptq_model_site(), or -1 */
-  uint64_t step;         /* position in the run, from 0 */
-  uint64_t step_count;   /* operators of a run */
+  uint64_t step;         /* position among the operators of the model, from 0; loops repeat some, branches skip some */
+  uint64_t step_count;   /* operators of the model */
   adaptq_level level;    /* of the site; ADAPTQ_LEVEL_AUTO where there is none */
-  int32_t reserved;
+  int32_t reserved;      /* 0 */
   int64_t begin_ns;      /* monotonic time, CLOCK_MONOTONIC */
-  int64_t end_ns;
+  int64_t end_ns;        /* the same clock */
 } adaptq_trace_event;
 
 /** Called inside a run after each operator, on the thread that runs. `event` is valid during the call only. The time it
@@ -471,10 +673,11 @@ typedef struct adaptq_trace_event {
 typedef void (*adaptq_trace_callback)(void *context, const adaptq_trace_event *event);
 
 /** Sets or, with NULL, removes the trace of a session. Without one a run does not look at the clock between operators. Not
- *  called while adaptq_session_prepare() measures. Holds over later prepares.
+ *  called while adaptq_session_prepare() measures. Holds over later prepares. The callback has the floating-point
+ *  environment of a run: rounding to nearest, no flush to zero.
  *
  *  Errors    ADAPTQ_BUSY  a run or prepare is in progress
- *  Since     0.1 */
+ *  Since     0.2 */
 ADAPTQ_API adaptq_status adaptq_session_set_trace(adaptq_session *session, adaptq_trace_callback callback,
                                                   void *context);
 
@@ -486,9 +689,12 @@ ADAPTQ_API adaptq_status adaptq_session_memory(adaptq_session *session, adaptq_m
 /* A model may have states: the memory of a recurrent layer, say. A session keeps them from run to run. They begin as zeros
  * and change only when a run has succeeded: a run that ends with any other status leaves them as they were, and so does
  * adaptq_session_prepare(), also called again. Some states grow with every run up to a fixed length (keys and values that
- * attention looks back at); a run that finds no room gets ADAPTQ_OUT_OF_RANGE. Models without states take these calls, too. */
+ * attention looks back at): a run that finds no room gets ADAPTQ_OUT_OF_RANGE, and so does adaptq_session_prepare() for
+ * sizes with which one run would append more than an empty state holds. Models without states take these calls, too.
+ * All of this is since 0.2. */
 
-/** Sets all states of the session to zeros, growing ones to length 0: the next run begins a new sequence. Allocates nothing.
+/** Sets all states of the session to zeros, growing ones to length 0: the next run begins a new sequence. Allocates
+ *  nothing.
  *
  *  Threads   ADAPTQ_BUSY during a run or prepare; one that begins during this call gets ADAPTQ_BUSY.
  *  Errors    ADAPTQ_INVALID_HANDLE, ADAPTQ_BUSY
@@ -544,7 +750,7 @@ ADAPTQ_API adaptq_status adaptq_session_set_latency_budget(adaptq_session *sessi
 /** What a level costs here. */
 typedef struct adaptq_level_cost {
   size_t struct_size;
-  adaptq_level level;
+  adaptq_level level;  /* of the linear sites */
   int32_t is_step;     /* 1 if the level is faster than every better one at that size; others are no step there */
   int64_t latency_ns;  /* median at the largest prepared size, measured by adaptq_session_prepare() */
 } adaptq_level_cost;
@@ -563,13 +769,13 @@ ADAPTQ_API adaptq_status adaptq_session_costs(adaptq_session *session, adaptq_le
 /** One inference of the past. */
 typedef struct adaptq_telemetry {
   size_t struct_size;
-  uint64_t sequence;
-  int64_t latency_ns;
-  int64_t budget_ns;
+  uint64_t sequence;   /* number of the inference in its session, from 1 */
+  int64_t latency_ns;  /* as in adaptq_run_report */
+  int64_t budget_ns;   /* 0: none */
   int64_t work;        /* product of the sizes the caller chose, for example batch x sequence length */
-  adaptq_level level;
+  adaptq_level level;  /* of the linear sites */
   int32_t reason;      /* ADAPTQ_REASON_* */
-  int32_t budget_missed;
+  int32_t budget_missed; /* 1 if latency_ns > budget_ns > 0 */
 } adaptq_telemetry;
 
 /** The last inferences, oldest first: at most 256 are kept.
@@ -592,15 +798,18 @@ ADAPTQ_API adaptq_status adaptq_session_telemetry_sites(adaptq_session *session,
 /** Makes the model's tokenizer. ADAPTQ_NOT_FOUND if the file holds none. Immutable: any threads may share it. */
 ADAPTQ_API adaptq_status adaptq_tokenizer_create(adaptq_model *model, adaptq_tokenizer **out);
 
+/** Destroys a tokenizer. NULL is accepted and does nothing. Destructor. */
 ADAPTQ_API adaptq_status adaptq_tokenizer_destroy(adaptq_tokenizer *tokenizer);
 
+/** What is fixed about a tokenizer. */
 typedef struct adaptq_tokenizer_info {
   size_t struct_size;
-  int64_t vocabulary_size;
+  int64_t vocabulary_size; /* ids are below this */
   int64_t pad_id;     /* -1: none */
   int64_t max_length; /* longest sequence the tokenizer's own settings allow; 0: no bound */
 } adaptq_tokenizer_info;
 
+/** Describes a tokenizer. `info->struct_size` is read. */
 ADAPTQ_API adaptq_status adaptq_tokenizer_get_info(adaptq_tokenizer *tokenizer, adaptq_tokenizer_info *info);
 
 /** Turns UTF-8 text into token ids, with the model's special tokens.
@@ -619,10 +828,10 @@ ADAPTQ_API adaptq_status adaptq_tokenizer_encode(adaptq_tokenizer *tokenizer, co
 
 /** What an option holds. */
 enum {
-  ADAPTQ_OPTION_INT32 = 1,
-  ADAPTQ_OPTION_UINT32 = 2,
-  ADAPTQ_OPTION_INT64 = 3,
-  ADAPTQ_OPTION_DOUBLE = 4,
+  ADAPTQ_OPTION_INT32 = 1,  /* int32_t */
+  ADAPTQ_OPTION_UINT32 = 2, /* uint32_t */
+  ADAPTQ_OPTION_INT64 = 3,  /* int64_t */
+  ADAPTQ_OPTION_DOUBLE = 4, /* double */
   ADAPTQ_OPTION_POINTER = 5 /* a callback or its context: no bounds */
 };
 
@@ -631,12 +840,12 @@ typedef struct adaptq_option_info {
   size_t struct_size;
   const char *owner;       /* "adaptq_runtime_options", or the function whose parameter it is */
   const char *name;        /* "log_level" */
-  const char *description;
+  const char *description; /* one line */
   int32_t type;            /* ADAPTQ_OPTION_* */
   int32_t is_field;        /* 1: a field of the struct `owner`; 0: a parameter of the function `owner` */
   uint64_t offset;         /* of a field in its struct, in bytes */
-  double minimum;          /* both bounds are allowed values; a value between them may still be refused where the */
-  double maximum;          /* description says so */
+  double minimum;          /* least allowed value; one between the bounds may be refused where description says so */
+  double maximum;          /* largest allowed value */
   double default_value;    /* what 0 means; 0 where 0 means itself */
 } adaptq_option_info;
 
@@ -645,7 +854,7 @@ ADAPTQ_API size_t adaptq_option_count(void);
 
 /** Describes option `index`. ADAPTQ_OUT_OF_RANGE if there is none. `info->struct_size` is read.
  *
- *  Since     0.1 */
+ *  Since     0.2 */
 ADAPTQ_API adaptq_status adaptq_option_describe(size_t index, adaptq_option_info *info);
 
 /* -------------------------------------------------------------------------------------------------------- matrices */
@@ -662,24 +871,36 @@ ADAPTQ_API adaptq_status adaptq_option_describe(size_t index, adaptq_option_info
  * rounded to nearest. A NaN or an infinity in a row of x, or a scale that is one, makes that row of y NaN at these levels;
  * FP16 and FP32 multiply floats and follow IEEE 754. The same matrix, call and CPU give the same bits. */
 
+/** Handle of a matrix. */
 typedef struct adaptq_matrix adaptq_matrix;
+/** Handle of the matrices of a file. */
 typedef struct adaptq_matrix_file adaptq_matrix_file;
 
 /** How the weights given to adaptq_matrix_create() are stored. */
-enum { ADAPTQ_WEIGHTS_FLOAT32 = 1, ADAPTQ_WEIGHTS_FLOAT16 = 2, ADAPTQ_WEIGHTS_BFLOAT16 = 3 };
-
-/** Whether a second copy of the INT8 codes is kept, one byte per weight, from which calls with one row at INT8 are faster
- *  on CPUs without AVX-512 VNNI; results have the same bits. The default is yes for up to 1,048,576 weights. Where it would
- *  not help (other CPUs, portable kernels) there is none whatever this says. */
-enum { ADAPTQ_EXPAND_DEFAULT = 0, ADAPTQ_EXPAND_ON = 1, ADAPTQ_EXPAND_OFF = 2 };
-
 enum {
-  ADAPTQ_ACTIVATION_NONE = 0,
+  ADAPTQ_WEIGHTS_FLOAT32 = 1, /* IEEE 754 binary32 */
+  ADAPTQ_WEIGHTS_FLOAT16 = 2, /* IEEE 754 binary16 */
+  ADAPTQ_WEIGHTS_BFLOAT16 = 3 /* the upper half of binary32 */
+};
+
+/** Whether a second copy of the INT8 codes is kept, one byte per weight, from which calls with up to four rows at INT8 are
+ *  faster on CPUs without AVX-512 VNNI; results have the same bits. The default is yes for up to 1,048,576 weights. Where it would
+ *  not help (other CPUs, portable kernels) there is none whatever this says. */
+enum {
+  ADAPTQ_EXPAND_DEFAULT = 0, /* for small matrices */
+  ADAPTQ_EXPAND_ON = 1,      /* for this one */
+  ADAPTQ_EXPAND_OFF = 2      /* not for this one */
+};
+
+/** Functions of each element of a product. */
+enum {
+  ADAPTQ_ACTIVATION_NONE = 0, /* x */
   ADAPTQ_ACTIVATION_RELU = 1, /* max(x, 0) */
   ADAPTQ_ACTIVATION_GELU = 2, /* x Phi(x), the exact form; within 3e-7 max(1, |x|) */
   ADAPTQ_ACTIVATION_SILU = 3  /* x / (1 + exp(-x)); within 1.6e-7 max(1, |x|) */
 };
 
+/** Options of adaptq_matrix_create(). */
 typedef struct adaptq_matrix_options {
   size_t struct_size;
   const char *name;      /* UTF-8, for files; NULL: "". Copied */
@@ -716,17 +937,18 @@ ADAPTQ_API adaptq_status adaptq_matrix_create(adaptq_runtime *runtime, const ada
  *  then. Other calls in progress finish. NULL does nothing. */
 ADAPTQ_API adaptq_status adaptq_matrix_destroy(adaptq_matrix *matrix);
 
+/** What is fixed about a matrix. */
 typedef struct adaptq_matrix_info {
   size_t struct_size;
   const char *name;       /* belongs to the matrix */
-  int64_t n;
-  int64_t k;
-  int64_t max_rows;
+  int64_t n;              /* outputs */
+  int64_t k;              /* inputs */
+  int64_t max_rows;       /* of a call without a workspace of its own */
   int64_t stored_bytes;   /* all forms of the weights, the expanded one included */
   int64_t workspace_bytes;/* the matrix's own working memory */
   uint32_t levels;        /* ADAPTQ_ALLOW_*: levels that adaptq_matrix_multiply() takes */
-  int32_t group_size;
-  int32_t has_bias;
+  int32_t group_size;     /* inputs that share a scale */
+  int32_t has_bias;       /* 1 if there is one */
   int32_t is_expanded;    /* 1 if the second copy of the INT8 codes is there */
 } adaptq_matrix_info;
 
@@ -817,6 +1039,7 @@ ADAPTQ_API adaptq_status adaptq_matrix_file_count(adaptq_matrix_file *file, size
 /** The name of matrix `index`; it belongs to the file's handle. ADAPTQ_OUT_OF_RANGE if there is none. */
 ADAPTQ_API adaptq_status adaptq_matrix_file_name(adaptq_matrix_file *file, size_t index, const char **out);
 
+/** Options of adaptq_matrix_open(). */
 typedef struct adaptq_matrix_open_options {
   size_t struct_size;
   int64_t max_rows; /* as in adaptq_matrix_options */

@@ -1,5 +1,6 @@
 import Base
 import CAdaptQ
+import CMachine
 
 // How an exported function is written. Inside `guarded` everything throws AdaptQError; outside there are only the status
 // and the text of adaptq_last_error():
@@ -16,9 +17,13 @@ import CAdaptQ
 // A function that makes a handle uses `guardedNewHandle`, which sets *out to NULL on every error; one that destroys a
 // handle is a single call of `destroyHandle`. Check first, write the caller's memory last: on an error it must be untouched.
 
-/// Runs an exported function's body and turns what it throws into a status and an error text.
+/// Runs an exported function's body and turns what it throws into a status and an error text. The body has the default
+/// floating-point environment; the host has its own again afterwards.
 @inline(__always)
 func guarded(_ body: () throws(AdaptQError) -> Void) -> adaptq_status {
+  var outer = cmachine_floating()
+  cmachine_enter_floating(&outer)
+  defer { cmachine_leave_floating(&outer) }
   do {
     try body()
     return Status.ok.rawValue
@@ -49,13 +54,4 @@ private func failed(_ error: AdaptQError) -> adaptq_status {
 func required<Pointer>(_ pointer: Pointer?, _ name: StaticString) throws(AdaptQError) -> Pointer {
   guard let pointer else { throw .invalidArgument("\(name) is NULL") }
   return pointer
-}
-
-/// Throws ADAPTQ_INVALID_ARGUMENT that names the field, the value and what is expected.
-func requireEnum(
-  _ value: Int32, in range: ClosedRange<Int>, _ field: StaticString
-) throws(AdaptQError) {
-  guard range.contains(Int(value)) else {
-    throw .invalidArgument("\(field) is \(value); expected \(range.lowerBound) to \(range.upperBound)")
-  }
 }

@@ -11,9 +11,12 @@ final class MatrixObject: HandleObject {
 
   let matrix: Matrix
   let run: MatrixHandle
+  /// Where its buffers come from, and that of a file it is saved in.
+  let calls: SystemCalls
 
-  init(_ matrix: Matrix) {
+  init(_ matrix: Matrix, _ calls: SystemCalls) {
     self.matrix = matrix
+    self.calls = calls
     run = matrix.handle
   }
 }
@@ -29,7 +32,7 @@ final class MatrixFileObject: HandleObject {
   init(_ file: MatrixFile, _ runtime: RuntimeObject) throws(AdaptQError) {
     self.file = file
     self.runtime = runtime
-    names = try CTexts(file.matrices.map(\.name))
+    names = try CTexts(file.matrices.map(\.name), runtime.calls)
   }
 }
 
@@ -38,10 +41,10 @@ final class CTexts: @unchecked Sendable {
   private let block: MemoryBlock
   let pointers: [UnsafePointer<CChar>]
 
-  init(_ texts: [String]) throws(AdaptQError) {
+  init(_ texts: [String], _ calls: SystemCalls) throws(AdaptQError) {
     var byteCount = 0
     for text in texts { byteCount = try checkedSum(byteCount, text.utf8.count + 1, "names") }
-    block = try MemoryBlock.allocate(byteCount: byteCount, purpose: "names")
+    block = try MemoryBlock.allocate(byteCount: byteCount, purpose: "names", calls: calls)
     var offset = 0
     var pointers: [UnsafePointer<CChar>] = []
     for text in texts {
@@ -68,10 +71,10 @@ final class CTexts: @unchecked Sendable {
       try readStruct(required(options, "options"), "adaptq_matrix_options", into: &wanted)
       let source = try matrixSource(wanted)
       let options = try matrixOptions(
-        maxRows: wanted.max_rows, expand: wanted.expand, "adaptq_matrix_options.max_rows",
-        "adaptq_matrix_options.expand")
+        maxRows: wanted.max_rows, .matrixMaxRows, expand: wanted.expand, .matrixExpand)
       let (table, owner) = runtime.kernels()
-      return MatrixObject(try Matrix(source, options: options, kernels: table, kernelOwner: owner))
+      return MatrixObject(
+        try Matrix(source, options: options, kernels: table, kernelOwner: owner, calls: runtime.calls), runtime.calls)
     }
   }
 }
@@ -81,8 +84,9 @@ final class CTexts: @unchecked Sendable {
 }
 
 private func matrixSource(_ wanted: adaptq_matrix_options) throws(AdaptQError) -> MatrixSource {
-  let n = try requireSize(wanted.n, in: 1...(1 << 31), "adaptq_matrix_options.n")
-  let k = try requireSize(wanted.k, in: 1...(1 << 24), "adaptq_matrix_options.k")
+  try requireOption(wanted.n, .matrixN)
+  try requireOption(wanted.k, .matrixK)
+  let (n, k) = (Int(wanted.n), Int(wanted.k))
   let weights = try required(wanted.weights, "adaptq_matrix_options.weights")
   var source = MatrixSource(n: n, k: k, weights: weights)
   if let name = wanted.name {
@@ -91,21 +95,21 @@ private func matrixSource(_ wanted: adaptq_matrix_options) throws(AdaptQError) -
     }
     source.name = text
   }
-  try requireEnum(
-    wanted.weight_type, in: 0...ADAPTQ_WEIGHTS_BFLOAT16, "adaptq_matrix_options.weight_type")
+  try requireOption(Int64(wanted.weight_type), .matrixWeightType)
   source.element = MatrixSource.Element(rawValue: wanted.weight_type) ?? .float32
+  try requireOption(Int64(wanted.group_size), .matrixGroupSize)
   if wanted.group_size != 0 {
-    if wanted.group_size < 0 {
-      throw .invalidArgument("adaptq_matrix_options.group_size is \(wanted.group_size)")
-    }
     source.groupSize = Int(wanted.group_size)
   }
   let kept = UInt32(ADAPTQ_ALLOW_FP16 | ADAPTQ_ALLOW_FP32)
+  try requireOption(Int64(wanted.keep), .matrixKeep)
   if wanted.keep & ~kept != 0 {
     throw .invalidArgument(
       "adaptq_matrix_options.keep is \(wanted.keep); expected ADAPTQ_ALLOW_FP16, ADAPTQ_ALLOW_FP32, both or 0")
   }
   for level in [Level.fp16, .fp32] where wanted.keep & allowBit(level) != 0 { source.keep.insert(level) }
+  try requireOption(wanted.row_stride, .matrixRowStride)
+  try requireOption(wanted.column_stride, .matrixColumnStride)
   source.columnStride = wanted.column_stride == 0 ? 1 : Int(wanted.column_stride)
   source.rowStride = Int(wanted.row_stride)
   if wanted.row_stride == 0 { source.rowStride = source.columnStride == 1 ? k : 1 }
@@ -114,23 +118,14 @@ private func matrixSource(_ wanted: adaptq_matrix_options) throws(AdaptQError) -
 }
 
 private func matrixOptions(
-  maxRows: Int64, expand: Int32, _ rowsField: StaticString, _ expandField: StaticString
+  maxRows: Int64, _ rowsOption: Option, expand: Int32, _ expandOption: Option
 ) throws(AdaptQError) -> MatrixOptions {
   var options = MatrixOptions()
-  if maxRows != 0 { options.maxRows = try requireSize(maxRows, in: 1...(1 << 31), rowsField) }
-  try requireEnum(expand, in: 0...ADAPTQ_EXPAND_OFF, expandField)
+  try requireOption(maxRows, rowsOption)
+  if maxRows != 0 { options.maxRows = Int(maxRows) }
+  try requireOption(Int64(expand), expandOption)
   options.expansion = MatrixOptions.Expansion(rawValue: expand) ?? .byDefault
   return options
-}
-
-private func requireSize(
-  _ value: Int64, in range: ClosedRange<Int>, _ field: StaticString
-) throws(AdaptQError) -> Int {
-  guard range.contains(Int(value)) else {
-    throw AdaptQError(
-      .outOfRange, "\(field) is \(value); expected \(range.lowerBound) to \(range.upperBound)")
-  }
-  return Int(value)
 }
 
 @c @implementation public func adaptq_matrix_get_info(
@@ -162,7 +157,9 @@ private func requireSize(
   _ matrices: UnsafePointer<OpaquePointer?>?, _ count: Int, _ path: UnsafePointer<CChar>?
 ) -> adaptq_status {
   guarded { () throws(AdaptQError) in
-    if count < 1 || count > 1 << 20 { throw .invalidArgument("count is \(UInt(bitPattern: count)); expected 1 to \(1 << 20)") }
+    if count < 1 || count > 1 << 20 {
+      throw .invalidArgument("count is \(UInt(bitPattern: count)); expected 1 to \(1 << 20)")
+    }
     let list = try required(matrices, "matrices")
     let path = try required(path, "path")
     guard let text = String(validatingCString: path) else { throw .invalidArgument("path is not UTF-8") }
@@ -173,7 +170,7 @@ private func requireSize(
         objects.append(object)
       }
     }
-    let block = try MatrixFile.bytes(of: objects.map(\.matrix.stored))
+    let block = try MatrixFile.bytes(of: objects.map(\.matrix.stored), calls: objects[0].calls)
     try withExtendedLifetime(objects) { () throws(AdaptQError) in
       try block.withBytes { (bytes) throws(AdaptQError) in try writeFileAtomically(text, bytes) }
     }
@@ -187,7 +184,7 @@ private func requireSize(
     try withHandle(runtime, as: RuntimeObject.self) { (runtime) throws(AdaptQError) in
       let path = try required(path, "path")
       guard let text = String(validatingCString: path) else { throw .invalidArgument("path is not UTF-8") }
-      let block = try MemoryBlock.read(path: text)
+      let block = try MemoryBlock.read(path: text, calls: runtime.calls)
       return try MatrixFileObject(try MatrixFile(block, source: "\"\(text)\""), runtime)
     }
   }
@@ -200,7 +197,8 @@ private func requireSize(
     try withHandle(runtime, as: RuntimeObject.self) { (runtime) throws(AdaptQError) in
       let data = try required(data, "data")
       if size < 0 { throw AdaptQError(.outOfRange, "size: \(UInt(bitPattern: size))") }
-      let block = try MemoryBlock.allocate(byteCount: size, purpose: "matrices of \(size) bytes")
+      let block = try MemoryBlock.allocate(
+        byteCount: size, purpose: "matrices of \(size) bytes", calls: runtime.calls)
       block.base.copyMemory(from: data, byteCount: size)
       return try MatrixFileObject(try MatrixFile(block, source: "matrices in memory"), runtime)
     }
@@ -248,8 +246,7 @@ private func requireSize(
       var wanted = adaptq_matrix_open_options()
       try readOptions(options, "adaptq_matrix_open_options", into: &wanted)
       let options = try matrixOptions(
-        maxRows: wanted.max_rows, expand: wanted.expand, "adaptq_matrix_open_options.max_rows",
-        "adaptq_matrix_open_options.expand")
+        maxRows: wanted.max_rows, .matrixOpenMaxRows, expand: wanted.expand, .matrixOpenExpand)
       // Byte by byte: Swift calls different spellings of one character equal.
       guard let stored = object.file.matrices.first(where: { $0.name.utf8.elementsEqual(text.utf8) }) else {
         throw AdaptQError(.notFound, "name \"\(text)\": the file has no such matrix")
@@ -257,7 +254,8 @@ private func requireSize(
       let (table, owner) = object.runtime.kernels()
       return MatrixObject(
         try Matrix(
-          stored, weightsOwner: object.file.owner, options: options, kernels: table, kernelOwner: owner))
+          stored, weightsOwner: object.file.owner, options: options, kernels: table, kernelOwner: owner,
+          calls: object.runtime.calls), object.runtime.calls)
     }
   }
 }

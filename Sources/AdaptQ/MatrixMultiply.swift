@@ -57,7 +57,8 @@ private func checkedCall(_ wanted: adaptq_multiply, _ run: MatrixHandle) throws(
   guard Int32(raw) == wanted.level, let level = Level(rawValue: raw), run.holds(level) else {
     throw levelError(wanted.level)
   }
-  guard wanted.activation >= 0, let activation = MatrixActivation(rawValue: UInt8(truncatingIfNeeded: wanted.activation)),
+  guard wanted.activation >= 0,
+    let activation = MatrixActivation(rawValue: UInt8(truncatingIfNeeded: wanted.activation)),
     wanted.activation <= ADAPTQ_ACTIVATION_SILU
   else { throw activationError(wanted.activation) }
   if wanted.no_bias & ~1 != 0 { throw flagError(wanted.no_bias) }
@@ -138,7 +139,8 @@ private struct Extent: BitwiseCopyable {
     self.stride = UInt(bitPattern: bytes)
     let (last, overflow3) = begin.addingReportingOverflow(UInt(bitPattern: before))
     let (end, overflow4) = last.addingReportingOverflow(width)
-    if overflow || overflow2 || overflow3 || overflow4 { throw extentError(field, rows, stride) }
+    // No process has 2^56 bytes of addresses, whatever the caller says.
+    if overflow || overflow2 || overflow3 || overflow4 || before >= 1 << 56 { throw extentError(field, rows, stride) }
     self.end = end
   }
 
@@ -152,7 +154,8 @@ private struct Extent: BitwiseCopyable {
   @inline(never)
   private func isInterleaved(with other: Extent) -> Bool {
     if stride != other.stride { return false }
-    let distance = begin < other.begin ? (other.begin - begin) % stride : (stride - (begin - other.begin) % stride) % stride
+    let distance =
+      begin < other.begin ? (other.begin - begin) % stride : (stride - (begin - other.begin) % stride) % stride
     return distance >= width && distance + other.width <= stride
   }
 }
@@ -249,7 +252,7 @@ private func strideError(_ field: StaticString, _ stride: Int, _ count: Int) -> 
 
 @inline(never)
 private func extentError(_ field: StaticString, _ rows: Int, _ stride: Int) -> AdaptQError {
-  AdaptQError(.outOfRange, "\(field) is \(stride): \(rows) rows go around the address space")
+  AdaptQError(.outOfRange, "\(field) is \(stride): \(rows) rows span more than the address space")
 }
 
 @inline(never)

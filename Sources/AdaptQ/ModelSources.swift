@@ -69,8 +69,9 @@ import CAdaptQ
     let key = try required(key, "key")
     let value = try required(value, "value")
     try withHandle(model, as: ModelObject.self) { (object) throws(AdaptQError) in
-      let wanted = String(cString: key)
-      guard let index = object.model.metadata.firstIndex(where: { $0.key == wanted }) else {
+      guard let wanted = String(validatingCString: key) else { throw .invalidArgument("key is not UTF-8") }
+      // Byte by byte: Swift calls different spellings of one character equal.
+      guard let index = object.model.metadata.firstIndex(where: { $0.key.utf8.elementsEqual(wanted.utf8) }) else {
         throw AdaptQError(.notFound, "key \"\(wanted)\": the model has no such metadata")
       }
       value.pointee = object.texts.metadata[index].value

@@ -8,7 +8,7 @@ import CAdaptQ
 }
 
 @c @implementation public func adaptq_version_string() -> UnsafePointer<CChar>? {
-  staticText("0.1.0")
+  staticText("0.2.0")
 }
 
 @c @implementation public func adaptq_status_name(_ status: adaptq_status) -> UnsafePointer<CChar>? {

@@ -1,5 +1,6 @@
 import Base
 import CAdaptQ
+import Runtime
 
 // The one table of options: adaptq_option_describe() shows it and every check goes through it, so that neither can drift
 // from the other. A new field of an option struct gets a case here.
@@ -7,8 +8,12 @@ import CAdaptQ
 /// An option of the C API: a field of an option struct, or a parameter with bounds. The raw value is its index.
 enum Option: Int {
   case log, logContext, logLevel, codeGeneration, maximumISA, allocate, release, allocatorContext, ignoreEnvironment
+  case cpuSet, cpuCount, parallelFor, parallelForContext, threads, parallelForThreads
   case allowedLevels
-  case runLevel, deadline
+  case runLevel, deadline, maximumThreads
+  case matrixName, matrixN, matrixK, matrixWeights, matrixRowStride, matrixColumnStride, matrixBias, matrixWeightType
+  case matrixGroupSize, matrixKeep, matrixExpand, matrixMaxRows, matrixOpenMaxRows, matrixOpenExpand
+  // The last of these ends the count.
   case setLevel, setAllowedLevels, latency, percentile
 
   static let count = Option.percentile.rawValue + 1
@@ -33,8 +38,12 @@ extension Option {
   var rule: OptionRule {
     switch self {
     case .log, .logContext, .logLevel, .codeGeneration, .maximumISA, .allocate, .release, .allocatorContext,
-      .ignoreEnvironment:
+      .ignoreEnvironment, .cpuSet, .cpuCount, .parallelFor, .parallelForContext, .threads, .parallelForThreads:
       runtimeRule
+    case .matrixName, .matrixN, .matrixK, .matrixWeights, .matrixRowStride, .matrixColumnStride, .matrixBias,
+      .matrixWeightType, .matrixGroupSize, .matrixKeep, .matrixExpand, .matrixMaxRows, .matrixOpenMaxRows,
+      .matrixOpenExpand:
+      matrixRule
     case .allowedLevels:
       OptionRule(
         owner: "adaptq_session_options", name: "allowed_levels", type: ADAPTQ_OPTION_UINT32,
@@ -50,6 +59,10 @@ extension Option {
       OptionRule(
         owner: "adaptq_run_options", name: "deadline_ns", type: ADAPTQ_OPTION_INT64,
         description: "reserved, must be 0")
+    case .maximumThreads:
+      OptionRule(
+        owner: "adaptq_run_options", name: "max_threads", type: ADAPTQ_OPTION_INT32,
+        maximum: Double(ADAPTQ_MAX_THREADS), description: "at most so many threads for this call; 0: no limit")
     case .setLevel:
       OptionRule(
         owner: "adaptq_session_set_level", name: "level", type: ADAPTQ_OPTION_INT32,
@@ -104,6 +117,22 @@ extension Option {
       field("allocator_context", ADAPTQ_OPTION_POINTER, "handed to allocate and release")
     case .ignoreEnvironment:
       field("ignore_environment", ADAPTQ_OPTION_INT32, maximum: 1, "1: read no variable")
+    case .cpuSet:
+      field("cpu_set", ADAPTQ_OPTION_POINTER, "CPUs for the threads")
+    case .cpuCount:
+      field("n_cpus", ADAPTQ_OPTION_INT64, maximum: Threads.maximumCPUs, "how many CPUs cpu_set names")
+    case .parallelFor:
+      field("parallel_for", ADAPTQ_OPTION_POINTER, "the host's threads; NULL: the library's own")
+    case .parallelForContext:
+      field("parallel_for_context", ADAPTQ_OPTION_POINTER, "handed to parallel_for")
+    case .threads:
+      field(
+        "threads", ADAPTQ_OPTION_INT32, maximum: ADAPTQ_MAX_THREADS,
+        "threads that work on one run; 0: what this machine is good for")
+    case .parallelForThreads:
+      field(
+        "parallel_for_threads", ADAPTQ_OPTION_INT32, maximum: ADAPTQ_MAX_THREADS,
+        "bodies that parallel_for calls at once; 0: what this machine is good for")
     default:
       field("log", ADAPTQ_OPTION_POINTER, "receives log lines; NULL: no log")
     }
@@ -123,10 +152,18 @@ extension Option {
     case .release: MemoryLayout<adaptq_runtime_options>.offset(of: \.release)
     case .allocatorContext: MemoryLayout<adaptq_runtime_options>.offset(of: \.allocator_context)
     case .ignoreEnvironment: MemoryLayout<adaptq_runtime_options>.offset(of: \.ignore_environment)
+    case .cpuSet: MemoryLayout<adaptq_runtime_options>.offset(of: \.cpu_set)
+    case .cpuCount: MemoryLayout<adaptq_runtime_options>.offset(of: \.n_cpus)
+    case .parallelFor: MemoryLayout<adaptq_runtime_options>.offset(of: \.parallel_for)
+    case .parallelForContext: MemoryLayout<adaptq_runtime_options>.offset(of: \.parallel_for_context)
+    case .threads: MemoryLayout<adaptq_runtime_options>.offset(of: \.threads)
+    case .parallelForThreads: MemoryLayout<adaptq_runtime_options>.offset(of: \.parallel_for_threads)
+    case .maximumThreads: MemoryLayout<adaptq_run_options>.offset(of: \.max_threads)
     case .allowedLevels: MemoryLayout<adaptq_session_options>.offset(of: \.allowed_levels)
     case .runLevel: MemoryLayout<adaptq_run_options>.offset(of: \.level)
     case .deadline: MemoryLayout<adaptq_run_options>.offset(of: \.deadline_ns)
     case .setLevel, .setAllowedLevels, .latency, .percentile: nil
+    default: matrixOffset
     }
   }
 }
@@ -185,7 +222,7 @@ private func optionError(_ value: @autoclosure () -> String, _ option: Option) -
   guard let name else { return 0 }
   switch String(cString: name) {
   case "open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel", "trace",
-    "memory-report", "metadata", "options", "code-generation":
+    "memory-report", "metadata", "options", "code-generation", "threads", "parallel-for", "probe", "matrix", "states":
     return 1
   default: return 0
   }

@@ -46,7 +46,7 @@ final class SessionObject: HandleObject, @unchecked Sendable {
       let kernels = model.runtime.kernels()
       let session = try Session(
         model: model.model, allowed: allowed ?? Level.allCases, kernels: kernels.table, kernelOwner: kernels.owner,
-        calls: model.runtime.calls)
+        calls: model.runtime.calls, threads: model.runtime.threads)
       return SessionObject(session, model)
     }
   }
@@ -76,6 +76,8 @@ final class SessionObject: HandleObject, @unchecked Sendable {
         shapes.append((0..<value.type.rank).map { Int(tensorSize(tensor, $0)) })
       }
       try object.session.prepare(maximumShapes: shapes)
+      let refused = object.model.runtime.threads.refusedCount
+      if refused > 0 { object.model.runtime.log.warning("the system refused \(refused) threads") }
       object.model.runtime.log.info(
         "prepared for \(shapes): \(object.session.workingByteCount) bytes; "
           + object.session.costs.map { "\($0.level.name) \($0.nanoseconds / 1000) us" }.joined(separator: ", "))

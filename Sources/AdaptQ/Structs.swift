@@ -11,6 +11,7 @@ import CAdaptQ
 enum FirstSize {
   static let runtimeOptions = 40
   static let tensor = 96
+  static let runOptions = 24
   static let runReport = 56
 }
 

@@ -82,7 +82,7 @@ extension RunHandle {
       let layout = inputLayout(index)
       guard let type = layout.hostType(tensor, isOutput: false) else { throw inputTypeError(self, tensor, index) }
       let binding = try binding(tensor, type, layout.rank, "inputs", index)
-      if tensor.data_size < binding.byteCount {
+      if UInt(bitPattern: tensor.data_size) < UInt(binding.byteCount) {
         throw dataSizeError("inputs", index, tensor.data_size, binding.byteCount, report, index)
       }
       bind(index, binding)
@@ -108,7 +108,7 @@ extension RunHandle {
       }
       let binding = try binding(tensor, type, layout.rank, "outputs", index)
       if !binding.isDense && sharesMemory(tensor, layout.rank) { throw selfOverlapError(index) }
-      if tensor.data_size < binding.byteCount {
+      if UInt(bitPattern: tensor.data_size) < UInt(binding.byteCount) {
         throw dataSizeError("outputs", index, tensor.data_size, binding.byteCount, report, first &+ index)
       }
       let begin = UInt(bitPattern: binding.data)

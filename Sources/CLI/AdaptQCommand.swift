@@ -6,8 +6,8 @@ struct AdaptQCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "adaptq",
     abstract: "Converts, inspects, runs and measures adaptive-precision models.",
-    version: "0.1.0",
-    subcommands: [ConvertCommand.self, InspectCommand.self, RunCommand.self, BenchCommand.self])
+    version: "0.2.0",
+    subcommands: [ConvertCommand.self, InspectCommand.self, RunCommand.self, BenchCommand.self, ProbeCommand.self])
 }
 
 /// An adaptq error as the command line shows it: one line on standard error, exit code 1.

@@ -17,6 +17,9 @@ struct BenchCommand: ParsableCommand {
   @Option(help: "Rounds of each measurement (default: \(BenchReport.Options.standardRounds)).")
   var rounds: Int?
 
+  @Flag(help: "Only whole calls of small matrices, as the C API makes them.")
+  var matrixCalls = false
+
   @Flag(help: "Few rounds and short samples: to see whether it runs.")
   var quick = false
 
@@ -26,6 +29,12 @@ struct BenchCommand: ParsableCommand {
 
   func run() throws {
     let options = BenchReport.Options(version: AdaptQCommand.configuration.version, rounds: rounds, quick: quick)
+    if matrixCalls {
+      try reporting { () throws(AdaptQError) in
+        try MatrixCallBench.run(quick: quick, rounds: options.roundCount) { writeNow($0 + "\n") }
+      }
+      return
+    }
     let report = try reporting { () throws(AdaptQError) in
       var loaded: (model: Model, path: String)?
       if let path = model {

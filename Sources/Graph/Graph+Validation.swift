@@ -7,7 +7,7 @@ extension Graph {
     if regions.isEmpty { throw .invalidFile("graph: no regions") }
     for (index, value) in values.enumerated() { try validate(value, index) }
     for site in sites { try site.validate() }
-    for state in states { try validate(state) }
+    for (index, state) in states.enumerated() { try validate(state, index) }
     var scope = Scope(
       definitions: [Definition](repeating: .none, count: values.count),
       owned: [Bool](repeating: false, count: regions.count))
@@ -61,7 +61,7 @@ extension Graph {
     }
   }
 
-  private func validate(_ state: State) throws(AdaptQError) {
+  private func validate(_ state: State, _ index: Int) throws(AdaptQError) {
     let what = "state \"\(state.name)\""
     try validate(state.type, what)
     for dimension in state.type.shape {
@@ -71,7 +71,7 @@ extension Graph {
       throw .invalidFile("\(what): axis \(axis) of rank \(state.type.rank)")
     }
     guard let other = state.lengthOf else { return }
-    guard state.growingAxis != nil, states.indices.contains(other), states[other].growingAxis != nil,
+    guard state.growingAxis != nil, (0..<index).contains(other), states[other].growingAxis != nil,
       states[other].lengthOf == nil, states[other].maximumLength == state.maximumLength
     else { throw .invalidFile("\(what): state \(other) cannot have its length") }
   }

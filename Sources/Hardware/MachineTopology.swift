@@ -10,7 +10,8 @@ public struct MachineTopology: Hashable, Sendable {
     public var cpus: CPUSet
   }
 
-  /// Memory and the CPUs that are near to it. CPUs are empty for memory without CPUs, such as expanders.
+  /// Memory and the CPUs that are near to it. Memory without CPUs of its own, such as an
+  /// expander, has those of the nearest nodes.
   public struct Node: Hashable, Sendable {
     public var number: Int
     public var cpus: CPUSet

@@ -17,6 +17,7 @@ extension MachineTopology {
 private struct TopologyReader {
   let root: RootFolder
   var result = MachineTopology()
+  private var computeUnits: [CPUSet] = []
   private let base = "/sys/devices/system/cpu"
 
   init(root: RootFolder) { self.root = root }
@@ -74,6 +75,13 @@ private struct TopologyReader {
         ?? root.cpus(list: "\(folder)/thread_siblings_list", mask: "\(folder)/thread_siblings") ?? [cpu]
       // Never a CPU in two cores, whatever the files say.
       var cpus = siblings.intersection(unseen)
+      // Two cores of AMD's family 15H share a front end and count as siblings; their numbers differ.
+      let coreNumber = root.integer("\(folder)/core_id")
+      let alike = CPUSet(cpus.cpus.filter { root.integer("\(base)/cpu\($0)/topology/core_id") == coreNumber })
+      if alike != cpus {
+        computeUnits.append(cpus)
+        cpus = alike
+      }
       cpus.insert(cpu)
       unseen = unseen.subtracting(cpus)
       let package = result.packages.firstIndex { $0.cpus.contains(cpu) } ?? 0
@@ -91,11 +99,29 @@ private struct TopologyReader {
       let bytes = memory("\(folder)/meminfo", prefix: "Node \(number) MemTotal:")
       result.nodes.append(.init(number: number, cpus: cpus.intersection(result.online), memoryByteCount: bytes))
     }
+    // Memory without CPUs belongs to those whose memory is nearest to it.
+    let withCPUs = result.nodes.filter { !$0.cpus.isEmpty }
+    for index in result.nodes.indices where result.nodes[index].cpus.isEmpty {
+      let row = distances(result.nodes[index].number)
+      let near = withCPUs.compactMap { node in row[node.number].map { (distance: $0, cpus: node.cpus) } }
+      guard let nearest = near.map(\.distance).min() else { continue }
+      for node in near where node.distance == nearest {
+        result.nodes[index].cpus = result.nodes[index].cpus.union(node.cpus)
+      }
+    }
     for index in result.cores.indices {
       let first = result.cores[index].cpus.first ?? -1
       let around = result.nodes.filter { $0.cpus.contains(first) }
       result.cores[index].node = around.min { $0.cpus.count < $1.cpus.count }?.number
     }
+  }
+
+  /// From one node to each other one, by its number: the file has one column per online node.
+  private func distances(_ number: Int) -> [Int: Int] {
+    let columns = root.text("/sys/devices/system/node/node\(number)/distance")?.split(separator: " ") ?? []
+    var result: [Int: Int] = [:]
+    for (node, column) in zip(self.result.nodes, columns) { result[node.number] = Int(column) }
+    return result
   }
 
   /// Bytes from a line such as `MemTotal:  16384 kB`.
@@ -125,6 +151,8 @@ private struct TopologyReader {
         var cpus = root.cpus(list: "\(folder)/shared_cpu_list", mask: "\(folder)/shared_cpu_map") ?? [cpu]
         cpus = cpus.intersection(result.online)
         cpus.insert(cpu)
+        // Kernels of their time did not know that such cores share this cache.
+        if level == 2, let unit = computeUnits.first(where: { $0.contains(cpu) }) { cpus = cpus.union(unit) }
         let line = root.integer("\(folder)/coherency_line_size").flatMap { $0 > 0 ? $0 : nil }
         caches.append(
           .init(level: level, isUnified: type == "Unified", byteCount: byteCount, lineByteCount: line, cpus: cpus))
@@ -165,40 +193,30 @@ private struct TopologyReader {
     return kinds.count > 1 ? kinds : nil
   }
 
-  /// By what the scheduler thinks of them (`cpu_capacity`), else by base frequency, else by a maximum frequency that
-  /// differs by more than favoured cores of one kind do.
+  /// By what the scheduler thinks of them (`cpu_capacity`), else by base frequency, else by maximum frequency. Favoured
+  /// cores of one kind differ by some percent: a kind begins where the next value is a sixth lower.
   private func measuredKinds() -> [MachineTopology.Kind]? {
-    grouped("cpu_capacity", ratio: 1) ?? grouped("cpufreq/base_frequency", ratio: 1)
-      ?? grouped("cpufreq/cpuinfo_max_freq", ratio: 1.2)
+    grouped("cpu_capacity") ?? grouped("cpufreq/base_frequency") ?? grouped("cpufreq/cpuinfo_max_freq")
   }
 
-  private func grouped(_ file: String, ratio: Double) -> [MachineTopology.Kind]? {
+  private func grouped(_ file: String) -> [MachineTopology.Kind]? {
     var groups: [Int: CPUSet] = [:]
-    var last: (value: Int, cpu: Int)?
     for cpu in result.online.cpus {
-      // All threads of a machine have the file or none: stop at the first without.
-      guard let value = root.integer("\(base)/cpu\(cpu)/\(file)"), value > 0 else {
-        if last == nil { return nil }
-        continue
-      }
+      // All CPUs have the file or none.
+      guard let value = root.integer("\(base)/cpu\(cpu)/\(file)"), value > 0 else { return nil }
       groups[value, default: []].insert(cpu)
-      last = (value, cpu)
     }
-    guard groups.count > 1, let low = groups.keys.min(), let high = groups.keys.max(),
-      Double(high) >= Double(low) * ratio
-    else { return nil }
     var kinds: [MachineTopology.Kind] = []
+    var previous: Int?
     for value in groups.keys.sorted(by: >) {
-      if ratio > 1, !kinds.isEmpty, let top = kinds.last?.cpus.first.flatMap({ speed($0, file) }),
-        Double(top) < Double(value) * ratio
-      {
-        kinds[kinds.count - 1].cpus = kinds[kinds.count - 1].cpus.union(groups[value] ?? [])
+      let cpus = groups[value] ?? []
+      if let previous, Double(previous) < Double(value) * 1.2 {
+        kinds[kinds.count - 1].cpus = kinds[kinds.count - 1].cpus.union(cpus)
       } else {
-        kinds.append(.init(name: kinds.isEmpty ? .performance : .efficiency, cpus: groups[value] ?? []))
+        kinds.append(.init(name: kinds.isEmpty ? .performance : .efficiency, cpus: cpus))
       }
+      previous = value
     }
     return kinds.count > 1 ? kinds : nil
   }
-
-  private func speed(_ cpu: Int, _ file: String) -> Int? { root.integer("\(base)/cpu\(cpu)/\(file)") }
 }

@@ -13,9 +13,11 @@ extern void __libc_free(void *);
 
 static atomic_int counting;
 static atomic_long calls;
+static atomic_size_t largest;
 
 __attribute__((visibility("default"))) void adaptq_test_count_begin(void) {
   atomic_store(&calls, 0);
+  atomic_store(&largest, 0);
   atomic_store(&counting, 1);
 }
 
@@ -24,19 +26,25 @@ __attribute__((visibility("default"))) long adaptq_test_count_end(void) {
   return atomic_load(&calls);
 }
 
-static inline void count(void) {
-  if (atomic_load_explicit(&counting, memory_order_relaxed)) atomic_fetch_add(&calls, 1);
+// Of the largest block that was asked for since adaptq_test_count_begin().
+__attribute__((visibility("default"))) size_t adaptq_test_largest_block(void) { return atomic_load(&largest); }
+
+static inline void count(size_t size) {
+  if (!atomic_load_explicit(&counting, memory_order_relaxed)) return;
+  atomic_fetch_add(&calls, 1);
+  size_t before = atomic_load(&largest);
+  while (size > before && !atomic_compare_exchange_weak(&largest, &before, size)) {}
 }
 
-void *malloc(size_t size) { count(); return __libc_malloc(size); }
-void *calloc(size_t n, size_t size) { count(); return __libc_calloc(n, size); }
-void *realloc(void *old, size_t size) { count(); return __libc_realloc(old, size); }
-void *memalign(size_t alignment, size_t size) { count(); return __libc_memalign(alignment, size); }
-void *aligned_alloc(size_t alignment, size_t size) { count(); return __libc_memalign(alignment, size); }
-void free(void *pointer) { if (pointer) count(); __libc_free(pointer); }
+void *malloc(size_t size) { count(size); return __libc_malloc(size); }
+void *calloc(size_t n, size_t size) { count(n * size); return __libc_calloc(n, size); }
+void *realloc(void *old, size_t size) { count(size); return __libc_realloc(old, size); }
+void *memalign(size_t alignment, size_t size) { count(size); return __libc_memalign(alignment, size); }
+void *aligned_alloc(size_t alignment, size_t size) { count(size); return __libc_memalign(alignment, size); }
+void free(void *pointer) { if (pointer) count(0); __libc_free(pointer); }
 
 int posix_memalign(void **out, size_t alignment, size_t size) {
-  count();
+  count(size);
   if (alignment < sizeof(void *) || (alignment & (alignment - 1)) != 0) return EINVAL;
   void *memory = __libc_memalign(alignment, size);
   if (memory == NULL) return ENOMEM;

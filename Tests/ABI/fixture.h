@@ -28,9 +28,9 @@ typedef struct {
 static const char *fixture_path(void) { return getenv("ADAPTQ_TEST_MODEL"); }
 #define NEEDS_MODEL() do { if (!fixture_path()) SKIP("ADAPTQ_TEST_MODEL is not set"); } while (0)
 
-__attribute__((unused)) static int fixture_open(fixture *f) {
+__attribute__((unused)) static int fixture_open_with(fixture *f, const adaptq_runtime_options *options) {
   memset(f, 0, sizeof *f);
-  int ok = adaptq_runtime_create(NULL, &f->runtime) == ADAPTQ_OK &&
+  int ok = adaptq_runtime_create(options, &f->runtime) == ADAPTQ_OK &&
            adaptq_model_open(f->runtime, fixture_path(), &f->model) == ADAPTQ_OK &&
            adaptq_model_input_count(f->model, &f->n_inputs) == ADAPTQ_OK &&
            adaptq_model_output_count(f->model, &f->n_outputs) == ADAPTQ_OK &&
@@ -49,14 +49,38 @@ __attribute__((unused)) static int fixture_open(fixture *f) {
   return ok;
 }
 
+__attribute__((unused)) static int fixture_open(fixture *f) { return fixture_open_with(f, NULL); }
+
 __attribute__((unused)) static void fixture_close(fixture *f) {
   CHECK_STATUS(adaptq_model_destroy(f->model), ADAPTQ_OK);
   CHECK_STATUS(adaptq_runtime_destroy(f->runtime), ADAPTQ_OK);
 }
 
+// A runtime with so many threads.
+#define OPEN_FIXTURE_THREADS(f, n) \
+  fixture f; NEEDS_MODEL(); \
+  do { \
+    adaptq_runtime_options fixture_options = {.struct_size = sizeof fixture_options, .threads = (n)}; \
+    if (!fixture_open_with(&f, &fixture_options)) return; \
+  } while (0)
 #define OPEN_FIXTURE(f) fixture f; NEEDS_MODEL(); if (!fixture_open(&f)) return
 
 static size_t fixture_type_size(adaptq_type type) { return type == ADAPTQ_TYPE_INT64 ? 8 : 4; }
+
+// A dense tensor of up to three dimensions, of 8-byte or 4-byte elements.
+__attribute__((unused)) static void tensor_shape(adaptq_tensor *t, adaptq_type type, int rank, int64_t a, int64_t b, int64_t c,
+                                                  const void *data) {
+  memset(t, 0, sizeof *t);
+  t->struct_size = sizeof *t;
+  t->type = type;
+  t->rank = rank;
+  t->sizes[0] = a;
+  t->sizes[1] = b;
+  t->sizes[2] = c;
+  t->data = (void *)data;
+  t->data_size = (size_t)(rank > 0 ? a : 1) * (size_t)(rank > 1 ? b : 1) * (size_t)(rank > 2 ? c : 1) *
+                 (type == ADAPTQ_TYPE_INT64 ? 8 : 4);
+}
 
 __attribute__((unused)) static size_t tensor_bytes(const adaptq_tensor *t) {
   size_t bytes = fixture_type_size(t->type);
@@ -134,7 +158,10 @@ __attribute__((unused)) static adaptq_status fixture_run(const fixture *f, adapt
 __attribute__((unused)) static adaptq_session *fixture_session(const fixture *f, tensors *t, uint32_t levels,
                                                                int64_t batch, int64_t length) {
   adaptq_session *session = NULL;
-  adaptq_session_options options = {.struct_size = sizeof options, .allowed_levels = levels};
+  adaptq_session_options options;
+  memset(&options, 0, sizeof options);
+  options.struct_size = sizeof options;
+  options.allowed_levels = levels;
   tensors_make(f, t, batch, length);
   if (adaptq_session_create(f->model, &options, &session) == ADAPTQ_OK &&
       adaptq_session_prepare(session, t->inputs, f->n_inputs) == ADAPTQ_OK && tensors_outputs(f, session, t))

@@ -7,12 +7,12 @@
 #define SAME(a, b) _Static_assert((a) == (b), #a)
 #endif
 
-SAME(sizeof(adaptq_runtime_options), 72);
+SAME(sizeof(adaptq_runtime_options), 112);
 SAME(sizeof(adaptq_tensor_info), 152);
 SAME(sizeof(adaptq_site_info), 48);
 SAME(sizeof(adaptq_session_options), 16);
 SAME(sizeof(adaptq_tensor), 160);
-SAME(sizeof(adaptq_run_options), 24);
+SAME(sizeof(adaptq_run_options), 32);
 SAME(sizeof(adaptq_run_report), 72);
 SAME(sizeof(adaptq_memory), 96);
 SAME(sizeof(adaptq_trace_event), 72);
@@ -20,9 +20,14 @@ SAME(sizeof(adaptq_option_info), 72);
 // The sizes of the first versions: what was added since comes after them.
 SAME(offsetof(adaptq_runtime_options, allocate), 40);
 SAME(offsetof(adaptq_tensor, strides), 96);
+SAME(offsetof(adaptq_run_options, max_threads), 24);
 SAME(offsetof(adaptq_run_report, needed_bytes), 56);
 SAME(sizeof(adaptq_level_cost), 24);
 SAME(sizeof(adaptq_telemetry), 56);
 SAME(sizeof(adaptq_tokenizer_info), 32);
+SAME(sizeof(adaptq_matrix_options), 88);
+SAME(sizeof(adaptq_matrix_info), 72);
+SAME(sizeof(adaptq_multiply), 128);
+SAME(sizeof(adaptq_matrix_open_options), 24);
 
 int main(void) { return adaptq_status_name(ADAPTQ_OK) == 0; }

@@ -4,6 +4,10 @@
 
 #include "fixture.h"
 
+extern void adaptq_test_count_begin(void) __attribute__((weak));
+extern long adaptq_test_count_end(void) __attribute__((weak));
+extern size_t adaptq_test_largest_block(void) __attribute__((weak));
+
 // Counts; refuses allocation number `refuse` (from 1); gives a misaligned address for number `misalign`.
 typedef struct {
   pthread_mutex_t lock;
@@ -177,7 +181,53 @@ static void both_or_none(void) {
   CHECK_ERROR(adaptq_runtime_create(&options, &runtime), ADAPTQ_INVALID_ARGUMENT, "allocate is NULL");
 }
 
+// What does not go through the allocator is small, but for the parsed header of the file.
+static void small_objects_are_small(void) {
+  NEEDS_MODEL();
+  if (!adaptq_test_count_begin || !adaptq_test_largest_block) SKIP("count_malloc.so is not loaded");
+  adaptq_runtime *runtime = NULL;
+  adaptq_model *model = NULL;
+  adaptq_session *session = NULL;
+  adaptq_tokenizer *tokenizer = NULL;
+  fixture f;
+  tensors t;
+  REQUIRE(fixture_open(&f));
+  tensors_make(&f, &t, 1, 64);
+  size_t size = 0;
+  char *bytes = read_whole_file(fixture_path(), &size);
+  REQUIRE(bytes != NULL);
+  uint64_t header;
+  memcpy(&header, bytes, 8);
+  free(bytes);
+  adaptq_test_count_begin();
+  adaptq_status status = adaptq_runtime_create(NULL, &runtime);
+  if (status == ADAPTQ_OK) status = adaptq_model_open(runtime, fixture_path(), &model);
+  long opening = adaptq_test_count_end();
+  size_t open_largest = adaptq_test_largest_block();
+  adaptq_test_count_begin();
+  if (status == ADAPTQ_OK) status = adaptq_session_create(model, NULL, &session);
+  if (status == ADAPTQ_OK) status = adaptq_session_prepare(session, t.inputs, f.n_inputs);
+  long preparing = adaptq_test_count_end();
+  size_t prepare_largest = adaptq_test_largest_block();
+  adaptq_test_count_begin();
+  if (status == ADAPTQ_OK) status = adaptq_tokenizer_create(model, &tokenizer);
+  adaptq_test_count_end();
+  size_t tokenizer_largest = adaptq_test_largest_block();
+  CHECK_STATUS(status, ADAPTQ_OK);
+  printf("  largest malloc: open %zu (header of %" PRIu64 " bytes, %ld calls), prepare %zu (%ld calls), tokenizer %zu\n",
+         open_largest, header, opening, prepare_largest, preparing, tokenizer_largest);
+  CHECK(open_largest <= 16 * header + 65536);
+  CHECK(prepare_largest <= 65536 && tokenizer_largest <= 65536);
+  adaptq_session_destroy(session);
+  adaptq_tokenizer_destroy(tokenizer);
+  adaptq_model_destroy(model);
+  adaptq_runtime_destroy(runtime);
+  tensors_free(&f, &t);
+  fixture_close(&f);
+}
+
 int main(void) {
+  RUN(small_objects_are_small);
   RUN(both_or_none);
   RUN(every_allocation);
   RUN(refused_while_prepared);

@@ -1,4 +1,5 @@
-// 1,000 warm runs with changing lengths, levels and budgets allocate nothing and make no system call.
+// 1,000 warm runs with changing lengths, levels and budgets allocate nothing and make no system call but futex, which wakes
+// workers and waits for them; with one thread not that either.   test_runs [THREADS]
 //
 // Allocations are counted when count_malloc.so is preloaded; system calls are counted from outside, between the two marks
 // (strace_between.sh).
@@ -12,8 +13,10 @@ extern long adaptq_test_count_end(void) __attribute__((weak));
 
 enum { RUNS = 1000, LENGTH = 24, BATCH = 2 };
 
+static int32_t threads;  // 0: the default
+
 static void warm_runs_allocate_nothing(void) {
-  OPEN_FIXTURE(f);
+  OPEN_FIXTURE_THREADS(f, threads);
   tensors t;
   adaptq_session *session = fixture_session(&f, &t, 0, BATCH, LENGTH);
   REQUIRE(session != NULL);
@@ -80,7 +83,8 @@ static void warm_runs_allocate_nothing(void) {
   fixture_close(&f);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+  if (argc > 1) threads = atoi(argv[1]);
   RUN(warm_runs_allocate_nothing);
   return check_end();
 }

@@ -172,7 +172,14 @@ import Testing
     }
     #expect(try graph().states[1].maximumLength == 9)
     let changes: [(inout Graph) -> Void] = [
-      { $0.states[1].lengthOf = 1 }, { $0.states[1].lengthOf = -1 }, { $0.states[0].lengthOf = 1 },
+      { $0.states[1].lengthOf = 1 }, { $0.states[1].lengthOf = -1 }, { $0.states[1].lengthOf = 2 },
+      { $0.states[0].lengthOf = 1 },
+      // A later state: lengths are read in order.
+      { graph in
+        graph.states[0].lengthOf = 1
+        graph.states[1].lengthOf = nil
+        for output in graph.outputs { graph.values[output.index].type.shape[0] = .length(1) }
+      },
       { $0.states[1].type.shape[0] = .fixed(8) }, { $0.states[1].growingAxis = 2 }, { $0.states[1].growingAxis = nil },
       { $0.states[0].growingAxis = 1 }, { $0.regions[0].nodes[1].inputs[0] = ValueID(1) },
       {

@@ -115,6 +115,27 @@ import Testing
     withExtendedLifetime(model) {}
   }
 
+  @Test func metadata() throws {
+    var writer = ContainerWriter(builder: try SmallModel.builder(), keep: [.fp16], tokenizer: SmallModel.tokenizer)
+    let plain = try Model(try writer.write(), source: "test")
+    #expect(plain.metadata.isEmpty)
+    writer.metadata = [("licence", "Apache-2.0"), ("", "x"), ("b", "\"\\\u{0}\n"), ("adaptq", "ü"), ("a.b", "")]
+    #expect(throws: AdaptQError.self) { try writer.write() }
+    writer.metadata[1].key = "adaptq.own"
+    #expect(throws: AdaptQError.self) { try writer.write() }
+    writer.metadata[1].key = "b"
+    #expect(throws: AdaptQError.self) { try writer.write() }
+    writer.metadata[1].key = "é"
+    let model = try Model(try writer.write(), source: "test")
+    let expected = [("a.b", ""), ("adaptq", "ü"), ("b", "\"\\\u{0}\n"), ("licence", "Apache-2.0"), ("é", "x")]
+    #expect(model.metadata.map(\.key) == expected.map(\.0) && model.metadata.map(\.value) == expected.map(\.1))
+    #expect(model.graph == plain.graph && model.storedBytes == plain.storedBytes)
+    let bytes = model.storedBytes
+    #expect(bytes.nested > 0 && bytes.fp16 > 0 && bytes.fp32 == 0 && bytes.tables > 0 && bytes.constants > 0)
+    #expect(bytes.sum < model.byteCount)
+    #expect(bytes.nested + bytes.fp16 + bytes.tables == model.forms.reduce(0) { $0 + $1.storedByteCount })
+  }
+
   @Test func noTokenizer() throws {
     let block = try ContainerWriter(builder: try SmallModel.builder(), keep: []).write()
     #expect(try Model(block, source: "test").tokenizer == nil)

@@ -1,3 +1,4 @@
+import Base
 import Foundation
 import Hardware
 
@@ -28,19 +29,32 @@ enum Recorded {
     return nil
   }
 
+  /// What a recorded machine must give: derived from hwloc's own record by Fixtures/recorded/expected.py.
+  static func expected(_ folder: String, _ name: String) throws -> JSON {
+    let file = fixtures.appendingPathComponent("recorded/\(folder)/\(name).json")
+    return try JSON.parse(String(contentsOf: file, encoding: .utf8), name)
+  }
+
   /// The leaf table of the first hardware thread in one of hwloc's archives.
   static func hwlocTable(_ name: String) throws -> CPUIDTable {
-    guard let x86 else { return CPUIDTable() }
-    let tar = Process()
-    tar.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    tar.arguments = ["tar", "-xjOf", x86.appendingPathComponent(name + ".tar.bz2").path, "\(name)/pu0"]
-    let output = Pipe()
-    tar.standardOutput = output
-    try tar.run()
-    let data = output.fileHandleForReading.readDataToEndOfFile()
-    tar.waitUntilExit()
+    guard x86 != nil else { return CPUIDTable() }
+    let unpacked = try UnpackedMachine(x86, name)
+    return try table(unpacked.folder.appendingPathComponent("pu0"))
+  }
+
+  /// The leaf tables of all hardware threads.
+  static func hwlocTables(_ machine: UnpackedMachine) throws -> [(cpu: Int, table: CPUIDTable)] {
+    let names = try FileManager.default.contentsOfDirectory(atPath: machine.folder.path)
+    return try names.filter { $0.hasPrefix("pu") }.compactMap { name in
+      guard let cpu = Int(name.dropFirst(2)) else { return nil }
+      return (cpu, try table(machine.folder.appendingPathComponent(name)))
+    }
+  }
+
+  private static func table(_ file: URL) throws -> CPUIDTable {
     var table = CPUIDTable()
-    for line in String(decoding: data, as: UTF8.self).split(separator: "\n") where !line.hasPrefix("#") {
+    let text = try String(contentsOf: file, encoding: .utf8)
+    for line in text.split(separator: "\n") where !line.hasPrefix("#") {
       // mask of the inputs that matter, eax ebx ecx edx, =>, eax ebx ecx edx
       let fields = line.split(separator: " ")
       let numbers = fields.compactMap { UInt32($0, radix: 16) }
@@ -50,6 +64,34 @@ enum Recorded {
     }
     return table
   }
+}
+
+/// One of hwloc's archives, unpacked into a folder that goes away with this.
+final class UnpackedMachine {
+  /// The recorded root, or the folder of leaf tables.
+  let folder: URL
+  private let outer: URL
+
+  init(_ source: URL?, _ name: String) throws {
+    outer = FileManager.default.temporaryDirectory.appendingPathComponent("adaptq-record-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: outer, withIntermediateDirectories: true)
+    let tar = Process()
+    tar.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    let archive = source?.appendingPathComponent(name + ".tar.bz2").path ?? ""
+    // Thousands of small files that nobody here reads.
+    let skipped = [
+      "class", "bus", "pci*", "power", "hugepages", "microcode", "cpuidle", "cpufreq/stats", "die_*", "cluster_*",
+      "uevent", "*_policy", "number_of_sets", "physical_line_partition", "acpi_cppc", "perf_events", "kernel/mm",
+    ].map { "--exclude=*/sys/*\($0)" }
+    tar.arguments = ["tar", "-xjf", archive, "-C", outer.path] + skipped
+    try tar.run()
+    tar.waitUntilExit()
+    // Some folders have other names than their archives.
+    let inner = try FileManager.default.contentsOfDirectory(atPath: outer.path).sorted().first ?? ""
+    folder = outer.appendingPathComponent(inner)
+  }
+
+  deinit { try? FileManager.default.removeItem(at: outer) }
 }
 
 /// One hand-written machine: leaves, XCR0 and what must come out.

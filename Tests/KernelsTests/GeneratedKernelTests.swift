@@ -64,7 +64,7 @@ import Testing
     var second: [(GEMMSpec, KernelTrial)] = []
     for spec in specs {
       switch spec.operation {
-      case .unpack, .expanded: break
+      case .unpack: break
       case .widen: second.append((spec, .widen(spec, &random)))
       case .quantize:
         for (rows, k) in [(1, 64), (3, 100), (2, 63), (2, 193), (2, 512), (1, 1100), (5, 1)] {
@@ -91,6 +91,16 @@ import Testing
                 ))
             }
           }
+        }
+      case .expanded:
+        for pass in 0..<5 {
+          second.append(
+            (
+              spec,
+              try .expanded(
+                spec, nBlocks: pass + 1, groups: pass == 2 ? 9 : 2, exact: pass < 2, extreme: pass == 1,
+                atStart: pass % 2 == 0, &random)
+            ))
         }
       case .vector:
         for pass in 0..<3 {

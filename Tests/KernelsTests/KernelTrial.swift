@@ -293,6 +293,45 @@ final class KernelTrial {
       keep: [w, x, start, y, expected], difference: { unequal(y, expected) { _ in bound } })
   }
 
+  static func expanded(
+    _ spec: GEMMSpec, nBlocks: Int, groups: Int, exact: Bool, extreme: Bool, atStart: Bool,
+    _ random: inout SeededRandom
+  ) throws -> KernelTrial {
+    let w = Weights(nBlocks: nBlocks, groups: groups, exact: exact, extreme: extreme, atStart: atStart, &random)
+    let x = Activations(rows: 1, groups: groups, exact: exact, extreme: extreme, atStart: atStart, &random)
+    // Foreign codes may hold -128 as well.
+    if !extreme { x.codes[5] = -128 }
+    let view = NestedView(
+      plane0: w.plane(0, .int8), plane1: w.plane(1, .int8), plane2: w.plane(2, .int8), plane3: w.plane(3, .int8),
+      scales: UnsafeRawPointer(w.scales.base), factor: w.factor,
+      shape: try NestedShape(n: nBlocks * 16, k: groups * 64))
+    let codes = GuardedBuffer<UInt8>(count: nBlocks * groups * 1024, edge: atStart ? .start : .end)
+    expandCodes(view, into: UnsafeMutableRawPointer(codes.base))
+    var quantized = QuantizedActivations(
+      memory: UnsafeMutableRawPointer(x.words.base), rows: 1, k: groups * 64)
+    (quantized.codes, quantized.words, quantized.groupScales) = (x.codes.base, x.words.base, x.scales.base)
+    prepareExpanded(quantized)
+    let y = GuardedBuffer<Float>(count: nBlocks * 16, edge: atStart ? .start : .end)
+    let start = GuardedBuffer<Float>((0..<(nBlocks * 16)).map { Float($0) }, edge: atStart ? .start : .end)
+    let expected = GuardedBuffer<Float>(count: nBlocks * 16)
+    var twin = VectorArguments(
+      plane0: w.plane(0, .int8), plane1: w.plane(1, .int8), plane2: w.plane(2, .int8), plane3: w.plane(3, .int8),
+      scales: UnsafeRawPointer(w.scales.base), x: x.codes.base, xRowStride: groups * 64, activations: x.scales.base,
+      activationRowStride: groups * 16, start: start.base, startRowStride: 0, y: expected.base,
+      yRowStride: nBlocks * 64, groups: groups, nBlocks: nBlocks, factor: w.factor)
+    portable.int8.vector1(&twin)
+    let bound = exact ? 0 : 2 * ErrorBound.nested(groups: groups, magnitude: magnitude(groups))
+    return KernelTrial(
+      "\(KernelName(spec)) exact \(exact) extreme \(extreme)",
+      ExpandedArguments(
+        codes: UnsafeRawPointer(codes.base), scales: UnsafeRawPointer(w.scales.base),
+        x: UnsafeRawPointer(x.words.base), activations: x.scales.base, start: start.base, y: y.base, groups: groups,
+        nBlocks: nBlocks, factor: w.factor),
+      x.regions + [.init(codes, isWritable: false), .init(w.scales, isWritable: false)]
+        + [.init(start, isWritable: false), .init(y)],
+      keep: [w, x, codes, start, y, expected], difference: { unequal(y, expected) { _ in bound } })
+  }
+
   /// |start| and, per group, |a · s' · A| + |offset · lo'|, for the scales above.
   private static func magnitude(_ groups: Int) -> Double {
     32 + Double(groups) * (0.02 * 0.02 * 64 * 127 * 255 + 5 * (2 + 0.02 * 32))

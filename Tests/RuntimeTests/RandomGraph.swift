@@ -240,8 +240,8 @@ struct RandomGraph {
     if isLoop {
       results = try builder.addLoop(condition, [x], body(true))
     } else {
-      let isCaptured = Bool.random(using: &random)
-      results = try builder.addConditional(condition, [x], then: body(true), otherwise: body(isCaptured))
+      results = try builder.addConditional(
+        condition, [x], then: body(true), otherwise: body(Bool.random(using: &random)))
     }
     random = copy.random
     names = copy.names

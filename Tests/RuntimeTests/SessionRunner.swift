@@ -18,12 +18,16 @@ struct Tensor: Sendable {
 }
 
 extension Session {
-  convenience init(_ model: Model, _ levels: [Level] = Level.allCases, kernels: KernelTable = .portable) throws {
-    try self.init(model: model, allowed: levels, kernels: kernels, kernelOwner: nil)
+  convenience init(
+    _ model: Model, _ levels: [Level] = Level.allCases, kernels: KernelTable = .portable, threads: Threads = .alone
+  ) throws {
+    try self.init(model: model, allowed: levels, kernels: kernels, kernelOwner: nil, threads: threads)
   }
 
   /// One run with every tensor ending at an inaccessible page.
-  func run(symbols: [Int], _ inputs: [Tensor], level: Level? = nil) throws -> (outputs: [Tensor], report: RunReport) {
+  func run(
+    symbols: [Int], _ inputs: [Tensor], level: Level? = nil, maximumThreads: Int = 0
+  ) throws -> (outputs: [Tensor], report: RunReport) {
     let run = handle
     for (index, size) in symbols.enumerated() where !run.setSymbol(index, size) {
       throw AdaptQError(.outOfRange, "symbol \(index): \(size)")
@@ -48,7 +52,7 @@ extension Session {
     for (index, buffer) in buffers.enumerated() {
       run.bind(index, TensorBinding(data: UnsafeMutableRawPointer(buffer.base), byteCount: buffer.count))
     }
-    let report = run.run(callLevel: level?.rawValue ?? 0)
+    let report = run.run(callLevel: level?.rawValue ?? 0, maximumThreads: maximumThreads)
     var outputs: [Tensor] = []
     for index in 0..<run.outputCount {
       let type = model.graph.type(of: model.graph.outputs[index])

@@ -13,7 +13,7 @@ import Hardware
 func sets(_ values: [CPUSet]) -> JSON { .array(values.map(\.text).sorted().map(JSON.string)) }
 
 func report(packages: [CPUSet], nodes: [CPUSet], cores: [CPUSet], caches: [(Int, Int, CPUSet)], kinds: [CPUSet]) {
-  let lines = caches.map { "L\($0.0) \($0.1) \($0.2.text)" }.sorted()
+  let lines = caches.filter { !$0.2.isEmpty }.map { "L\($0.0) \($0.1) \($0.2.text)" }.sorted()
   let threads = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/task").count) ?? 0
   let json = JSON.object([
     .init("packages", sets(packages)), .init("nodes", sets(nodes.filter { !$0.isEmpty })), .init("cores", sets(cores)),

@@ -8,11 +8,15 @@ import MachineCode
 typealias LimitFunction = @convention(c) (UnsafeRawPointer, Int) -> Void
 
 enum LimitCode: String, CaseIterable {
-  /// Both read `count` bytes, a multiple of 1024, once in order; the second with software prefetch.
+  /// All read `count` bytes, a multiple of 4096, once: in order, in order with software prefetch, and as four streams at
+  /// once.
   case read
   case prefetchedRead
+  case fourStreamRead
   /// The others do `count` turns of ``operationsPerTurn(_:_:)`` operations in registers.
   case fusedMultiplyAdd
+  /// `vdpbf16ps`; only where the CPU has it.
+  case dotBFloat16
   /// `vpmaddwd` and the `vpaddd` that adds its result.
   case multiplyAddWords
   /// `vpdpbusd`, or `vpmaddubsw` and the `vpaddw` that adds its result: see ``hasDotProduct(_:)``.
@@ -27,18 +31,39 @@ enum LimitCode: String, CaseIterable {
   static func operationsPerTurn(_ code: LimitCode, vectorByteCount: Int) -> Int {
     let perByte: Int
     switch code {
-    case .read, .prefetchedRead: return 0
+    case .read, .prefetchedRead, .fourStreamRead: return 0
     case .fusedMultiplyAdd: perByte = 4
-    case .multiplyAddWords: perByte = 8
+    case .multiplyAddWords, .dotBFloat16: perByte = 8
     case .dotBytes: perByte = 16
     }
     // Two operations per product: elements of 4, 2 and 1 bytes.
     return vectorByteCount * perByte / 8 * chains * repeats
   }
 
+  /// All that this CPU can do, ready to be called as long as `cache` lives.
+  ///
+  /// - Throws: `.unsupported` where the system refuses generated code.
+  static func functions(
+    _ features: KernelFeatures, _ cache: CodeCache<LimitCode>
+  ) throws(AdaptQError) -> [LimitCode: (function: LimitFunction, vectorByteCount: Int)] {
+    var functions: [LimitCode: (function: LimitFunction, vectorByteCount: Int)] = [:]
+    for code in LimitCode.allCases {
+      guard let generated = try code.generate(features) else { continue }
+      let installed = try cache.code(for: code) { () throws(AdaptQError) in
+        ("limit_\(code.rawValue)", generated.bytes)
+      }
+      functions[code] = (unsafeBitCast(installed.address, to: LimitFunction.self), generated.vectorByteCount)
+    }
+    return functions
+  }
+
   /// - Returns: nil when the CPU cannot do it.
   func generate(_ features: KernelFeatures) throws(AdaptQError) -> (bytes: [UInt8], vectorByteCount: Int)? {
     if !features.avx2 { return nil }
+    if self == .dotBFloat16 {
+      if !features.bf16 { return nil }
+      return (try LimitCode.turns(ZMM.self) { asm, chain, a, b in asm.vdpbf16ps(ZMM(chain), a, b) }, 64)
+    }
     switch self {
     case .dotBytes:
       if features.vnni512 { return (try LimitCode.dotBytes(ZMM.self) { $0.vpdpbusd($1, $2, $3) }, 64) }
@@ -66,7 +91,8 @@ enum LimitCode: String, CaseIterable {
         asm.vpmaddubsw(product, a, b)
         asm.vpaddw(V(chain), V(chain), product)
       }
-    case .fusedMultiplyAdd:
+    case .fourStreamRead: return try LimitCode.readingFourStreams(V.self)
+    case .fusedMultiplyAdd, .dotBFloat16:
       return try LimitCode.turns(V.self) { asm, chain, a, b in asm.vfmadd231ps(V(chain), a, b) }
     }
   }
@@ -90,6 +116,33 @@ enum LimitCode: String, CaseIterable {
     }
     asm.add(address, 1024)
     asm.sub(count, 1024)
+    asm.jg(loop)
+    asm.vzeroupper()
+    asm.ret()
+    return try asm.finish()
+  }
+
+  private static func readingFourStreams<V: WideRegister>(_: V.Type) throws(AdaptQError) -> [UInt8] {
+    let asm = X64Assembler()
+    let (count, quarter) = (GPR64.rsi, GPR64.rcx)
+    let streams: [GPR64] = [.rdi, .rdx, .r8, .r9]
+    for register in 0..<8 { asm.vxorps(V(register), V(register), V(register)) }
+    asm.mov(quarter, count)
+    asm.shr(quarter, 2)
+    for (previous, next) in zip(streams, streams.dropFirst()) {
+      asm.mov(next, previous)
+      asm.add(next, quarter)
+    }
+    asm.align(32)
+    let loop = asm.here()
+    for position in stride(from: 0, to: 256, by: V.byteCount) {
+      for (index, stream) in streams.enumerated() {
+        let sum = V(index * 2 + position / V.byteCount % 2)
+        asm.vorps(sum, sum, stream[position])
+      }
+    }
+    for stream in streams { asm.add(stream, 256) }
+    asm.sub(quarter, 256)
     asm.jg(loop)
     asm.vzeroupper()
     asm.ret()

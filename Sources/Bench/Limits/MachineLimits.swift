@@ -43,14 +43,7 @@ public struct MachineLimits: Equatable, Sendable {
     _ machine: Machine, _ features: KernelFeatures, rounds: Int
   ) throws(AdaptQError) -> MachineLimits {
     let cache = CodeCache<LimitCode>()
-    var functions: [LimitCode: (function: LimitFunction, vectorByteCount: Int)] = [:]
-    for code in LimitCode.allCases {
-      guard let generated = try code.generate(features) else { continue }
-      let installed = try cache.code(for: code) { () throws(AdaptQError) in
-        ("limit_\(code.rawValue)", generated.bytes)
-      }
-      functions[code] = (unsafeBitCast(installed.address, to: LimitFunction.self), generated.vectorByteCount)
-    }
+    let functions = try LimitCode.functions(features, cache)
     if functions.isEmpty { return MachineLimits() }
 
     let sizes = LimitSizes(machine)

@@ -8,7 +8,9 @@
 
 #include "cmachine_affinity.h"
 #include "cmachine_atomics.h"
+#include "cmachine_floating.h"
 #include "cmachine_storage.h"
+#include "cmachine_threads.h"
 
 #if defined(__x86_64__)
 static inline void cmachine_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4]) {

@@ -21,6 +21,22 @@ static inline uint64_t cmachine_atomic_subtract(uint64_t *word, uint64_t amount)
   return __atomic_sub_fetch(word, amount, __ATOMIC_ACQ_REL);
 }
 
+// The next three stand in one order that all threads agree on: who writes one word and then reads another needs that.
+
+static inline uint64_t cmachine_atomic_load_ordered(const uint64_t *word) {
+  return __atomic_load_n(word, __ATOMIC_SEQ_CST);
+}
+
+/// Returns the value before.
+static inline uint64_t cmachine_atomic_exchange(uint64_t *word, uint64_t value) {
+  return __atomic_exchange_n(word, value, __ATOMIC_SEQ_CST);
+}
+
+/// Returns the value after the addition.
+static inline uint64_t cmachine_atomic_add(uint64_t *word, uint64_t amount) {
+  return __atomic_add_fetch(word, amount, __ATOMIC_SEQ_CST);
+}
+
 /// Keeps plain reads before it from moving behind atomic loads after it.
 static inline void cmachine_atomic_read_fence(void) { __atomic_thread_fence(__ATOMIC_ACQUIRE); }
 

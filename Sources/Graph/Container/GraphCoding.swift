@@ -125,7 +125,10 @@ extension Graph.Site {
 
 extension Graph.State {
   func encoded() -> JSON {
-    var members: [JSON.Member] = [.init("name", .string(name)), .init("type", type.encoded())]
+    // Readers of version 0.1 want "maximum".
+    var members: [JSON.Member] = [
+      .init("name", .string(name)), .init("type", type.encoded()), .init("maximum", .integer(maximumLength)),
+    ]
     if let growingAxis { members.append(.init("axis", .integer(growingAxis))) }
     if let lengthOf { members.append(.init("lengthOf", .integer(lengthOf))) }
     return .object(members)

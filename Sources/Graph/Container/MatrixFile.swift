@@ -64,7 +64,9 @@ public final class MatrixFile: Sendable {
   /// The bytes of a file with these matrices.
   ///
   /// - Throws: `.invalidArgument` for no matrix, or a name that occurs twice.
-  public static func bytes(of matrices: [StoredMatrix]) throws(AdaptQError) -> MemoryBlock {
+  public static func bytes(
+    of matrices: [StoredMatrix], calls: SystemCalls = .live
+  ) throws(AdaptQError) -> MemoryBlock {
     if matrices.isEmpty { throw .invalidArgument("matrices: none") }
     var plan: [ContainerWriter.Planned] = []
     var sources: [(UnsafeRawPointer, Int)] = []
@@ -119,7 +121,8 @@ public final class MatrixFile: Sendable {
       ])
     let headerCount = try roundedUp(8 + header.count, to: 64)
     let dataCount = plan.last.map { $0.offset + $0.byteCount } ?? 0
-    let block = try MemoryBlock.allocate(byteCount: try checkedSum(headerCount, dataCount, "file"), purpose: "file")
+    let block = try MemoryBlock.allocate(
+      byteCount: try checkedSum(headerCount, dataCount, "file"), purpose: "file", calls: calls)
     for (item, source) in zip(plan, sources) {
       (block.base + headerCount + item.offset).copyMemory(from: source.0, byteCount: source.1)
     }

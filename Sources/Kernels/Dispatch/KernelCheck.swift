@@ -207,7 +207,8 @@ struct KernelCheck {
         expandCodes(view, into: codes)
         prepareExpanded(q)
         linearExpanded(
-          weights, UnsafeRawPointer(codes), table, x: q, y: p.got, firstBlock: 0, blocks: 2, scratch: p.scratch)
+          weights, UnsafeRawPointer(codes), table, x: q, y: p.got, yRowStride: KernelCheck.n, firstBlock: 0, blocks: 2,
+          scratch: p.scratch)
       } else {
         linearQuantized(
           weights, level, table, x: q, y: p.got, yRowStride: KernelCheck.n, firstBlock: 0, blocks: 2,

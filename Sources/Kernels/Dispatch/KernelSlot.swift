@@ -30,7 +30,9 @@ extension KernelTable {
     case .quantize:
       quantize = kernel
       writesWords = spec.writesWords
-    case .dense: if spec.level == .fp16 { dense16 = kernel } else { dense32 = kernel }
+    case .dense:
+      if spec.level == .fp16 { dense16 = kernel } else { dense32 = kernel }
+      cutRows(by: spec.rows)
     case .widen: widen = kernel
     case .unpack: change(spec.level) { $0.unpack = kernel }
     case .panel:
@@ -39,6 +41,7 @@ extension KernelTable {
         $0.readsWords = spec.readsWords
         $0.panelGroupByteCount = spec.readsWords ? 2048 : 1024
       }
+      cutRows(by: spec.rows)
     case .expanded: expanded1 = kernel
     case .vector:
       change(spec.level) {
@@ -51,6 +54,13 @@ extension KernelTable {
         $0.vectorRows = max($0.vectorRows, spec.rows)
       }
     }
+  }
+
+  /// Makes `rowTile` a multiple of `rows` too.
+  private mutating func cutRows(by rows: Int) {
+    var common = rowTile
+    while common % rows != 0 { common += rowTile }
+    rowTile = common
   }
 
   private mutating func change(_ level: Level, _ body: (inout NestedKernels) -> Void) {

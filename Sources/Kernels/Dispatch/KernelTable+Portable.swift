@@ -38,7 +38,8 @@ extension KernelTable {
 }
 
 extension NestedKernels {
-  /// Portable kernels; the panel kernel and its panel are the same at every level.
+  /// Portable kernels; the panel kernel and its panel are the same at every level. It serves single rows too: the vector
+  /// kernels, which unpack into memory of their own, are twins only.
   fileprivate init(
     unpack: @escaping Kernel, vector1: @escaping Kernel, vector2: @escaping Kernel, vector3: @escaping Kernel,
     vector4: @escaping Kernel
@@ -46,6 +47,6 @@ extension NestedKernels {
     self.init(
       unpack: unpack, panel: { panelReference($0.load(as: PanelArguments.self)) }, vector1: vector1,
       vector2: vector2, vector3: vector3, vector4: vector4, panelGroupByteCount: referencePanelGroupByteCount,
-      readsWords: false, vectorRows: 1)
+      readsWords: false, vectorRows: 0)
   }
 }

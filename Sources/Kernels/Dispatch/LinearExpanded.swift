@@ -1,6 +1,6 @@
 import NestedFormat
 
-// One row at INT8 out of codes that were put together beforehand: one byte per weight once more, for CPUs whose time goes
+// Few rows at INT8 out of codes that were put together beforehand: one byte per weight once more, for CPUs whose time goes
 // into putting codes together from planes. The sums are the same integers and the same float operations, so results have
 // the bits of ``linearQuantized(_:_:_:x:y:yRowStride:firstBlock:blocks:scratch:)``.
 //
@@ -41,65 +41,88 @@ public func expandCodes(_ nested: NestedView, into output: UnsafeMutableRawPoint
   }
 }
 
-/// Splits the codes of one row into magnitudes and signs, which take the place of its words, and leaves in each group what
-/// accumulators start from. Only ``linearExpanded(_:_:_:x:y:firstBlock:blocks:scratch:)`` reads `x` afterwards.
+/// Splits the codes of each row into magnitudes and signs, which take the place of its words, and leaves in each group what
+/// accumulators start from. Only ``linearExpanded(_:_:_:x:y:yRowStride:firstBlock:blocks:scratch:)`` reads `x` afterwards.
 public func prepareExpanded(_ x: QuantizedActivations) {
-  for group in 0..<x.groups {
+  // Rows follow each other without a gap.
+  for group in 0..<(x.rows &* x.groups) {
     let codes = UnsafeRawPointer(x.codes + group &* 64)
     let target = UnsafeMutableRawPointer(x.words) + group &* 128
-    var start: Int32 = 0
+    // In 16 bits, even and odd bytes apart: sums of 8 codes and of 8 negative codes.
+    var sums = SIMD8<Int16>(repeating: 0)
+    var negatives = SIMD8<Int16>(repeating: 0)
     var part = 0
     while part < 64 {
       let q = codes.loadUnaligned(fromByteOffset: part, as: SIMD16<Int8>.self)
       let sign = q &>> 7
       target.storeBytes(of: (q ^ sign) &- sign, toByteOffset: part, as: SIMD16<Int8>.self)
       target.storeBytes(of: sign, toByteOffset: 64 &+ part, as: SIMD16<Int8>.self)
-      // 128 · q − min(q, 0), in 16 bits for even and odd bytes apart.
       let pairs = unsafeBitCast(q, to: SIMD8<Int16>.self)
       let (odd, even) = (pairs &>> 8, (pairs &<< 8) &>> 8)
-      let sums = odd &+ even
-      let negatives = (odd & (odd &>> 15)) &+ (even & (even &>> 15))
-      start &+= Int32(sums.wrappedSum()) &* 128 &- Int32(negatives.wrappedSum())
+      sums &+= odd &+ even
+      negatives &+= (odd & (odd &>> 15)) &+ (even & (even &>> 15))
       part &+= 16
     }
+    // 128 · Σ q − Σ min(q, 0)
+    let start = Int32(sums.wrappedSum()) &* 128 &- Int32(negatives.wrappedSum())
     x.groupScales[group].expandedStart = start
   }
 }
 
-/// The INT8 product of one row for `blocks` blocks of 16 outputs from `firstBlock` on.
+/// The INT8 product for `blocks` blocks of 16 outputs from `firstBlock` on: row by row over pieces of the codes that stay in
+/// the level-1 cache meanwhile.
 ///
 /// - Parameters:
 ///   - kernels: has ``KernelTable/expanded1``.
 ///   - expanded: what ``expandCodes(_:into:)`` made of `weights`.
-///   - x: one row, after ``prepareExpanded(_:)``.
+///   - x: few rows, after ``prepareExpanded(_:)``.
 ///   - scratch: the thread's own, ``productScratchByteCount(maxRows:)`` bytes, 64-byte aligned.
 public func linearExpanded(
   _ weights: LinearWeights, _ expanded: UnsafeRawPointer, _ kernels: KernelTable, x: QuantizedActivations,
-  y: UnsafeMutablePointer<Float>, firstBlock: Int, blocks: Int, scratch: UnsafeMutableRawPointer
+  y: UnsafeMutablePointer<Float>, yRowStride: Int, firstBlock: Int, blocks: Int, scratch: UnsafeMutableRawPointer
 ) {
-  guard let nested = weights.nested, let kernel = kernels.expanded1, blocks > 0 else { return }
-  let hasTail = (firstBlock &+ blocks) &* 16 > weights.n
-  let whole = hasTail ? blocks &- 1 : blocks
-  let group = firstBlock &* nested.kBlocks
-  let output = y + firstBlock &* 16
-  var start = UnsafePointer(output)
-  if let bias = weights.bias { start = bias + firstBlock &* 16 } else { output.update(repeating: 0, count: whole &* 16) }
-  var arguments = ExpandedArguments(
-    codes: expanded + group &* 1024, scales: nested.scales + group &* 64, x: UnsafeRawPointer(x.words),
-    activations: UnsafePointer(x.groupScales), start: start, y: output, groups: x.groups, nBlocks: whole,
-    factor: nested.factor)
-  if whole > 0 { kernel(&arguments) }
-  if hasTail {
+  guard let nested = weights.nested, let kernel = kernels.expanded1 else { return }
+  let end = firstBlock &+ blocks
+  let whole = end &* 16 > weights.n ? end &- 1 : end
+  let groupByteCount = 1024
+  let piece = x.rows == 1 ? blocks : max((16 << 10) / (nested.kBlocks &* groupByteCount), 2)
+  var block = firstBlock
+  while block < whole {
+    let count = min(piece, whole &- block)
+    for row in 0..<x.rows {
+      let output = y + (row &* yRowStride &+ block &* 16)
+      var start = UnsafePointer(output)
+      if let bias = weights.bias { start = bias + block &* 16 } else { output.update(repeating: 0, count: count &* 16) }
+      var arguments = ExpandedArguments(
+        nested, expanded, x, row: row, block: block, blocks: count, start: start, y: output)
+      kernel(&arguments)
+    }
+    block &+= count
+  }
+  if whole < end {
     let scratch = ProductScratch(scratch)
-    let block = firstBlock &+ whole
-    let cursor = OutputCursor(
-      block: block, n: weights.n, firstInput: 0, bias: weights.bias, y: y, yRowStride: 0, scratch: scratch)
-    arguments.codes += whole &* nested.kBlocks &* 1024
-    arguments.scales += whole &* nested.kBlocks &* 64
-    arguments.start = cursor.start
-    arguments.y = cursor.y
-    arguments.nBlocks = 1
-    kernel(&arguments)
-    storeTail(scratch.tile, rows: 1, firstOutput: block &* 16, n: weights.n, y: y, yRowStride: 0)
+    for row in 0..<x.rows {
+      let cursor = OutputCursor(
+        block: whole, n: weights.n, firstInput: 0, bias: weights.bias, y: y, yRowStride: 0, scratch: scratch)
+      var arguments = ExpandedArguments(
+        nested, expanded, x, row: row, block: whole, blocks: 1, start: cursor.start, y: cursor.y)
+      kernel(&arguments)
+      storeTail(
+        scratch.tile, rows: 1, firstOutput: whole &* 16, n: weights.n, y: y + row &* yRowStride, yRowStride: 0)
+    }
+  }
+}
+
+extension ExpandedArguments {
+  @inline(__always)
+  init(
+    _ nested: NestedView, _ expanded: UnsafeRawPointer, _ x: QuantizedActivations, row: Int, block: Int, blocks: Int,
+    start: UnsafePointer<Float>, y: UnsafeMutablePointer<Float>
+  ) {
+    let group = block &* nested.kBlocks
+    self.init(
+      codes: expanded + group &* 1024, scales: nested.scales + group &* 64,
+      x: UnsafeRawPointer(x.words + row &* x.rowStride), activations: UnsafePointer(x.groupScales + row &* x.groups),
+      start: start, y: y, groups: x.groups, nBlocks: blocks, factor: nested.factor)
   }
 }

@@ -59,4 +59,14 @@ public struct QuantizedActivations: BitwiseCopyable, @unchecked Sendable {
     codes = (memory + inputs &* 2).assumingMemoryBound(to: Int8.self)
     groupScales = (memory + inputs &* 3).assumingMemoryBound(to: ActivationGroup.self)
   }
+
+  /// The codes of `count` rows from `first` on.
+  @inlinable public func panel(_ first: Int, _ count: Int) -> QuantizedActivations {
+    var part = self
+    part.codes += first &* rowStride
+    part.words += first &* rowStride
+    part.groupScales += first &* groups
+    part.rows = count
+    return part
+  }
 }

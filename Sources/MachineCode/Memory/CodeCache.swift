@@ -13,7 +13,7 @@ public struct InstalledCode: @unchecked Sendable {
 /// Looking up takes a lock and may allocate, so it belongs to preparing, never to a run. All code is freed with the cache: whoever
 /// keeps an address keeps the cache.
 public final class CodeCache<Key: Hashable & Sendable>: @unchecked Sendable {
-  private let mutex = Mutex()
+  private let mutex = ForkSafeLock()
   private let calls: CodeCalls
   private var results: [Key: Result<InstalledCode, AdaptQError>] = [:]
   private var regions: [ExecutableMemory] = []

@@ -44,9 +44,10 @@ public final class Matrix: @unchecked Sendable {
   /// - Parameters:
   ///   - stored: points into `weightsOwner`, which is kept.
   ///   - kernelOwner: kept alive as long as the matrix: the code `kernels` points to.
+  ///   - calls: where its memory comes from.
   public init(
     _ stored: StoredMatrix, weightsOwner: MemoryBlock, options: MatrixOptions, kernels: KernelTable,
-    kernelOwner: AnyObject?
+    kernelOwner: AnyObject?, calls: SystemCalls = .live
   ) throws(AdaptQError) {
     let forms = stored.forms
     let weights = LinearWeights(
@@ -66,7 +67,8 @@ public final class Matrix: @unchecked Sendable {
     let workspaceAt = try layout.reserve(UInt8.self, workspaceByteCount)
     let expandedCount = expands ? forms.nested.map { Kernels.expandedByteCount($0) } ?? 0 : 0
     let expandedAt = try layout.reserve(UInt8.self, expandedCount)
-    memory = try MemoryBlock.allocate(byteCount: layout.byteCount, purpose: "matrix of \(options.maxRows) rows")
+    memory = try MemoryBlock.allocate(
+      byteCount: layout.byteCount, purpose: "matrix of \(options.maxRows) rows", calls: calls)
     let base = memory.base
     if let nested = forms.nested, expands { expandCodes(nested, into: base + expandedAt) }
 
@@ -91,10 +93,12 @@ public final class Matrix: @unchecked Sendable {
 
   /// Encodes `source` once; nothing of it is kept.
   public convenience init(
-    _ source: MatrixSource, options: MatrixOptions, kernels: KernelTable, kernelOwner: AnyObject?
+    _ source: MatrixSource, options: MatrixOptions, kernels: KernelTable, kernelOwner: AnyObject?,
+    calls: SystemCalls = .live
   ) throws(AdaptQError) {
-    let (stored, owner) = try source.encoded()
-    try self.init(stored, weightsOwner: owner, options: options, kernels: kernels, kernelOwner: kernelOwner)
+    let (stored, owner) = try source.encoded(calls)
+    try self.init(
+      stored, weightsOwner: owner, options: options, kernels: kernels, kernelOwner: kernelOwner, calls: calls)
   }
 
   /// For the run path; the matrix must outlive it.

@@ -58,7 +58,8 @@ extension MatrixHandle {
       let quantized = QuantizedActivations(memory: workspace, rows: call.rows, k: weights.k)
       if usesExpanded(call), let expanded = state.pointee.expanded {
         linearExpanded(
-          weights, expanded, state.pointee.kernels, x: quantized, y: call.y, firstBlock: firstBlock, blocks: blocks,
+          weights, expanded, state.pointee.kernels, x: quantized, y: call.y, yRowStride: call.yStride,
+          firstBlock: firstBlock, blocks: blocks,
           scratch: scratch)
       } else {
         linearQuantized(
@@ -75,9 +76,10 @@ extension MatrixHandle {
     if call.activation != .none || call.residual != nil { finish(call, firstBlock, blocks) }
   }
 
+  /// As many rows as the kernels for planes take without unpacking: beyond, results would have other bits.
   @inline(__always)
   private func usesExpanded(_ call: MatrixCall) -> Bool {
-    call.rows == 1 && call.level == .int8 && state.pointee.expanded != nil
+    call.rows <= min(state.pointee.kernels.int8.vectorRows, 4) && call.level == .int8 && state.pointee.expanded != nil
   }
 
   /// Activation, then residual, on the outputs of some blocks.
@@ -174,9 +176,9 @@ extension MatrixHandle {
     cmachine_set_mxcsr(0x1F80)
     defer { cmachine_set_mxcsr(hostControl) }
     let (k, groups) = (k, groups)
-    // 832 bytes: above 1024 Swift may take them from the heap.
+    // 832 bytes: above 1024, or with a larger alignment, Swift takes them from the heap.
     let chunk = 4
-    withUnsafeTemporaryAllocation(byteCount: chunk &* (64 &+ 128 &+ 16), alignment: 64) { memory in
+    withUnsafeTemporaryAllocation(byteCount: chunk &* (64 &+ 128 &+ 16), alignment: 16) { memory in
       guard let base = memory.baseAddress else { return }
       let part = QuantizedActivations(memory: base, rows: 1, k: chunk &* 64)
       for row in 0..<rows {

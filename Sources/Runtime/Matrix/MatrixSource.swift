@@ -38,7 +38,7 @@ public struct MatrixSource {
   /// - Throws: `.outOfRange` for sizes that overflow, before anything is allocated; `.unsupported` for the group size;
   ///   `.invalidArgument` for strides that let two weights share an element, and for a weight or bias that is not finite,
   ///   naming its place; `.outOfRange` for a weight that FP16 cannot hold when it is kept.
-  func encoded() throws(AdaptQError) -> (StoredMatrix, MemoryBlock) {
+  func encoded(_ calls: SystemCalls = .live) throws(AdaptQError) -> (StoredMatrix, MemoryBlock) {
     let shape = try NestedShape(n: n, k: k, groupSize: groupSize)
     try checkStrides()
     let half = keep.contains(.fp16) ? try DenseShape(n: n, k: k, level: .fp16) : nil
@@ -50,7 +50,7 @@ public struct MatrixSource {
     let halfAt = try layout.reserve(UInt8.self, half?.byteCount ?? 0)
     let fullAt = try layout.reserve(UInt8.self, full?.byteCount ?? 0)
     let biasAt = try layout.reserve(Float.self, bias == nil ? 0 : n)
-    let block = try MemoryBlock.allocate(byteCount: layout.byteCount, purpose: "matrix of \(n) x \(k)")
+    let block = try MemoryBlock.allocate(byteCount: layout.byteCount, purpose: "matrix of \(n) x \(k)", calls: calls)
     let base = block.base
 
     var forms = SiteForms()
@@ -63,7 +63,7 @@ public struct MatrixSource {
       }
       forms.bias = UnsafePointer(target)
     }
-    try withDenseRows { (rows, stride) throws(AdaptQError) in
+    try withDenseRows(calls) { (rows, stride) throws(AdaptQError) in
       let factor = try NestedEncoder.encode(
         weights: rows, rowStride: stride, shape: shape,
         planes: (base + planesAt[0], base + planesAt[1], base + planesAt[2], base + planesAt[3]),
@@ -101,14 +101,14 @@ public struct MatrixSource {
 
   /// Rows of floats, one after the other; converted first unless they lie like that already.
   private func withDenseRows(
-    _ body: (UnsafePointer<Float>, Int) throws(AdaptQError) -> Void
+    _ calls: SystemCalls, _ body: (UnsafePointer<Float>, Int) throws(AdaptQError) -> Void
   ) throws(AdaptQError) {
     // A single row has no next one: its stride may be anything.
     if element == .float32 && columnStride == 1 && rowStride >= k && UInt(bitPattern: weights) % 4 == 0 {
       return try body(weights.assumingMemoryBound(to: Float.self), rowStride)
     }
     let byteCount = try checkedProduct(try checkedProduct(n, k, "weights"), 4, "bytes of the weights")
-    let block = try MemoryBlock.allocate(byteCount: byteCount, purpose: "weights as FP32")
+    let block = try MemoryBlock.allocate(byteCount: byteCount, purpose: "weights as FP32", calls: calls)
     defer { withExtendedLifetime(block) {} }
     let target = block.base.assumingMemoryBound(to: Float.self)
     for row in 0..<n {

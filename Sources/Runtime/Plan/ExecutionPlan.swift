@@ -20,9 +20,10 @@ public final class ExecutionPlan: @unchecked Sendable {
   /// - Parameters:
   ///   - maximumSymbols: the largest size of each of the graph's symbols.
   ///   - states: one per state of the graph; outlives the plan.
+  ///   - lanes: threads that may work on a run at once.
   init(
     model: Model, maximumSymbols: [Int], kernels: KernelTable, states: UnsafeMutablePointer<StateSlot>,
-    control: RunControl, calls: SystemCalls = .live
+    control: RunControl, lanes: Int = 1, calls: SystemCalls = .live
   ) throws(AdaptQError) {
     let graph = model.graph
     let derived = try DerivedSizes(graph, maximumSymbols)
@@ -50,8 +51,10 @@ public final class ExecutionPlan: @unchecked Sendable {
     let values = try ArenaPlanner(lowering.requests(sizes))
     let quantizedAt = try roundedUp(values.byteCount, to: 64)
     let scratchAt = try roundedUp(try checkedSum(quantizedAt, sizes.quantizedByteCount, "scratch"), to: 64)
-    let attentionAt = try roundedUp(try checkedSum(scratchAt, sizes.scratchByteCount, "scratch"), to: 64)
-    let total = try checkedSum(attentionAt, sizes.attentionByteCount, "scratch")
+    let scratchStride = try roundedUp(sizes.scratchByteCount, to: 64)
+    let attentionStride = try roundedUp(sizes.attentionByteCount, to: 64)
+    let attentionAt = try checkedSum(scratchAt, try checkedProduct(scratchStride, lanes, "scratch"), "scratch")
+    let total = try checkedSum(attentionAt, try checkedProduct(attentionStride, lanes, "scratch"), "scratch")
     let arena = try MemoryBlock.allocate(byteCount: total, purpose: "intermediate values", calls: calls)
     byteCount = total
     arenaByteCount = quantizedAt
@@ -115,8 +118,9 @@ public final class ExecutionPlan: @unchecked Sendable {
       outputs: array(Int32.self, outputsAt), outputCount: graph.outputs.count,
       weights: array(LinearWeights.self, weightsAt), tables: array(RowTable?.self, rowTablesAt),
       levels: array(UInt8.self, levelsAt), siteCount: graph.sites.count, quantized: arena.base + quantizedAt,
-      scratch: arena.base + scratchAt, attention: (arena.base + attentionAt).assumingMemoryBound(to: Float.self),
-      scoreCount: sizes.scoreCount, packedCount: sizes.packedCount,
+      scratch: arena.base + scratchAt, scratchStride: scratchStride,
+      attention: (arena.base + attentionAt).assumingMemoryBound(to: Float.self),
+      attentionStride: attentionStride, lanes: lanes, scoreCount: sizes.scoreCount, packedCount: sizes.packedCount,
       convolutions: array(ConvolutionSlot.self, convolutionsAt), counters: array(Int64.self, countersAt),
       states: states, stateCount: graph.states.count, kernels: kernels, control: control)
   }

@@ -2,7 +2,7 @@ import Graph
 import Kernels
 import NestedFormat
 
-// Runs a plan on the calling thread. From here on only unsafe pointers, trivial structs and integers.
+// Runs a plan. From here on only unsafe pointers, trivial structs and integers.
 
 extension PlanContext {
   /// Sets every value's sizes from the symbols of this run.
@@ -51,16 +51,16 @@ extension PlanContext {
     return product
   }
 
-  /// Executes all steps with the sizes and levels that are set.
-  func execute() -> RunOutcome {
+  /// Executes all steps with the sizes and levels that are set, on the executor's threads.
+  static func execute(_ plan: UnsafePointer<PlanContext>, _ executor: ParallelExecutor) -> RunOutcome {
     // The value whose 8-bit codes are in `quantized`: projections of the same input share them.
     var coded: Int32 = -1
-    for index in 0..<stateCount { states[index].isWritten = false }
-    let isTraced = trace.function != nil
+    for index in 0..<plan.pointee.stateCount { plan.pointee.states[index].isWritten = false }
+    let isTraced = plan.pointee.trace.function != nil
     var index = 0
-    while index < stepCount {
-      let step = steps + index
-      if control.isStopped {
+    while index < plan.pointee.stepCount {
+      let step = plan.pointee.steps + index
+      if plan.pointee.control.isStopped {
         var outcome = RunOutcome()
         outcome.kind = .cancelled
         return outcome
@@ -69,52 +69,37 @@ extension PlanContext {
       index &+= 1
       let begin = isTraced ? monotonicNanoseconds() : 0
       switch step.pointee.kind {
-      case .linear: linearStep(step, &coded)
-      case .embedding:
-        let outcome = embeddingStep(step)
-        if outcome.kind != .done { return outcome }
-      case .layerNorm: layerNormStep(step)
-      case .unary:
-        let (x, y) = (slot(step.pointee.input0), slot(step.pointee.output))
-        let operation = UnaryOperation(rawValue: step.pointee.function) ?? .gelu
-        if operation == .gelu {
-          gelu(kernels, x.pointee.floats, y.pointee.floats, count: y.pointee.count)
-        } else {
-          Operators.apply(operation, x.pointee.floats, y.pointee.floats, count: y.pointee.count)
+      case .linear:
+        if plan.pointee.level(step).isNested && coded != step.pointee.input0 {
+          _ = ParallelWork.run(plan, step, .quantize, executor)
+          coded = step.pointee.input0
         }
-      case .binary: binaryStep(step)
-      case .attention: attentionStep(step)
-      case .softmax: softmaxStep(step)
-      case .range:
-        let output = slot(step.pointee.output)
-        let numbers = output.pointee.data.assumingMemoryBound(to: Int64.self)
-        for position in 0..<output.pointee.count { numbers[position] = Int64(truncatingIfNeeded: position) }
-      case .maskedMean: maskedMeanStep(step)
-      case .l2Normalize:
-        let (x, y) = (slot(step.pointee.input0), slot(step.pointee.output))
-        let width = y.pointee.width
-        Operators.l2NormalizeRows(
-          x.pointee.floats, xStride: width, rows: y.pointee.rows, width: width, eps: step.pointee.number,
-          y.pointee.floats, yStride: width)
-      case .compare: compareStep(step)
+        _ = ParallelWork.run(plan, step, .main, executor)
+      case .embedding:
+        let bad = ParallelWork.run(plan, step, .main, executor)
+        if bad >= 0 { return plan.pointee.outcome(step, bad) }
+      case .layerNorm, .unary, .binary, .attention, .softmax, .range, .maskedMean, .l2Normalize:
+        _ = ParallelWork.run(plan, step, .main, executor)
+      case .compare: plan.pointee.compareStep(step)
       case .convolution:
-        convolutionStep(step)
+        plan.pointee.convolutionStep(step)
         coded = -1
       case .gru:
-        gruStep(step)
+        plan.pointee.gruStep(step)
         coded = -1
-      case .writeState: writeStateStep(step)
-      case .appendState: appendStateStep(step)
-      case .copy: copyStep(step)
-      case .branch: if integer(slot(step.pointee.input0), 0) == 0 { index = Int(step.pointee.target) }
+      case .writeState: plan.pointee.writeStateStep(step)
+      case .appendState: plan.pointee.appendStateStep(step)
+      case .copy: plan.pointee.copyStep(step)
+      case .branch:
+        if plan.pointee.integer(plan.pointee.slot(step.pointee.input0), 0) == 0 { index = Int(step.pointee.target) }
       case .jump: index = Int(step.pointee.target)
-      case .loopBegin: if !beginsLoop(step) { index = Int(step.pointee.target) }
+      case .loopBegin: if !plan.pointee.beginsLoop(step) { index = Int(step.pointee.target) }
       case .loopEnd:
         // The next iteration writes the same values anew.
         coded = -1
-        if repeatsLoop(step) { index = Int(step.pointee.target) }
+        if plan.pointee.repeatsLoop(step) { index = Int(step.pointee.target) }
       }
-      if isTraced { report(step, position, begin: begin) }
+      if isTraced { plan.pointee.report(step, position, begin: begin) }
     }
     return RunOutcome()
   }
@@ -122,92 +107,19 @@ extension PlanContext {
   @inline(__always)
   func slot(_ index: Int32) -> UnsafeMutablePointer<ValueSlot> { values + Int(index) }
 
-  private func linearStep(_ step: UnsafeMutablePointer<Step>, _ coded: inout Int32) {
-    let site = Int(step.pointee.site)
-    let (x, y) = (slot(step.pointee.input0), slot(step.pointee.output))
-    let rows = x.pointee.rows
-    let weights = weights + site
-    let level = Level(rawValue: levels[site]) ?? .int8
-    if level.isNested {
-      let activations = QuantizedActivations(memory: quantized, rows: rows, k: weights.pointee.k)
-      if coded != step.pointee.input0 {
-        quantize(x: x.pointee.floats, xRowStride: weights.pointee.k, into: activations, kernels)
-        coded = step.pointee.input0
-      }
-      linearQuantized(
-        weights.pointee, level, kernels, x: activations, y: y.pointee.floats, yRowStride: weights.pointee.n,
-        firstBlock: 0, blocks: weights.pointee.nBlocks, scratch: scratch)
-    } else {
-      linearDense(
-        weights.pointee, level, kernels, x: x.pointee.floats, xRowStride: weights.pointee.k, rows: rows,
-        y: y.pointee.floats, yRowStride: weights.pointee.n, firstBlock: 0, blocks: weights.pointee.nBlocks,
-        scratch: scratch)
-    }
-  }
+  @inline(__always)
+  func level(_ step: UnsafeMutablePointer<Step>) -> Level { Level(rawValue: levels[Int(step.pointee.site)]) ?? .int8 }
 
-  private func embeddingStep(_ step: UnsafeMutablePointer<Step>) -> RunOutcome {
+  private func outcome(_ step: UnsafeMutablePointer<Step>, _ bad: Int) -> RunOutcome {
     var outcome = RunOutcome()
     let site = Int(step.pointee.site)
-    guard let table = tables[site] else { return outcome }
-    let (ids, y) = (slot(step.pointee.input0), slot(step.pointee.output))
-    let count = ids.pointee.count
-    let wide = ids.pointee.elementByteCount == 8
-    let bad =
-      wide
-      ? Operators.gatherRows(
-        table, ids: ids.pointee.data.assumingMemoryBound(to: Int64.self), count: count, y.pointee.floats,
-        yStride: table.k)
-      : Operators.gatherRows(
-        table, ids: ids.pointee.data.assumingMemoryBound(to: Int32.self), count: count, y.pointee.floats,
-        yStride: table.k)
-    if bad >= 0 {
-      outcome.kind = .indexOutOfRange
-      outcome.site = site
-      outcome.position = bad
-      outcome.rows = table.rows
-      outcome.index =
-        wide
-        ? ids.pointee.data.assumingMemoryBound(to: Int64.self)[bad]
-        : Int64(ids.pointee.data.assumingMemoryBound(to: Int32.self)[bad])
-    }
+    let ids = slot(step.pointee.input0)
+    outcome.kind = .indexOutOfRange
+    outcome.site = site
+    outcome.position = bad
+    outcome.rows = tables[site]?.rows ?? 0
+    outcome.index = integer(ids, bad)
     return outcome
-  }
-
-  private func layerNormStep(_ step: UnsafeMutablePointer<Step>) {
-    let (x, y) = (slot(step.pointee.input0), slot(step.pointee.output))
-    let width = y.pointee.width
-    let residual = step.pointee.input3 >= 0 ? UnsafePointer(slot(step.pointee.input3).pointee.floats) : nil
-    layerNorm(
-      kernels, x.pointee.floats, xStride: width, residual: residual, residualStride: width,
-      gamma: slot(step.pointee.input1).pointee.floats, beta: slot(step.pointee.input2).pointee.floats,
-      eps: step.pointee.number, rows: y.pointee.rows, width: width, y.pointee.floats, yStride: width)
-  }
-
-  private func softmaxStep(_ step: UnsafeMutablePointer<Step>) {
-    let (x, y) = (slot(step.pointee.input0), slot(step.pointee.output))
-    let width = y.pointee.width
-    if x.pointee.data != y.pointee.data {
-      y.pointee.data.copyMemory(from: x.pointee.data, byteCount: y.pointee.count &* 4)
-    }
-    softmaxRows(
-      kernels, y.pointee.floats, rows: y.pointee.rows, width: width, rowStride: width, scale: 1, mask: nil,
-      maskRowStride: 0)
-  }
-
-  private func maskedMeanStep(_ step: UnsafeMutablePointer<Step>) {
-    let (x, keep, y) = (slot(step.pointee.input0), slot(step.pointee.input1), slot(step.pointee.output))
-    let (steps, width) = (x.pointee.dims[1], x.pointee.dims[2])
-    for batch in 0..<x.pointee.dims[0] {
-      for position in 0..<steps { attention[position] = isKept(keep, batch &* steps &+ position) ? 1 : 0 }
-      Operators.meanRows(
-        x.pointee.floats + batch &* steps &* width, xStride: width, weights: attention, rows: steps, width: width,
-        y.pointee.floats + batch &* width)
-    }
-  }
-
-  @inline(__always)
-  private func isKept(_ keep: UnsafeMutablePointer<ValueSlot>, _ position: Int) -> Bool {
-    integer(keep, position) != 0
   }
 
   /// Element `position` of a value of integers.
@@ -217,94 +129,66 @@ extension PlanContext {
       ? value.pointee.data.assumingMemoryBound(to: Int64.self)[position]
       : Int64(value.pointee.data.assumingMemoryBound(to: Int32.self)[position])
   }
-}
 
-// MARK: - Attention and broadcasting
+  // MARK: - How a step is cut
 
-extension PlanContext {
-  /// Head by head: keys and values are packed like weights, so that the float product kernel serves both products.
-  fileprivate func attentionStep(_ step: UnsafeMutablePointer<Step>) {
-    let q = values + Int(step.pointee.input0)
-    let k = values + Int(step.pointee.input1)
-    let v = values + Int(step.pointee.input2)
-    let y = values + Int(step.pointee.output)
-    let heads = Int(step.pointee.count)
-    let (queries, keys) = (q.pointee.dims[1], k.pointee.dims[1])
-    let (qWidth, vWidth) = (q.pointee.dims[2], v.pointee.dims[2])
-    let (d, e) = (qWidth / heads, vWidth / heads)
-    let scores = attention
-    let packed = attention + (scoreCount &+ 15) / 16 &* 16
-    let mask = packed + packedCount
-    let scoreStride = (keys &+ 15) / 16 &* 16
-    for batch in 0..<q.pointee.dims[0] {
-      let keep = step.pointee.input3
-      if keep >= 0 {
-        for key in 0..<keys {
-          // As Hugging Face has it: the most negative finite number, so that a row without any key stays finite.
-          mask[key] = isKept(values + Int(keep), batch &* keys &+ key) ? 0 : -Float.greatestFiniteMagnitude
-        }
+  /// Elements that elementwise steps take at a time: whole vectors, so that where a piece begins changes nothing.
+  static let elementsPerItem = 256
+
+  /// Sets items, cost and panels of a step.
+  func measure(_ work: inout ParallelWork, lanes: Int) {
+    let step = work.step
+    let y = slot(step.pointee.output)
+    switch step.pointee.kind {
+    case .linear:
+      let weights = weights + Int(step.pointee.site)
+      let rows = slot(step.pointee.input0).pointee.rows
+      let (n, k) = (weights.pointee.n, weights.pointee.k)
+      if work.part == .quantize {
+        work.items = rows
+        work.cost = rows &* k / 4
+        return
       }
-      for head in 0..<heads {
-        let kBase = k.pointee.floats + (batch &* keys &* qWidth &+ head &* d)
-        let vBase = v.pointee.floats + (batch &* keys &* vWidth &+ head &* e)
-        Operators.packTransposed(kBase, xStride: qWidth, rows: keys, width: d, into: packed)
-        matmul(
-          kernels, x: q.pointee.floats + (batch &* queries &* qWidth &+ head &* d), xRowStride: qWidth, rows: queries,
-          panel: packed, n: keys, k: d, alpha: 1, y: scores, yRowStride: scoreStride, scratch: scratch)
-        softmaxRows(
-          kernels, scores, rows: queries, width: keys, rowStride: scoreStride, scale: step.pointee.number,
-          mask: keep >= 0 ? UnsafePointer(mask) : nil, maskRowStride: 0)
-        Operators.packRows(vBase, xStride: vWidth, rows: keys, width: e, into: packed)
-        matmul(
-          kernels, x: scores, xRowStride: scoreStride, rows: queries, panel: packed, n: e, k: keys, alpha: 1,
-          y: y.pointee.floats + (batch &* queries &* vWidth &+ head &* e), yRowStride: vWidth, scratch: scratch)
+      let multiplications = rows &* n &* k
+      work.cost = multiplications / (level(step).isNested ? rows > 4 ? 64 : 24 : rows > 4 ? 16 : 8)
+      let blocks = weights.pointee.nBlocks
+      let wanted = lanes &* 4
+      // Panels of more than 32 rows: the same kernels serve them as all rows together.
+      if lanes > 1 && blocks < wanted && n > 0 {
+        let most = rows / max(64, 2 &* kernels.rowTile)
+        work.panels = max(1, min(most, (wanted &+ blocks &- 1) / blocks))
       }
+      work.items = blocks &* work.panels
+    case .embedding:
+      work.items = slot(step.pointee.input0).pointee.count
+      work.cost = y.pointee.count / 4
+    case .attention:
+      let (q, k) = (slot(step.pointee.input0), slot(step.pointee.input1))
+      let pairs = q.pointee.dims[0] &* q.pointee.dims[1] &* k.pointee.dims[1]
+      work.items = q.pointee.dims[0] &* Int(step.pointee.count)
+      work.cost = pairs &* (q.pointee.dims[2] &+ y.pointee.dims[2]) / 16 &+ pairs &* Int(step.pointee.count)
+    case .layerNorm, .l2Normalize:
+      work.items = y.pointee.rows
+      work.cost = y.pointee.count / 2
+    case .softmax:
+      work.items = y.pointee.rows
+      work.cost = y.pointee.count
+    case .maskedMean:
+      work.items = y.pointee.dims[0]
+      work.cost = slot(step.pointee.input0).pointee.count / 4
+    case .unary:
+      work.items = (y.pointee.count &+ (PlanContext.elementsPerItem &- 1)) / PlanContext.elementsPerItem
+      work.cost = y.pointee.count
+    case .binary:
+      work.items = isElementwise(step) ? (y.pointee.count &+ 255) / PlanContext.elementsPerItem : y.pointee.rows
+      work.cost = y.pointee.count / 4
+    default: break
     }
   }
 
-  fileprivate func binaryStep(_ step: UnsafeMutablePointer<Step>) {
-    let a = values + Int(step.pointee.input0)
-    let b = values + Int(step.pointee.input1)
-    let y = values + Int(step.pointee.output)
-    let width = y.pointee.width
-    let rows = y.pointee.rows
-    let operation = BinaryOperation(rawValue: step.pointee.function) ?? .add
-    if a.pointee.count == y.pointee.count && b.pointee.count == y.pointee.count {
-      Operators.apply(operation, a.pointee.floats, b.pointee.floats, y.pointee.floats, count: rows &* width)
-      return
-    }
-    let aElement = a.pointee.width == width ? 1 : 0
-    let bElement = b.pointee.width == width ? 1 : 0
-    for row in 0..<rows {
-      let aRow = a.pointee.floats + broadcastOffset(a, y, row)
-      let bRow = b.pointee.floats + broadcastOffset(b, y, row)
-      Operators.applyRows(
-        operation, RowOperand(aRow, rowStride: 0, elementStride: aElement),
-        RowOperand(bRow, rowStride: 0, elementStride: bElement), y.pointee.floats + row &* width, yRowStride: 0,
-        rows: 1, width: width)
-    }
-  }
-
-  /// Where the operand's row for output row `row` begins: sizes of 1 stay at 0.
   @inline(__always)
-  func broadcastOffset(
-    _ operand: UnsafeMutablePointer<ValueSlot>, _ output: UnsafeMutablePointer<ValueSlot>, _ row: Int
-  ) -> Int {
-    var rest = row
-    var offset = 0
-    var stride = operand.pointee.width
-    var axis = output.pointee.rank &- 2
-    while axis >= 0 {
-      let size = output.pointee.dims[axis]
-      let position = rest % size
-      rest /= size
-      let own = axis &- (output.pointee.rank &- operand.pointee.rank)
-      if own >= 0 {
-        if operand.pointee.dims[own] != 1 { offset &+= position &* stride }
-        stride &*= operand.pointee.dims[own]
-      }
-      axis &-= 1
-    }
-    return offset
+  func isElementwise(_ step: UnsafeMutablePointer<Step>) -> Bool {
+    let count = slot(step.pointee.output).pointee.count
+    return slot(step.pointee.input0).pointee.count == count && slot(step.pointee.input1).pointee.count == count
   }
 }

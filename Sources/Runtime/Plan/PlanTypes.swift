@@ -146,8 +146,13 @@ struct PlanContext: BitwiseCopyable {
   var levels: UnsafeMutablePointer<UInt8>
   var siteCount: Int
   var quantized: UnsafeMutableRawPointer
+  /// Working memory of lane 0; that of lane `i` begins `i` strides further on.
   var scratch: UnsafeMutableRawPointer
+  var scratchStride: Int
   var attention: UnsafeMutablePointer<Float>
+  var attentionStride: Int
+  /// How many lanes there is working memory for.
+  var lanes: Int
   /// Floats of one score matrix, padded.
   var scoreCount: Int
   var packedCount: Int

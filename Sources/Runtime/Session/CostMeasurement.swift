@@ -25,11 +25,15 @@ struct CostMeasurement {
   private let plan: ExecutionPlan
   private let levels: [Level]
   private let isTable: UnsafeMutablePointer<UInt8>
+  private let executor: ParallelExecutor
 
-  init(_ plan: ExecutionPlan, _ levels: [Level], _ isTable: UnsafeMutablePointer<UInt8>) {
+  init(
+    _ plan: ExecutionPlan, _ levels: [Level], _ isTable: UnsafeMutablePointer<UInt8>, _ executor: ParallelExecutor
+  ) {
     self.plan = plan
     self.levels = levels
     self.isTable = isTable
+    self.executor = executor
   }
 
   func measure() throws(AdaptQError) -> [LevelCost] {
@@ -70,7 +74,9 @@ struct CostMeasurement {
         // Each run anew: later values of the run before may lie where inputs were.
         fillInputs(indexes: inputs)
         let start = monotonicNanoseconds()
-        let outcome = plan.context.execute()
+        let own = executor.acquire(maximum: 0)
+        let outcome = withUnsafePointer(to: plan.context) { PlanContext.execute($0, own) }
+        own.release()
         let elapsed = monotonicNanoseconds() - start
         if outcome.kind == .cancelled { throw AdaptQError(.cancelled, "prepare was cancelled") }
         if outcome.kind != .done {

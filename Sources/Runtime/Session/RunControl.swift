@@ -80,7 +80,12 @@ extension PlanContext {
   @inline(never)
   func report(_ step: UnsafeMutablePointer<Step>, _ index: Int, begin: Int) {
     guard let function = trace.function else { return }
-    let site = Int(step.pointee.site)
+    // Other steps keep the number of a state or a counter there.
+    let site =
+      switch step.pointee.kind {
+      case .embedding, .linear, .convolution, .gru: Int(step.pointee.site)
+      default: -1
+      }
     var event = TraceEvent(
       operation: step.pointee.kind.name, site: site, step: index, stepCount: stepCount,
       level: site < 0 ? 0 : levels[site], beginNanoseconds: begin, endNanoseconds: monotonicNanoseconds())

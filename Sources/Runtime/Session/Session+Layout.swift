@@ -89,7 +89,11 @@ public struct RunHandle: BitwiseCopyable {
 
   /// Runs with what ``setSymbol(_:_:)`` and ``bind(_:_:)`` have set.
   ///
-  /// - Parameter callLevel: bits of a level for this call only; 0 for what the session says.
+  /// - Parameters:
+  ///   - callLevel: bits of a level for this call only; 0 for what the session says.
+  ///   - maximumThreads: for this call only; 0 for all there are.
   @inline(__always)
-  public func run(callLevel: UInt8) -> RunReport { SessionState.run(state, callLevel: callLevel) }
+  public func run(callLevel: UInt8, maximumThreads: Int = 0) -> RunReport {
+    SessionState.run(state, callLevel: callLevel, maximumThreads: maximumThreads)
+  }
 }

@@ -3,7 +3,7 @@ import Control
 import Glibc
 import NestedFormat
 
-// The run path: no allocation, no lock, no system call (the clock is read through the vDSO).
+// The run path: no allocation, no lock, no system call but to wake workers (the clock is read through the vDSO).
 
 /// Monotonic time in nanoseconds.
 @inline(__always)
@@ -28,24 +28,29 @@ extension RunOutcome {
 extension SessionState {
   /// One inference with the bound tensors and the symbols already set in the plan.
   ///
-  /// - Parameter callLevel: bits of a level for this call only; 0 for what the session says.
-  static func run(_ state: UnsafeMutablePointer<SessionState>, callLevel: UInt8) -> RunReport {
+  /// - Parameters:
+  ///   - callLevel: bits of a level for this call only; 0 for what the session says.
+  ///   - maximumThreads: for this call only; 0 for all there are.
+  static func run(
+    _ state: UnsafeMutablePointer<SessionState>, callLevel: UInt8, maximumThreads: Int
+  ) -> RunReport {
     let start = monotonicNanoseconds()
+    // The host may have set another rounding mode or flush-to-zero: results must not depend on it.
+    var outer = cmachine_floating()
+    cmachine_enter_floating(&outer)
     var report = RunReport()
-    run(state, UnsafePointer(state.pointee.plan), callLevel, start, &report)
+    let executor = state.pointee.executor.acquire(maximum: maximumThreads)
+    run(state, UnsafePointer(state.pointee.plan), callLevel, start, executor, &report)
+    executor.release()
+    cmachine_leave_floating(&outer)
     return report
   }
 
   @inline(__always)
   private static func run(
     _ state: UnsafeMutablePointer<SessionState>, _ plan: UnsafePointer<PlanContext>, _ callLevel: UInt8,
-    _ start: Int, _ report: inout RunReport
+    _ start: Int, _ executor: ParallelExecutor, _ report: inout RunReport
   ) {
-    // The host may have set another rounding mode or flush-to-zero: results must not depend on it.
-    let hostControl = cmachine_mxcsr()
-    cmachine_set_mxcsr(0x1F80)
-    defer { cmachine_set_mxcsr(hostControl) }
-
     state.pointee.control.begin()
     defer { state.pointee.control.end() }
     applyMailbox(state)
@@ -68,7 +73,7 @@ extension SessionState {
         return
       }
     }
-    report.outcome = plan.pointee.execute()
+    report.outcome = PlanContext.execute(plan, executor)
     if report.outcome.kind != .done { return }
     let outputs = state.pointee.bindings + plan.pointee.inputCount
     for index in 0..<plan.pointee.outputCount {

@@ -5,7 +5,7 @@ import Graph
 import Kernels
 import NestedFormat
 
-/// One stream of inferences on a model: owns plan, level choice and telemetry. No thread of its own.
+/// One stream of inferences on a model: owns plan, level choice and telemetry. Threads are shared with other sessions.
 ///
 /// ``prepare(maximumShapes:)`` and runs through ``handle`` must not overlap on one session: the C ABI's handle table refuses a
 /// second one. Setters may be called on any thread at any time.
@@ -26,6 +26,7 @@ public final class Session: @unchecked Sendable {
   private let memory: MemoryBlock
   let states: StateMemory
   private let kernelOwner: AnyObject?
+  private let threads: Threads
   private let calls: SystemCalls
   private var plan: ExecutionPlan?
   private var trace = TraceHook()
@@ -34,8 +35,10 @@ public final class Session: @unchecked Sendable {
   ///   - allowed: levels to use, of those the model stores.
   ///   - kernelOwner: kept alive as long as the session: the code `kernels` points to.
   ///   - calls: where its memory comes from.
+  ///   - threads: what runs and preparations may use.
   public init(
-    model: Model, allowed: [Level], kernels: KernelTable, kernelOwner: AnyObject?, calls: SystemCalls = .live
+    model: Model, allowed: [Level], kernels: KernelTable, kernelOwner: AnyObject?, calls: SystemCalls = .live,
+    threads: Threads = .alone
   ) throws(AdaptQError) {
     let levels = model.levels.filter { allowed.contains($0) }
     if levels.isEmpty {
@@ -86,6 +89,7 @@ public final class Session: @unchecked Sendable {
     self.levels = levels
     self.kernels = kernels
     self.kernelOwner = kernelOwner
+    self.threads = threads
     self.calls = calls
   }
 
@@ -106,10 +110,11 @@ public final class Session: @unchecked Sendable {
     state.pointee.control.begin()
     defer { state.pointee.control.end() }
     let symbols = try maximumSymbols(maximumShapes)
+    let executor = try threads.executor()
     let plan = try ExecutionPlan(
       model: model, maximumSymbols: symbols, kernels: kernels, states: states.slots,
-      control: state.pointee.control, calls: calls)
-    let costs = try CostMeasurement(plan, levels, state.pointee.isTable).measure()
+      control: state.pointee.control, lanes: executor.width, calls: calls)
+    let costs = try CostMeasurement(plan, levels, state.pointee.isTable, executor).measure()
     var controller = try LatencyController(ControllerConfiguration(rungCount: levels.count))
     for (rung, cost) in costs.enumerated() { try controller.setCost(rung: rung, points: cost.points) }
     self.plan = plan
@@ -119,6 +124,7 @@ public final class Session: @unchecked Sendable {
     state.pointee.appliedBudget = 0
     state.pointee.appliedRungs = UInt64(1) << UInt64(levels.count) - 1
     state.pointee.lastRung = -1
+    state.pointee.executor = executor
     context.initialize(to: plan.context)
     context.pointee.trace = trace
     prepared.pointee = true

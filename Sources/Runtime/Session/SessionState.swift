@@ -30,6 +30,8 @@ struct SessionState: BitwiseCopyable {
   var bindings: UnsafeMutablePointer<TensorBinding>
   /// Whether a site is a table, which keeps its level.
   var isTable: UnsafeMutablePointer<UInt8>
+  /// The threads of the preparation.
+  var executor = ParallelExecutor.alone
 }
 
 /// What one run did.

@@ -1,0 +1,378 @@
+// Wrong uses of sessions.
+#ifndef ADAPTQ_WRONG_USE_SESSION_H
+#define ADAPTQ_WRONG_USE_SESSION_H
+
+#include "machinery.h"
+#include "session_helpers.h"
+
+#define SESSION_OUT ((adaptq_session **)&out.handle)
+static void session_create(void) {
+  WRONG_HANDLES(adaptq_session_create, adaptq_model, w.dead_model,
+                adaptq_session_create(in.handle, &in.session, SESSION_OUT));
+  WRONG(adaptq_session_create, "out NULL", ADAPTQ_INVALID_ARGUMENT, "out is NULL", (void)0,
+        adaptq_session_create(w.model, &in.session, NULL));
+  WRONG_STRUCT_SIZES(adaptq_session_create, adaptq_session_options, in.session.struct_size,
+                     adaptq_session_create(w.model, &in.session, SESSION_OUT));
+  WRONG(adaptq_session_create, "unknown bits in allowed_levels", ADAPTQ_INVALID_ARGUMENT,
+        "adaptq_session_options.allowed_levels is 64", in.session.allowed_levels = 64,
+        adaptq_session_create(w.model, &in.session, SESSION_OUT));
+  WRONG(adaptq_session_create, "all bits in allowed_levels", ADAPTQ_INVALID_ARGUMENT,
+        "adaptq_session_options.allowed_levels is 4294967295", in.session.allowed_levels = UINT32_MAX,
+        adaptq_session_create(w.model, &in.session, SESSION_OUT));
+}
+
+static void busy_destroy(void) {
+  WRONG(adaptq_session_destroy, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
+        adaptq_session_destroy(w.session));
+}
+static void session_destroy(void) {
+  HARMLESS(adaptq_session_destroy, "NULL", "does nothing", (void)0, adaptq_session_destroy(NULL));
+  WRONG(adaptq_session_destroy, "destroyed", ADAPTQ_INVALID_HANDLE, "is not a live handle", (void)0,
+        adaptq_session_destroy(w.dead_session));
+  WRONG(adaptq_session_destroy, "a handle of another kind", ADAPTQ_INVALID_HANDLE, "is not a live handle", (void)0,
+        adaptq_session_destroy((void *)w.model));
+  while_busy(busy_destroy);
+}
+
+// Inputs that are wrong in the same way for prepare, output_shape and run: `list` names them in the text.
+#define WRONG_INPUTS(function, list, t, list_text, ...) \
+  do { \
+    WRONG(function, list_text " NULL", ADAPTQ_INVALID_ARGUMENT, list_text " is NULL", list = NULL, __VA_ARGS__); \
+    WRONG(function, "n_inputs 0", ADAPTQ_INVALID_ARGUMENT, "n_inputs is 0; the model has 2", n_inputs = 0, __VA_ARGS__); \
+    WRONG(function, "n_inputs 3", ADAPTQ_INVALID_ARGUMENT, "n_inputs is 3; the model has 2", n_inputs = 3, __VA_ARGS__); \
+    WRONG(function, "n_inputs huge", ADAPTQ_INVALID_ARGUMENT, "n_inputs is 18446744073709551615; the model has 2", \
+          n_inputs = SIZE_MAX, __VA_ARGS__); \
+    WRONG_STRUCT_SIZES(function, adaptq_tensor, t[0].struct_size, __VA_ARGS__); \
+    WRONG(function, "struct_size of the second tensor differs", ADAPTQ_INVALID_ARGUMENT, list_text "[1].struct_size is 0", \
+          t[1].struct_size = 0, __VA_ARGS__); \
+    WRONG(function, "type of another input", ADAPTQ_INVALID_ARGUMENT, list_text "[0].type is 1; \"input_ids\" is 2 (int64), allowed are", \
+          t[0].type = ADAPTQ_TYPE_FLOAT32, __VA_ARGS__); \
+    WRONG(function, "type unknown", ADAPTQ_INVALID_ARGUMENT, list_text "[1].type is 99", t[1].type = 99, __VA_ARGS__); \
+    WRONG(function, "type negative", ADAPTQ_INVALID_ARGUMENT, list_text "[1].type is -2147483648", \
+          t[1].type = INT32_MIN, __VA_ARGS__); \
+    WRONG(function, "rank 0", ADAPTQ_INVALID_ARGUMENT, list_text "[0].rank is 0; \"input_ids\" has 2", t[0].rank = 0, \
+          __VA_ARGS__); \
+    WRONG(function, "rank above ADAPTQ_MAX_RANK", ADAPTQ_INVALID_ARGUMENT, list_text "[0].rank is 9", t[0].rank = 9, \
+          __VA_ARGS__); \
+    WRONG(function, "rank negative", ADAPTQ_INVALID_ARGUMENT, list_text "[0].rank is -1", t[0].rank = -1, __VA_ARGS__); \
+    WRONG(function, "a size 0", ADAPTQ_INVALID_ARGUMENT, "sizes[1] is 0, below 1", t[0].sizes[1] = 0, __VA_ARGS__); \
+    WRONG(function, "a size negative", ADAPTQ_INVALID_ARGUMENT, "sizes[0] is -9223372036854775808, below 1", \
+          t[0].sizes[0] = INT64_MIN, __VA_ARGS__); \
+    WRONG(function, "sizes of one name differ", ADAPTQ_INVALID_ARGUMENT, "sizes[1] is 3, but sequence is 8", \
+          t[1].sizes[1] = 3, __VA_ARGS__); \
+  } while (0)
+
+static size_t n_inputs, n_outputs, output_index;
+static const adaptq_tensor *list_in, *list_out;
+
+static void counts_good(void) {
+  n_inputs = 2;
+  n_outputs = 1;
+  output_index = 0;
+  list_in = in.inputs;
+  list_out = in.outputs;
+}
+// The arguments that `setup` changed hold for one call.
+static adaptq_status prepare_call(adaptq_session *session) {
+  adaptq_status status = adaptq_session_prepare(session, list_in == in.inputs ? in.max_inputs : list_in, n_inputs);
+  counts_good();
+  return status;
+}
+static adaptq_status shape_call(adaptq_session *session) {
+  adaptq_status status = adaptq_session_output_shape(session, list_in, n_inputs, output_index, &out.shape);
+  counts_good();
+  return status;
+}
+static adaptq_status run_call(adaptq_session *session) {
+  adaptq_status status = adaptq_session_run(session, list_in, n_inputs, list_out, n_outputs, &in.run, &out.report);
+  counts_good();
+  return status;
+}
+
+static void busy_prepare(void) {
+  WRONG(adaptq_session_prepare, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
+        adaptq_session_prepare(w.session, in.max_inputs, 2));
+}
+static adaptq_status run_after(adaptq_status before) {
+  // What was prepared before a failed prepare still runs.
+  adaptq_status status = adaptq_session_run(w.session, in.inputs, 2, in.outputs, 1, NULL, NULL);
+  return before ? before : status;
+}
+static void session_prepare(void) {
+  counts_good();
+  WRONG_HANDLES(adaptq_session_prepare, adaptq_session, w.dead_session, adaptq_session_prepare(in.handle, in.max_inputs, 2));
+  WRONG_INPUTS(adaptq_session_prepare, list_in, in.max_inputs, "max_inputs", prepare_call(w.session));
+  WRONG(adaptq_session_prepare, "sizes whose product overflows", ADAPTQ_OUT_OF_RANGE, "",
+        huge_sizes(in.max_inputs, INT64_MAX), adaptq_session_prepare(w.session, in.max_inputs, 2));
+  WRONG(adaptq_session_prepare, "sizes that no memory holds", ADAPTQ_OUT_OF_MEMORY, "no memory for",
+        huge_sizes(in.max_inputs, INT64_C(1) << 21), adaptq_session_prepare(w.session, in.max_inputs, 2));
+  WRONG(adaptq_session_prepare, "one run would append more than a growing state holds", ADAPTQ_OUT_OF_RANGE,
+        "maximum shapes: 9 rows for state \"keys\", which holds 8", (void)0, grow(9, 0));
+  HARMLESS(adaptq_session_prepare, "again after a failure", "the former preparation has stayed", (void)0, run_after(0));
+  while_busy(busy_prepare);
+}
+
+static void busy_shape(void) {
+  WRONG(adaptq_session_output_shape, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
+        shape_call(w.session));
+}
+static void session_output_shape(void) {
+  counts_good();
+  WRONG_HANDLES(adaptq_session_output_shape, adaptq_session, w.dead_session,
+                adaptq_session_output_shape(in.handle, in.inputs, 2, 0, &out.shape));
+  WRONG(adaptq_session_output_shape, "not prepared", ADAPTQ_NOT_PREPARED, "the session is not prepared", (void)0,
+        shape_call(w.fresh));
+  WRONG_INPUTS(adaptq_session_output_shape, list_in, in.inputs, "inputs", shape_call(w.session));
+  WRONG(adaptq_session_output_shape, "a size above what was prepared", ADAPTQ_OUT_OF_RANGE,
+        "inputs[0].sizes[1] is 9, prepared for at most 8", in.inputs[0].sizes[1] = 9, shape_call(w.session));
+  WRONG(adaptq_session_output_shape, "a size huge", ADAPTQ_OUT_OF_RANGE, "inputs[0].sizes[0] is 9223372036854775807",
+        in.inputs[0].sizes[0] = INT64_MAX, shape_call(w.session));
+  WRONG(adaptq_session_output_shape, "output NULL", ADAPTQ_INVALID_ARGUMENT, "output is NULL", (void)0,
+        adaptq_session_output_shape(w.session, in.inputs, 2, 0, NULL));
+  WRONG(adaptq_session_output_shape, "output->struct_size 0", ADAPTQ_INVALID_ARGUMENT, "adaptq_tensor.struct_size is 0",
+        out.shape.struct_size = 0, shape_call(w.session));
+  WRONG(adaptq_session_output_shape, "index behind the last one", ADAPTQ_OUT_OF_RANGE, "index 1: the model has 1",
+        output_index = 1, shape_call(w.session));
+  WRONG(adaptq_session_output_shape, "index huge", ADAPTQ_OUT_OF_RANGE, "index 18446744073709551615",
+        output_index = SIZE_MAX, shape_call(w.session));
+  HARMLESS(adaptq_session_output_shape, "output at an odd address", "filled as at an even one", (void)0,
+           adaptq_session_output_shape(w.session, in.inputs, 2, 0, ODD(out.shape)));
+  while_busy(busy_shape);
+}
+
+static adaptq_status cancel_idle(void) {
+  adaptq_status status = adaptq_session_cancel(w.session);
+  return status ? status : run_after(0);
+}
+
+static void busy_run(void) {
+  WRONG(adaptq_session_run, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
+        run_call(w.session));
+}
+static void session_run(void) {
+  counts_good();
+  WRONG_HANDLES(adaptq_session_run, adaptq_session, w.dead_session,
+                adaptq_session_run(in.handle, in.inputs, 2, in.outputs, 1, &in.run, &out.report));
+  WRONG(adaptq_session_run, "not prepared", ADAPTQ_NOT_PREPARED, "the session is not prepared", (void)0, run_call(w.fresh));
+  WRONG_INPUTS(adaptq_session_run, list_in, in.inputs, "inputs", run_call(w.session));
+  WRONG(adaptq_session_run, "a size above what was prepared", ADAPTQ_OUT_OF_RANGE,
+        "inputs[0].sizes[1] is 9, prepared for at most 8", in.inputs[0].sizes[1] = 9, run_call(w.session));
+  WRONG(adaptq_session_run, "a size huge", ADAPTQ_OUT_OF_RANGE, "inputs[0].sizes[0] is 9223372036854775807",
+        in.inputs[0].sizes[0] = INT64_MAX, run_call(w.session));
+  WRONG(adaptq_session_run, "input data NULL", ADAPTQ_INVALID_ARGUMENT, "inputs[0].data is NULL",
+        in.inputs[0].data = NULL, run_call(w.session));
+  WRONG(adaptq_session_run, "input data_size 0", ADAPTQ_BUFFER_TOO_SMALL, "inputs[1].data_size is 0, needs 128",
+        in.inputs[1].data_size = 0, run_call(w.session));
+  WRONG(adaptq_session_run, "input data_size one too small", ADAPTQ_BUFFER_TOO_SMALL,
+        "inputs[0].data_size is 127, needs 128", in.inputs[0].data_size = 127, run_call(w.session));
+  HARMLESS(adaptq_session_run, "input data_size huge", "only what is needed is read", in.inputs[0].data_size = SIZE_MAX,
+           run_call(w.session));
+  HARMLESS(adaptq_session_run, "input data at an odd address", "read as at an even one",
+           in.inputs[0].data = ODD(in.ids), run_call(w.session));
+  WRONG(adaptq_session_run, "an index behind the table", ADAPTQ_INVALID_ARGUMENT,
+        "index 11 at position 3: \"words\" has 11 rows", in.ids[3] = 11, run_call(w.session));
+  WRONG(adaptq_session_run, "an index negative", ADAPTQ_INVALID_ARGUMENT, "index -1 at position 15", in.ids[15] = -1,
+        run_call(w.session));
+  WRONG(adaptq_session_run, "an index huge", ADAPTQ_INVALID_ARGUMENT, "index 9223372036854775807 at position 0",
+        in.ids[0] = INT64_MAX, run_call(w.session));
+  WRONG(adaptq_session_run, "outputs NULL", ADAPTQ_INVALID_ARGUMENT, "outputs is NULL", list_out = NULL,
+        run_call(w.session));
+  WRONG(adaptq_session_run, "n_outputs 0", ADAPTQ_INVALID_ARGUMENT, "n_outputs is 0; the model has 1", n_outputs = 0,
+        run_call(w.session));
+  WRONG(adaptq_session_run, "n_outputs huge", ADAPTQ_INVALID_ARGUMENT,
+        "n_outputs is 18446744073709551615; the model has 1", n_outputs = SIZE_MAX, run_call(w.session));
+  WRONG(adaptq_session_run, "struct_size of an output 0", ADAPTQ_INVALID_ARGUMENT, "adaptq_tensor.struct_size is 0",
+        in.outputs[0].struct_size = 0, run_call(w.session));
+  WRONG(adaptq_session_run, "output type unknown", ADAPTQ_INVALID_ARGUMENT, "outputs[0].type is 99",
+        in.outputs[0].type = 99, run_call(w.session));
+  WRONG(adaptq_session_run, "output rank wrong", ADAPTQ_INVALID_ARGUMENT, "outputs[0].rank is 3; \"embedding\" has 2",
+        in.outputs[0].rank = 3, run_call(w.session));
+  WRONG(adaptq_session_run, "output size wrong", ADAPTQ_INVALID_ARGUMENT, "outputs[0].sizes[0] is 3, expected 2",
+        in.outputs[0].sizes[0] = 3, run_call(w.session));
+  WRONG(adaptq_session_run, "output data NULL", ADAPTQ_INVALID_ARGUMENT, "outputs[0].data is NULL",
+        in.outputs[0].data = NULL, run_call(w.session));
+  WRONG(adaptq_session_run, "a stride negative", ADAPTQ_INVALID_ARGUMENT, "inputs[0].strides[0] is -8",
+        in.inputs[0].strides[0] = -8, run_call(w.session));
+  WRONG(adaptq_session_run, "strides whose product overflows", ADAPTQ_OUT_OF_RANGE, "inputs[1]",
+        in.inputs[1].strides[0] = INT64_MAX, run_call(w.session));
+  WRONG(adaptq_session_run, "strides that need more than data_size", ADAPTQ_BUFFER_TOO_SMALL,
+        "inputs[0].data_size is 128, needs 192", in.inputs[0].strides[0] = (in.inputs[0].strides[1] = 1, 16),
+        run_call(w.session));
+  WRONG(adaptq_session_run, "output strides with which elements share memory", ADAPTQ_INVALID_ARGUMENT, "outputs[0]",
+        in.outputs[0].strides[0] = (in.outputs[0].strides[1] = 1, WIDTH - 1), run_call(w.session));
+  WRONG(adaptq_session_run, "an output stride of 0 beside one that is not", ADAPTQ_INVALID_ARGUMENT, "outputs[0]",
+        in.outputs[0].strides[0] = WIDTH, run_call(w.session));
+  WRONG(adaptq_session_run, "output data_size one too small", ADAPTQ_BUFFER_TOO_SMALL,
+        "outputs[0].data_size is 255, needs 256", in.outputs[0].data_size = 255, run_call(w.session));
+  HARMLESS(adaptq_session_run, "output data at an odd address", "written as at an even one",
+           in.outputs[0].data = odd_memory + 1, run_call(w.session));
+  WRONG(adaptq_session_run, "output data goes around the address space", ADAPTQ_INVALID_ARGUMENT,
+        "outputs[0].data wraps around the address space", in.outputs[0].data = (void *)(UINTPTR_MAX - 100),
+        run_call(w.session));
+  WRONG(adaptq_session_run, "output overlaps an input by a byte", ADAPTQ_INVALID_ARGUMENT,
+        "outputs[0].data overlaps inputs[0]", in.outputs[0].data = (char *)in.ids + 127, run_call(w.session));
+  WRONG_STRUCT_SIZES(adaptq_session_run, adaptq_run_options, in.run.struct_size, run_call(w.session));
+  WRONG_STRUCT_SIZES(adaptq_session_run, adaptq_run_report, out.report.struct_size, run_call(w.session));
+  WRONG(adaptq_session_run, "level unknown", ADAPTQ_INVALID_ARGUMENT,
+        "adaptq_run_options.level is 5; expected 0, 2, 4, 6, 8, 16 or 32", in.run.level = 5, run_call(w.session));
+  WRONG(adaptq_session_run, "level that equals one in its low byte", ADAPTQ_INVALID_ARGUMENT,
+        "adaptq_run_options.level is 264", in.run.level = 264, run_call(w.session));
+  WRONG(adaptq_session_run, "level that the session does not allow", ADAPTQ_UNSUPPORTED,
+        "adaptq_run_options.level INT4 is not allowed in this session", in.run.level = ADAPTQ_LEVEL_INT4, run_restricted());
+  WRONG(adaptq_session_run, "deadline_ns not 0", ADAPTQ_INVALID_ARGUMENT, "adaptq_run_options.deadline_ns is 1",
+        in.run.deadline_ns = 1, run_call(w.session));
+  WRONG(adaptq_session_run, "max_threads negative", ADAPTQ_INVALID_ARGUMENT,
+        "adaptq_run_options.max_threads is -1; expected 0 to 1024", in.run.max_threads = -1, run_call(w.session));
+  WRONG(adaptq_session_run, "max_threads huge", ADAPTQ_INVALID_ARGUMENT, "adaptq_run_options.max_threads is 2147483647",
+        in.run.max_threads = INT32_MAX, run_call(w.session));
+  WRONG(adaptq_session_run, "a growing state without room", ADAPTQ_OUT_OF_RANGE,
+        "state \"keys\" has no room for this run, it holds 8", (void)0, grow(5, 2));
+  HARMLESS(adaptq_session_run, "options and report NULL", "defaults, no report", (void)0, run_after(0));
+  while_busy(busy_run);
+}
+
+static void busy_states(void) {
+  WRONG(adaptq_session_reset_state, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
+        adaptq_session_reset_state(w.session));
+  WRONG(adaptq_session_state_save, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
+        adaptq_session_state_save(w.session, out.state, sizeof out.state, &out.count));
+  WRONG(adaptq_session_state_restore, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
+        adaptq_session_state_restore(w.session, odd_memory, 32));
+}
+static void session_states(void) {
+  static unsigned char saved[4096];
+  size_t size = 0;
+  if (!is_table) REQUIRE_OK(adaptq_session_state_save(w.listening, saved, sizeof saved, &size));
+  WRONG_HANDLES(adaptq_session_reset_state, adaptq_session, w.dead_session, adaptq_session_reset_state(in.handle));
+  WRONG_HANDLES(adaptq_session_state_save, adaptq_session, w.dead_session,
+                adaptq_session_state_save(in.handle, out.state, sizeof out.state, &out.count));
+  WRONG(adaptq_session_state_save, "size NULL", ADAPTQ_INVALID_ARGUMENT, "size is NULL", (void)0,
+        adaptq_session_state_save(w.listening, out.state, sizeof out.state, NULL));
+  WRONG(adaptq_session_state_save, "buffer NULL with enough capacity", ADAPTQ_INVALID_ARGUMENT, "buffer is NULL", (void)0,
+        adaptq_session_state_save(w.listening, NULL, sizeof out.state, &out.count));
+  WRONG(adaptq_session_state_save, "capacity 0", ADAPTQ_BUFFER_TOO_SMALL, "capacity is 0, needs ", (void)0,
+        adaptq_session_state_save(w.listening, NULL, 0, &out.count));
+  WRONG(adaptq_session_state_save, "capacity one too small", ADAPTQ_BUFFER_TOO_SMALL, "capacity is ", (void)0,
+        adaptq_session_state_save(w.listening, out.state, size - 1, &out.count));
+  HARMLESS(adaptq_session_state_save, "capacity huge", "only what is needed is written", (void)0,
+           adaptq_session_state_save(w.listening, out.state, SIZE_MAX, &out.count));
+  HARMLESS(adaptq_session_state_save, "buffer at an odd address", "written as at an even one", (void)0,
+           adaptq_session_state_save(w.listening, out.state + 1, sizeof out.state - 1, &out.count));
+  WRONG_HANDLES(adaptq_session_state_restore, adaptq_session, w.dead_session,
+                adaptq_session_state_restore(in.handle, saved, size));
+  WRONG(adaptq_session_state_restore, "data NULL", ADAPTQ_INVALID_ARGUMENT, "data is NULL", (void)0,
+        adaptq_session_state_restore(w.listening, NULL, size));
+  WRONG(adaptq_session_state_restore, "size 0", ADAPTQ_INVALID_ARGUMENT, "size is 0; states of this model are saved in",
+        (void)0, adaptq_session_state_restore(w.listening, saved, 0));
+  WRONG(adaptq_session_state_restore, "size huge", ADAPTQ_INVALID_ARGUMENT, "size is 18446744073709551615", (void)0,
+        adaptq_session_state_restore(w.listening, saved, SIZE_MAX));
+  WRONG(adaptq_session_state_restore, "not a saved state", ADAPTQ_INVALID_ARGUMENT, "data is not a saved state", (void)0,
+        adaptq_session_state_restore(w.listening, weights, size));
+  WRONG(adaptq_session_state_restore, "states of another model", ADAPTQ_INVALID_ARGUMENT,
+        "states of this model are saved in", (void)0, adaptq_session_state_restore(w.session, saved, size));
+  WRONG(adaptq_session_state_restore, "any bit flipped", ADAPTQ_INVALID_ARGUMENT, "data", (void)0,
+        restore_flipped(saved, size));
+  HARMLESS(adaptq_session_state_restore, "data at an odd address", "read as at an even one", (void)0,
+           restore_odd(saved, size));
+  while_busy(busy_states);
+}
+
+static void session_set(void) {
+  WRONG_HANDLES(adaptq_session_set_level, adaptq_session, w.dead_session,
+                adaptq_session_set_level(in.handle, ADAPTQ_LEVEL_INT8));
+  WRONG(adaptq_session_set_level, "level unknown", ADAPTQ_INVALID_ARGUMENT, "level is 3; expected 0, 2, 4, 6, 8, 16 or 32",
+        (void)0, adaptq_session_set_level(w.session, 3));
+  WRONG(adaptq_session_set_level, "level negative", ADAPTQ_INVALID_ARGUMENT, "level is -2147483648", (void)0,
+        adaptq_session_set_level(w.session, INT32_MIN));
+  WRONG(adaptq_session_set_level, "level that the session does not allow", ADAPTQ_UNSUPPORTED,
+        "level INT4 is not allowed in this session", (void)0, set_restricted());
+  WRONG_HANDLES(adaptq_session_set_allowed_levels, adaptq_session, w.dead_session,
+                adaptq_session_set_allowed_levels(in.handle, ADAPTQ_ALLOW_ALL));
+  WRONG(adaptq_session_set_allowed_levels, "unknown bits", ADAPTQ_INVALID_ARGUMENT, "allowed_levels is 64", (void)0,
+        adaptq_session_set_allowed_levels(w.session, 64));
+  WRONG(adaptq_session_set_allowed_levels, "a level that the session does not allow", ADAPTQ_UNSUPPORTED,
+        "a level is not in this session", (void)0, allow_restricted());
+  WRONG_HANDLES(adaptq_session_set_latency_budget, adaptq_session, w.dead_session,
+                adaptq_session_set_latency_budget(in.handle, 1000, 90));
+  WRONG(adaptq_session_set_latency_budget, "latency_ns negative", ADAPTQ_OUT_OF_RANGE, "latency_ns is -1; expected 0 to 1125899906842623", (void)0,
+        adaptq_session_set_latency_budget(w.session, -1, 90));
+  WRONG(adaptq_session_set_latency_budget, "latency_ns huge", ADAPTQ_OUT_OF_RANGE, "latency_ns is 9223372036854775807; expected 0 to",
+        (void)0, adaptq_session_set_latency_budget(w.session, INT64_MAX, 90));
+  WRONG(adaptq_session_set_latency_budget, "percentile 0", ADAPTQ_OUT_OF_RANGE, "percentile is 0.0; expected 50 to 99.9", (void)0,
+        adaptq_session_set_latency_budget(w.session, 1000, 0));
+  WRONG(adaptq_session_set_latency_budget, "percentile 100", ADAPTQ_OUT_OF_RANGE, "percentile is 100.0", (void)0,
+        adaptq_session_set_latency_budget(w.session, 1000, 100));
+  WRONG(adaptq_session_set_latency_budget, "percentile NaN", ADAPTQ_OUT_OF_RANGE, "percentile is nan", (void)0,
+        adaptq_session_set_latency_budget(w.session, 1000, (double)NAN));
+  WRONG(adaptq_session_set_latency_budget, "percentile infinite", ADAPTQ_OUT_OF_RANGE, "percentile is inf", (void)0,
+        adaptq_session_set_latency_budget(w.session, 1000, (double)INFINITY));
+  HARMLESS(adaptq_session_set_latency_budget, "latency_ns 0 with percentile NaN", "removes the budget", (void)0,
+           adaptq_session_set_latency_budget(w.session, 0, (double)NAN));
+  while_busy(set_while_running);
+}
+
+static void busy_questions(void) {
+  WRONG(adaptq_session_memory, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
+        adaptq_session_memory(w.session, &out.memory));
+  WRONG(adaptq_session_set_trace, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
+        adaptq_session_set_trace(w.session, NULL, NULL));
+  WRONG(adaptq_session_costs, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
+        adaptq_session_costs(w.session, out.costs, 8, &out.count));
+  WRONG(adaptq_session_telemetry, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
+        adaptq_session_telemetry(w.session, out.telemetry, 8, &out.count));
+  WRONG(adaptq_session_telemetry_sites, when, ADAPTQ_BUSY, "a run or prepare is in progress",
+        (void)0, adaptq_session_telemetry_sites(w.session, 1, out.site_levels, 3));
+}
+static void session_questions(void) {
+  WRONG_HANDLES(adaptq_session_costs, adaptq_session, w.dead_session,
+                adaptq_session_costs(in.handle, out.costs, 8, &out.count));
+  WRONG(adaptq_session_costs, "not prepared", ADAPTQ_NOT_PREPARED, "the session is not prepared", (void)0,
+        adaptq_session_costs(w.fresh, out.costs, 8, &out.count));
+  WRONG(adaptq_session_costs, "count NULL", ADAPTQ_INVALID_ARGUMENT, "count is NULL", (void)0,
+        adaptq_session_costs(w.session, out.costs, 8, NULL));
+  WRONG(adaptq_session_costs, "costs NULL", ADAPTQ_INVALID_ARGUMENT, "costs is NULL", (void)0,
+        adaptq_session_costs(w.session, NULL, 8, &out.count));
+  WRONG(adaptq_session_costs, "capacity 0", ADAPTQ_BUFFER_TOO_SMALL, "capacity is 0, needs 6", (void)0,
+        adaptq_session_costs(w.session, NULL, 0, &out.count));
+  WRONG(adaptq_session_costs, "capacity one too small", ADAPTQ_BUFFER_TOO_SMALL, "capacity is 5, needs 6", (void)0,
+        adaptq_session_costs(w.session, out.costs, 5, &out.count));
+  WRONG_STRUCT_SIZES(adaptq_session_costs, adaptq_level_cost, out.costs[0].struct_size,
+                     adaptq_session_costs(w.session, out.costs, 8, &out.count));
+  WRONG_HANDLES(adaptq_session_telemetry, adaptq_session, w.dead_session,
+                adaptq_session_telemetry(in.handle, out.telemetry, 8, &out.count));
+  WRONG(adaptq_session_telemetry, "count NULL", ADAPTQ_INVALID_ARGUMENT, "count is NULL", (void)0,
+        adaptq_session_telemetry(w.session, out.telemetry, 8, NULL));
+  WRONG(adaptq_session_telemetry, "entries NULL", ADAPTQ_INVALID_ARGUMENT, "entries is NULL", (void)0,
+        adaptq_session_telemetry(w.session, NULL, 8, &out.count));
+  HARMLESS(adaptq_session_telemetry, "entries NULL with capacity 0", "count is 0", (void)0,
+           adaptq_session_telemetry(w.session, NULL, 0, &out.count));
+  WRONG_STRUCT_SIZES(adaptq_session_telemetry, adaptq_telemetry, out.telemetry[0].struct_size,
+                     adaptq_session_telemetry(w.session, out.telemetry, 8, &out.count));
+  HARMLESS(adaptq_session_telemetry, "capacity huge", "at most 256 entries are written", (void)0, telemetry_huge());
+  WRONG_HANDLES(adaptq_session_telemetry_sites, adaptq_session, w.dead_session,
+                adaptq_session_telemetry_sites(in.handle, 1, out.site_levels, 3));
+  WRONG(adaptq_session_telemetry_sites, "levels NULL", ADAPTQ_INVALID_ARGUMENT, "levels is NULL", (void)0,
+        adaptq_session_telemetry_sites(w.session, 1, NULL, 3));
+  WRONG(adaptq_session_telemetry_sites, "count of another model", ADAPTQ_INVALID_ARGUMENT,
+        "count is 4; the model has 3 sites", (void)0, adaptq_session_telemetry_sites(w.session, 1, out.site_levels, 4));
+  WRONG(adaptq_session_telemetry_sites, "count huge", ADAPTQ_INVALID_ARGUMENT, "count is 18446744073709551615", (void)0,
+        adaptq_session_telemetry_sites(w.session, 1, out.site_levels, SIZE_MAX));
+  WRONG(adaptq_session_telemetry_sites, "sequence 0", ADAPTQ_NOT_FOUND, "sequence 0: not among the last 256", (void)0,
+        adaptq_session_telemetry_sites(w.session, 0, out.site_levels, 3));
+  WRONG(adaptq_session_telemetry_sites, "sequence huge", ADAPTQ_NOT_FOUND, "sequence 18446744073709551615", (void)0,
+        adaptq_session_telemetry_sites(w.session, UINT64_MAX, out.site_levels, 3));
+  WRONG_HANDLES(adaptq_session_memory, adaptq_session, w.dead_session, adaptq_session_memory(in.handle, &out.memory));
+  WRONG(adaptq_session_memory, "memory NULL", ADAPTQ_INVALID_ARGUMENT, "memory is NULL", (void)0,
+        adaptq_session_memory(w.session, NULL));
+  WRONG_STRUCT_SIZES(adaptq_session_memory, adaptq_memory, out.memory.struct_size,
+                     adaptq_session_memory(w.session, &out.memory));
+  WRONG_HANDLES(adaptq_session_cancel, adaptq_session, w.dead_session, adaptq_session_cancel(in.handle));
+  HARMLESS(adaptq_session_cancel, "without a run in progress", "nothing happens, the next run is not affected", (void)0,
+           cancel_idle());
+  WRONG_HANDLES(adaptq_session_set_trace, adaptq_session, w.dead_session,
+                adaptq_session_set_trace(in.handle, trace_callback, NULL));
+  HARMLESS(adaptq_session_set_trace, "callback NULL", "no trace", (void)0, adaptq_session_set_trace(w.session, NULL, NULL));
+  while_busy(busy_questions);
+}
+
+#endif
