@@ -568,6 +568,8 @@ ADAPTQ_API adaptq_status adaptq_session_prepare(adaptq_session *session, const a
  *
  *  Memory    writes type (the model's), rank, sizes and data_size (bytes needed when dense) of *output, zeroes strides,
  *            leaves `data` alone. struct_size is read.
+ *  States    Since 0.2: a size that is the length of a growing state is the one behind the next run with these inputs, at
+ *            most the state's maximum.
  *  Threads   ADAPTQ_BUSY during a run, and a run that begins during this call gets ADAPTQ_BUSY.
  *  Errors    ADAPTQ_NOT_PREPARED, ADAPTQ_OUT_OF_RANGE, ADAPTQ_INVALID_ARGUMENT, ADAPTQ_BUSY
  *  Since     0.1 */
@@ -631,6 +633,7 @@ typedef struct adaptq_run_report {
  *            ADAPTQ_INVALID_ARGUMENT  NULL, wrong count, type, rank, size, overlap, or an input value outside the
  *                                     model's range (a token id that the embedding table does not have)
  *            ADAPTQ_OUT_OF_RANGE      a size above what was prepared
+ *            ADAPTQ_OUT_OF_RANGE      (since 0.2) a growing state of the model has no room for what the run appends
  *            ADAPTQ_OUT_OF_RANGE      also a value that its type cannot hold, see adaptq_tensor
  *            ADAPTQ_BUFFER_TOO_SMALL  data_size below what the tensor needs: report->needed_bytes says how much that is
  *            ADAPTQ_UNSUPPORTED       options->level is not allowed in this session
@@ -685,9 +688,13 @@ ADAPTQ_API adaptq_status adaptq_session_memory(adaptq_session *session, adaptq_m
 /* --------------------------------------------------------------------------------------------------------- states */
 /* A model may have states: the memory of a recurrent layer, say. A session keeps them from run to run. They begin as zeros
  * and change only when a run has succeeded: a run that ends with any other status leaves them as they were, and so does
- * adaptq_session_prepare(), also called again. Models without states take these calls, too. */
+ * adaptq_session_prepare(), also called again. Some states grow with every run up to a fixed length (keys and values that
+ * attention looks back at): a run that finds no room gets ADAPTQ_OUT_OF_RANGE, and so does adaptq_session_prepare() for
+ * sizes with which one run would append more than an empty state holds. Models without states take these calls, too.
+ * All of this is since 0.2. */
 
-/** Sets all states of the session to zeros: the next run begins a new sequence. Allocates nothing.
+/** Sets all states of the session to zeros, growing ones to length 0: the next run begins a new sequence. Allocates
+ *  nothing.
  *
  *  Threads   ADAPTQ_BUSY during a run or prepare; one that begins during this call gets ADAPTQ_BUSY.
  *  Errors    ADAPTQ_INVALID_HANDLE, ADAPTQ_BUSY

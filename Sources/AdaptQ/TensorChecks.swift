@@ -294,6 +294,10 @@ func outcomeError(_ outcome: RunOutcome, _ run: RunHandle) -> AdaptQError {
     return AdaptQError(
       .outOfRange,
       "\(list)[\(outcome.site)]: value \(outcome.index) at position \(outcome.position) does not fit int32")
+  case .stateFull:
+    let state = graph.states[outcome.site]
+    return AdaptQError(
+      .outOfRange, "state \"\(state.name)\" has no room for this run, it holds \(state.maximumLength): reset the state")
   case .indexOutOfRange, .done:
     return .invalidArgument(
       "index \(outcome.index) at position \(outcome.position): \"\(graph.sites[outcome.site].name)\" has "

@@ -66,6 +66,7 @@ struct InspectCommand: ParsableCommand {
       case .fixed(let size): "\(size)"
       case .symbol(let symbol): graph.symbols[symbol]
       case .derived(let size): "(\(graph.symbols[size.symbol]) + \(size.plus)) / \(size.over)"
+      case .length(let state): "length of \(graph.states[state].name)"
       case .dataDependent: "?"
       }
     }

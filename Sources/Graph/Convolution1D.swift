@@ -66,7 +66,7 @@ public struct Convolution1D: Hashable, Sendable {
       return sum < stride ? nil : .fixed(sum / stride)
     case .symbol(let symbol): old = DerivedSize(symbol: symbol, plus: 0, over: 1)
     case .derived(let size): old = size
-    case .dataDependent: return nil
+    case .length, .dataDependent: return nil
     }
     let (shift, overflow) = plus.multipliedReportingOverflow(by: old.over)
     let (over, overflow2) = old.over.multipliedReportingOverflow(by: stride)
@@ -118,6 +118,22 @@ extension Graph {
     }
     if types.count == 3 && types[2].shape != [types[0].shape[0]] { throw fail("input 2 is not [batch]") }
     return [ValueType(.float32, [types[0].shape[0], types[0].shape[1], .fixed(hidden)]), types[1]]
+  }
+
+  func appendedType(_ id: StateID, _ x: ValueType, _ context: String) throws(AdaptQError) -> ValueType {
+    guard states.indices.contains(id.index) else { throw .invalidFile("\(context): state \(id.index) does not exist") }
+    let state = states[id.index]
+    guard let axis = state.growingAxis else { throw .invalidFile("\(context): state \(id.index) does not grow") }
+    var full = x
+    if full.shape.indices.contains(axis) && state.type.shape.indices.contains(axis) {
+      switch full.shape[axis] {
+      case .fixed, .symbol, .derived: full.shape[axis] = state.type.shape[axis]
+      case .length, .dataDependent: break
+      }
+    }
+    if full != state.type { throw .invalidFile("\(context): the type is not that of state \"\(state.name)\"") }
+    full.shape[axis] = .length(state.lengthOf ?? id.index)
+    return full
   }
 
   /// One integer that says which way to go, or how often.

@@ -114,10 +114,15 @@ extension Graph {
     case .readState(let id):
       try expect(0...0)
       guard states.indices.contains(id.index) else { throw fail("state \(id.index) does not exist") }
+      if states[id.index].growingAxis != nil { throw fail("state \(id.index) grows") }
       return [states[id.index].type]
+    case .appendState(let id):
+      try expect(1...1)
+      return [try appendedType(id, types[0], context)]
     case .writeState(let id):
       try expect(1...1)
       guard states.indices.contains(id.index) else { throw fail("state \(id.index) does not exist") }
+      if states[id.index].growingAxis != nil { throw fail("state \(id.index) grows") }
       if types[0] != states[id.index].type { throw fail("the type is not that of state \"\(states[id.index].name)\"") }
       return [types[0]]
     case .conditional(let then, let otherwise):

@@ -7,12 +7,13 @@ extension Graph {
     if regions.isEmpty { throw .invalidFile("graph: no regions") }
     for (index, value) in values.enumerated() { try validate(value, index) }
     for site in sites { try site.validate() }
-    for state in states { try validate(state) }
+    for (index, state) in states.enumerated() { try validate(state, index) }
     var scope = Scope(
       definitions: [Definition](repeating: .none, count: values.count),
       owned: [Bool](repeating: false, count: regions.count))
     for (index, value) in values.enumerated() where value.constant != nil { scope.definitions[index] = .visible }
     try validateRegion(0, &scope, depth: 0)
+    try validateGrowth()
     if let index = scope.owned.firstIndex(of: false) { throw .invalidFile("region \(index): belongs to no node") }
     if inputs.isEmpty { throw .invalidFile("graph: no inputs") }
     if outputs.isEmpty { throw .invalidFile("graph: no outputs") }
@@ -51,23 +52,48 @@ extension Graph {
         if size.over < 1 || size.over > DerivedSize.maximumOver || size.plus.magnitude > DerivedSize.maximumPlus {
           throw .invalidFile("\(what): size (symbol + \(size.plus)) / \(size.over) is out of range")
         }
+      case .length(let index):
+        guard states.indices.contains(index), states[index].growingAxis != nil, states[index].lengthOf == nil else {
+          throw .invalidFile("\(what): length of state \(index), which has none of its own")
+        }
       case .dataDependent: break
       }
     }
   }
 
-  private func validate(_ state: State) throws(AdaptQError) {
+  private func validate(_ state: State, _ index: Int) throws(AdaptQError) {
     let what = "state \"\(state.name)\""
     try validate(state.type, what)
     for dimension in state.type.shape {
       guard case .fixed = dimension else { throw .invalidFile("\(what): a size is not fixed") }
     }
-    if let axis = state.growingAxis {
-      if !state.type.shape.indices.contains(axis) {
-        throw .invalidFile("\(what): axis \(axis) of rank \(state.type.rank)")
+    if let axis = state.growingAxis, !state.type.shape.indices.contains(axis) {
+      throw .invalidFile("\(what): axis \(axis) of rank \(state.type.rank)")
+    }
+    guard let other = state.lengthOf else { return }
+    guard state.growingAxis != nil, (0..<index).contains(other), states[other].growingAxis != nil,
+      states[other].lengthOf == nil, states[other].maximumLength == state.maximumLength
+    else { throw .invalidFile("\(what): state \(other) cannot have its length") }
+  }
+
+  /// Each run appends to each growing state exactly once, so its length is known when the run begins.
+  private func validateGrowth() throws(AdaptQError) {
+    var appended = [Dimension?](repeating: nil, count: states.count)
+    for (index, region) in regions.enumerated() {
+      for node in region.nodes {
+        guard case .appendState(let state) = node.operation, let axis = states[state.index].growingAxis else {
+          continue
+        }
+        if index != 0 || appended[state.index] != nil {
+          throw .invalidFile("state \"\(states[state.index].name)\": appended to twice, or inside a region")
+        }
+        appended[state.index] = type(of: node.inputs[0]).shape[axis]
       }
-      if state.maximumLength < 1 || state.maximumLength > 1 << 31 {
-        throw .invalidFile("\(what): maximum \(state.maximumLength) is out of range")
+    }
+    for (index, state) in states.enumerated() where state.growingAxis != nil {
+      if appended[index] == nil { throw .invalidFile("state \"\(state.name)\": grows, but nothing is appended") }
+      if let other = state.lengthOf, appended[other] != appended[index] {
+        throw .invalidFile("state \"\(state.name)\": does not grow as state \(other) does")
       }
     }
   }

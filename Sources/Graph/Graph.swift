@@ -48,15 +48,23 @@ public struct Graph: Sendable, Equatable {
   public struct State: Sendable, Equatable {
     public var name: String
     public var type: ValueType
-    /// The dimension that grows up to a fixed maximum, if any.
+    /// The dimension that grows from 0 up to its size in `type`, if any.
     public var growingAxis: Int?
-    public var maximumLength: Int
+    /// An earlier growing state of the same length: each run appends as much to both, as to the keys and values of a cache.
+    public var lengthOf: Int?
 
-    public init(name: String, type: ValueType, growingAxis: Int? = nil, maximumLength: Int = 0) {
+    public init(name: String, type: ValueType, growingAxis: Int? = nil, lengthOf: Int? = nil) {
       self.name = name
       self.type = type
       self.growingAxis = growingAxis
-      self.maximumLength = maximumLength
+      self.lengthOf = lengthOf
+    }
+
+    /// What a growing state is when it is full; 0 for others.
+    public var maximumLength: Int {
+      guard let growingAxis, type.shape.indices.contains(growingAxis), case .fixed(let size) = type.shape[growingAxis]
+      else { return 0 }
+      return size
     }
   }
 

@@ -105,6 +105,16 @@ public struct GraphBuilder {
     return StateID(graph.states.count - 1)
   }
 
+  /// Memory to which every run appends along `axis`, up to the size that `type` has there.
+  ///
+  /// - Parameter lengthOf: a growing state to which every run appends as much.
+  public mutating func growingState(
+    _ name: String, _ type: ValueType, axis: Int, lengthOf: StateID? = nil
+  ) -> StateID {
+    graph.states.append(Graph.State(name: name, type: type, growingAxis: axis, lengthOf: lengthOf?.index))
+    return StateID(graph.states.count - 1)
+  }
+
   // MARK: - Nodes
 
   /// Appends a node to the graph and returns its first output.

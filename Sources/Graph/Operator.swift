@@ -65,6 +65,9 @@ public enum Operator: Hashable, Sendable {
   case readState(StateID)
   /// (x) → x, which also becomes the state's content when the run has succeeded. The last one executed counts.
   case writeState(StateID)
+  /// (x) → the content of a growing state with x behind it, along the axis that grows; that also becomes the content when
+  /// the run has succeeded. Exactly one such node per growing state, outside of conditionals and loops.
+  case appendState(StateID)
   /// (condition integer, arguments…) → results of `then` where the condition is not 0, else of `otherwise`. Only that
   /// region runs. The arguments are the parameters of both regions, which may also read values defined before the node.
   case conditional(then: RegionID, otherwise: RegionID)
@@ -90,6 +93,7 @@ public enum Operator: Hashable, Sendable {
     case .gru: "gru"
     case .readState: "readState"
     case .writeState: "writeState"
+    case .appendState: "appendState"
     case .conditional: "conditional"
     case .loop: "loop"
     }

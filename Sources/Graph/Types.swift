@@ -24,6 +24,8 @@ public enum Dimension: Hashable, Sendable {
   case symbol(Int)
   /// A size that follows from one the caller chooses, as that of a convolution's output does.
   case derived(DerivedSize)
+  /// The length of a growing state, an index into ``Graph/states``, once this run has appended to it.
+  case length(Int)
   /// A size that depends on data: known only when the node that produces it has run.
   case dataDependent
 }

@@ -1,5 +1,6 @@
 // States between runs: the audio model (Tests/RuntimeTests/AudioTests.swift keeps audio.adaptq up to date) run chunk by
-// chunk against PyTorch's outputs in Tests/Golden/audio.chunks, reset, save, restore, failing runs, wrong use.
+// chunk against PyTorch's outputs in Tests/Golden/audio.chunks, reset, save, restore, failing runs, wrong use; and states
+// that grow (growing.adaptq, kept up to date by Tests/RuntimeTests/GrowingStateFixtureTests.swift).
 //
 // Bounds as in AudioTests: 1e-6 at FP32, 0.02 at INT8.
 #define _GNU_SOURCE
@@ -242,6 +243,84 @@ static void preparing_keeps_states(void) {
   audio_close(&a);
 }
 
+enum { GROWS_BATCH = 2, GROWS_WIDTH = 4, GROWS_MOST = 5, GROWS_ROOM = 8 };
+static float grow_x[GROWS_BATCH * GROWS_MOST * GROWS_WIDTH], grow_y[GROWS_BATCH * GROWS_MOST * GROWS_WIDTH];
+static float grow_keys[GROWS_BATCH * GROWS_ROOM * GROWS_WIDTH];
+// All rows that runs have appended: what the model's second output is to be.
+static float seen[GROWS_BATCH][GROWS_ROOM][GROWS_WIDTH];
+static int64_t seen_length;
+
+// Appends `steps` rows of positive numbers; `length` is that of the states afterwards.
+static adaptq_status grow(adaptq_session *session, int64_t steps, int64_t length, float first) {
+  adaptq_tensor in, out[2];
+  for (int64_t i = 0; i < GROWS_BATCH * steps * GROWS_WIDTH; i++) grow_x[i] = first + (float)i / 64;
+  tensor_shape(&in, ADAPTQ_TYPE_FLOAT32, 3, GROWS_BATCH, steps, GROWS_WIDTH, grow_x);
+  tensor_shape(&out[0], ADAPTQ_TYPE_FLOAT32, 3, GROWS_BATCH, steps, GROWS_WIDTH, grow_y);
+  tensor_shape(&out[1], ADAPTQ_TYPE_FLOAT32, 3, GROWS_BATCH, length, GROWS_WIDTH, grow_keys);
+  adaptq_status status = adaptq_session_run(session, &in, 1, out, 2, NULL, NULL);
+  if (status != ADAPTQ_OK) return status;
+  for (int64_t b = 0; b < GROWS_BATCH; b++)
+    for (int64_t row = 0; row < steps; row++)
+      memcpy(seen[b][seen_length + row], &grow_x[(b * steps + row) * GROWS_WIDTH], sizeof seen[0][0]);
+  seen_length += steps;
+  return status;
+}
+
+static int keys_are_what_was_seen(void) {
+  for (int64_t b = 0; b < GROWS_BATCH; b++)
+    if (memcmp(&grow_keys[b * seen_length * GROWS_WIDTH], seen[b], (size_t)seen_length * sizeof seen[0][0])) return 0;
+  return 1;
+}
+
+static void growing_states(void) {
+  adaptq_runtime *runtime = NULL;
+  adaptq_model *model = NULL;
+  adaptq_session *session = NULL;
+  adaptq_tensor in, shape = {.struct_size = sizeof shape};
+  adaptq_tensor_info info = {.struct_size = sizeof info};
+  REQUIRE_OK(adaptq_runtime_create(NULL, &runtime));
+  REQUIRE_OK(adaptq_model_open(runtime, ADAPTQ_TESTS "/ABI/growing.adaptq", &model));
+  REQUIRE_OK(adaptq_model_output(model, 1, &info));
+  CHECK_INT(info.sizes[1], -1);
+  CHECK(info.dim_names[1] == NULL);
+  REQUIRE_OK(adaptq_session_create(model, NULL, &session));
+  tensor_shape(&in, ADAPTQ_TYPE_FLOAT32, 3, GROWS_BATCH, GROWS_ROOM + 1, GROWS_WIDTH, NULL);
+  CHECK_ERROR(adaptq_session_prepare(session, &in, 1), ADAPTQ_OUT_OF_RANGE, "which holds 8");
+  in.sizes[1] = GROWS_MOST;
+  REQUIRE_OK(adaptq_session_prepare(session, &in, 1));
+  unsigned char saved[1024];
+  size_t size = 0;
+  const int64_t steps[] = {3, 1, 2, 2};
+  for (int round = 0; round < 2; round++) {
+    seen_length = 0;
+    for (int i = 0; i < 4; i++) {
+      in.sizes[1] = steps[i];
+      REQUIRE_OK(adaptq_session_output_shape(session, &in, 1, 1, &shape));
+      CHECK_INT(shape.sizes[1], seen_length + steps[i]);
+      CHECK_STATUS(grow(session, steps[i], seen_length + steps[i], (float)(1 + i)), ADAPTQ_OK);
+      CHECK(keys_are_what_was_seen());
+      if (i == 1) CHECK_STATUS(adaptq_session_state_save(session, saved, sizeof saved, &size), ADAPTQ_OK);
+    }
+    // Full: refused, outputs untouched, nothing has changed.
+    in.sizes[1] = 1;
+    REQUIRE_OK(adaptq_session_output_shape(session, &in, 1, 1, &shape));
+    CHECK_INT(shape.sizes[1], GROWS_ROOM);
+    canary_fill(grow_y, sizeof grow_y);
+    canary_fill(grow_keys, sizeof grow_keys);
+    CHECK_ERROR(grow(session, 1, GROWS_ROOM, 9), ADAPTQ_OUT_OF_RANGE, "state \"keys\" has no room");
+    CHECK(canary_intact(grow_y, sizeof grow_y) && canary_intact(grow_keys, sizeof grow_keys));
+    // Back to what was saved: four rows, the next four fit.
+    CHECK_STATUS(adaptq_session_state_restore(session, saved, size), ADAPTQ_OK);
+    seen_length = 4;
+    CHECK_STATUS(grow(session, 4, GROWS_ROOM, 11), ADAPTQ_OK);
+    CHECK(keys_are_what_was_seen());
+    CHECK_STATUS(adaptq_session_reset_state(session), ADAPTQ_OK);
+  }
+  CHECK_STATUS(adaptq_session_destroy(session), ADAPTQ_OK);
+  CHECK_STATUS(adaptq_model_destroy(model), ADAPTQ_OK);
+  CHECK_STATUS(adaptq_runtime_destroy(runtime), ADAPTQ_OK);
+}
+
 // With count_malloc.so preloaded; system calls between the marks are counted by strace_between.sh.
 static void runs_allocate_nothing(void) {
   OPEN_AUDIO(a);
@@ -279,6 +358,7 @@ int main(void) {
   RUN(save_and_restore);
   RUN(wrong_use);
   RUN(preparing_keeps_states);
+  RUN(growing_states);
   RUN(runs_allocate_nothing);
   return check_end();
 }

@@ -1,7 +1,8 @@
 // Every function and every wrong use of it: a status, a text that names the field, outputs untouched. Each line of the files
 // in wrong_use is a test here and a row of docs/wrong-use.md, which run.sh compares with what --table prints.
 //
-// ADAPTQ_TEST_SMALL_MODEL: what make_small.py writes. The model with states is ABI/audio.adaptq.
+// ADAPTQ_TEST_SMALL_MODEL: what make_small.py writes. Models with states are ABI/audio.adaptq and
+// ABI/growing.adaptq.
 #define _GNU_SOURCE
 #include "wrong_use/damage.h"
 #include "wrong_use/matrix.h"

@@ -126,6 +126,79 @@ import Testing
       }
     ),
     (
+      "kernel 0", "kernel 0",
+      { f throws(AdaptQError) in _ = try f.builder.add(.convolution1D(f.linear, Convolution1D(kernel: 0)), f.x) }
+    ),
+    (
+      "dilation beyond any machine", "dilation",
+      { f throws(AdaptQError) in
+        _ = try f.builder.add(.convolution1D(f.linear, Convolution1D(kernel: 1, dilation: .max)), f.x)
+      }
+    ),
+    (
+      "groups that divide nothing", "groups",
+      { f throws(AdaptQError) in
+        _ = try f.builder.add(.convolution1D(f.linear, Convolution1D(kernel: 1, groups: 7)), f.x)
+      }
+    ),
+    (
+      "taps that the site has not", "taps",
+      { f throws(AdaptQError) in _ = try f.builder.add(.convolution1D(f.linear, Convolution1D(kernel: 2)), f.x) }
+    ),
+    (
+      "window longer than the input", "no window",
+      { f throws(AdaptQError) in
+        let x = f.builder.input("short", .float32, [.fixed(1), .fixed(3), .fixed(2)])
+        let site = try f.builder.convolutionSite("c", try .of([1, 2, 4], .init(repeating: 1, count: 8)), bias: nil)
+        _ = try f.builder.add(.convolution1D(site, Convolution1D(kernel: 4)), x)
+      }
+    ),
+    (
+      "sites of no GRU", "do not suit",
+      { f throws(AdaptQError) in
+        let h = f.builder.input("h", .float32, [f.batch, .fixed(5)])
+        _ = try f.builder.add(.gru(input: f.linear, recurrent: f.linear), f.x, h)
+      }
+    ),
+    (
+      "float condition", "condition is float32",
+      { f throws(AdaptQError) in
+        _ = try f.builder.addConditional(f.scalar) { (_, _) throws(AdaptQError) in
+          []
+        } otherwise: { (_, _) throws(AdaptQError) in
+          []
+        }
+      }
+    ),
+    (
+      "condition of many numbers", "not one number",
+      { f throws(AdaptQError) in
+        _ = try f.builder.addConditional(f.ids) { (_, _) throws(AdaptQError) in
+          []
+        } otherwise: { (_, _) throws(AdaptQError) in
+          []
+        }
+      }
+    ),
+    (
+      "branches of different shapes", "different types",
+      { f throws(AdaptQError) in
+        let flag = f.builder.input("flag", .int32, [])
+        _ = try f.builder.addConditional(flag, [f.x]) { (_, values) throws(AdaptQError) in
+          values
+        } otherwise: { (_, _) throws(AdaptQError) in
+          [f.row]
+        }
+      }
+    ),
+    (
+      "loop that changes its shape", "carried",
+      { f throws(AdaptQError) in
+        let count = f.builder.input("count", .int32, [])
+        _ = try f.builder.addLoop(count, [f.x]) { (_, _) throws(AdaptQError) in [f.row] }
+      }
+    ),
+    (
       "site of rank 1", "rank 1",
       { f throws(AdaptQError) in
         _ = try f.builder.linearSite("a", try .of([2], [1, 2]), bias: nil)

@@ -21,6 +21,14 @@ import Testing
       graph.values.append(Graph.Value(name: name, type: type))
       return ValueID(graph.values.count - 1)
     }
+    let (key, item) = (
+      value("key", ValueType(.float32, [.fixed(2), .symbol(1), .fixed(4)])),
+      value("item", ValueType(.float32, [.fixed(2), .symbol(1), .fixed(3)]))
+    )
+    let (keys, items) = (
+      value("keys", ValueType(.float32, [.fixed(2), .length(1), .fixed(4)])),
+      value("items", ValueType(.float32, [.fixed(2), .length(1), .fixed(3)]))
+    )
     let condition = value("condition", ValueType(.int32, []))
     let x = value("x", ValueType(.float32, [.symbol(0), .symbol(1), .fixed(4)]))
     let state = value("old", ValueType(.float32, [.fixed(4)]))
@@ -29,12 +37,17 @@ import Testing
     let (taken, looped) = (value("taken", graph.type(of: x)), value("looped", graph.type(of: x)))
     let (carried, body) = (value("carried", graph.type(of: x)), value("body", graph.type(of: x)))
     graph.states = [
-      Graph.State(name: "cache", type: ValueType(.float32, [.fixed(4)]), growingAxis: 0, maximumLength: 16)
+      Graph.State(name: "memory", type: ValueType(.float32, [.fixed(4)])),
+      Graph.State(name: "keys", type: ValueType(.float32, [.fixed(2), .fixed(9), .fixed(4)]), growingAxis: 1),
+      Graph.State(
+        name: "values", type: ValueType(.float32, [.fixed(2), .fixed(9), .fixed(3)]), growingAxis: 1, lengthOf: 1),
     ]
     graph.regions = [
       Graph.Region(
-        parameters: [condition, x],
+        parameters: [condition, x, key, item],
         nodes: [
+          Graph.Node(operation: .appendState(StateID(1)), inputs: [key], outputs: [keys]),
+          Graph.Node(operation: .appendState(StateID(2)), inputs: [item], outputs: [items]),
           Graph.Node(operation: .readState(StateID(0)), inputs: [], outputs: [state]),
           Graph.Node(operation: .writeState(StateID(0)), inputs: [state], outputs: [written]),
           Graph.Node(
@@ -50,12 +63,12 @@ import Testing
     try graph.validate()
     #expect(try Graph(decoding: JSON.parse(graph.encoded().text, "graph")) == graph)
     let type = ValueType(
-      .int32, [.fixed(2), .symbol(1), .dataDependent, .derived(DerivedSize(symbol: 1, plus: -3, over: 2))])
+      .int32, [.fixed(2), .symbol(1), .dataDependent, .derived(DerivedSize(symbol: 1, plus: -3, over: 2)), .length(3)])
     #expect(try ValueType(decoding: type.encoded(), "type") == type)
     for operation: Operator in [
       .embedding(SiteID(3)), .linear(SiteID(0)), .layerNorm(epsilon: 1e-12), .activation(.geluTanh),
       .binary(.subtract), .attention(heads: 12, scale: 0.17677669), .softmax, .range(axis: 1), .maskedMean,
-      .l2Normalize(epsilon: 1e-12), .readState(StateID(1)), .writeState(StateID(2)),
+      .l2Normalize(epsilon: 1e-12), .readState(StateID(1)), .writeState(StateID(2)), .appendState(StateID(3)),
       .compare(.greater), .gru(input: SiteID(1), recurrent: SiteID(2)),
       .convolution1D(SiteID(4), Convolution1D(kernel: 5, stride: 2, before: 3, after: 1, dilation: 4, groups: 6)),
     ] {

@@ -7,6 +7,12 @@ import Testing
 
 /// Files cut short or changed in one byte: an error, or a model that runs. Never a crash, never a read outside.
 @Suite struct DamagedFileTests {
+  /// Convolutions, a state, a GRU and regions.
+  private func audioFile() throws -> [UInt8] {
+    let builder = try AudioModel.builder(Array(try ModelDirectory.golden("audio.bin")))
+    return try ContainerWriter(builder: builder, keep: []).write().withBytes { Array($0) }
+  }
+
   private func file() throws -> [UInt8] {
     let writer = ContainerWriter(builder: try SmallModel.builder(), keep: [.fp32], tokenizer: SmallModel.tokenizer)
     return try writer.write().withBytes { Array($0) }
@@ -45,7 +51,37 @@ import Testing
     return true
   }
 
-  @Test func whole() throws { #expect(try loadAndRun(try file())) }
+  @Test func whole() throws {
+    #expect(try loadAndRun(try file()))
+    #expect(try loadAndRun(try audioFile()))
+  }
+
+  @Test func headerBytesOfTheAudioModel() throws {
+    let bytes = try audioFile()
+    let header = 8 + Int(bytes[0]) + Int(bytes[1]) << 8
+    #if DEBUG
+      let cases = 400
+    #else
+      let cases = 6000
+    #endif
+    var loaded = 0
+    for index in 0..<cases {
+      var random = SeededRandom("headerBytesOfTheAudioModel", index)
+      var changed = bytes
+      for _ in 0..<(index % 3 + 1) {
+        let digits = (8..<header).filter { $0 % 64 == index % 64 && (0x30...0x39).contains(bytes[$0]) }
+        // Digits change digits, which leaves JSON whole; others change anything.
+        if index % 4 > 0, let position = digits.randomElement(using: &random) {
+          changed[position] = UInt8.random(in: 0x30...0x39, using: &random)
+        } else {
+          changed[Int.random(in: 8..<header, using: &random)] = [0x22, 0x39, 0x2D, 0x7B, 0x5D].randomElement(
+            using: &random)!
+        }
+      }
+      if try loadAndRun(changed) { loaded += 1 }
+    }
+    #expect(loaded > 0)
+  }
 
   @Test func truncated() throws {
     let bytes = try file()

@@ -136,24 +136,6 @@ import Testing
     }
   }
 
-  @Test func statesThatGrow() throws {
-    var builder = GraphBuilder()
-    let x = builder.input("x", .float32, [.fixed(2)])
-    builder.output("y", try builder.add(.softmax, x))
-    var file = try ContainerFile(try ContainerWriter(builder: builder, keep: []).write())
-    try file.setModel(
-      ["graph", "states", 0],
-      try JSON.parse(
-        #"{"name":"cache","type":{"element":"float32","shape":[2]},"axis":0,"maximum":4}"#, ""))
-    let session = try Session(try Model(try file.block(), source: "state"))
-    do throws(AdaptQError) {
-      try session.prepare(maximumShapes: [[2]])
-      Issue.record("accepted")
-    } catch {
-      #expect(error.status == .unsupported && error.message.contains("cache"), "\(error)")
-    }
-  }
-
   /// A place for each of 200,000 values that live at once, and for as many that come and go.
   @Test func arenaOfManyValues() throws {
     let count = 200_000

@@ -3,6 +3,19 @@ import Graph
 import NestedFormat
 
 extension ReferenceInterpreter {
+  func append(_ a: Value, _ b: Value, axis: Int) -> Value {
+    let outer = a.shape[..<axis].reduce(1, *)
+    let (left, right) = (a.data.count / outer, b.data.count / outer)
+    var shape = a.shape
+    shape[axis] += b.shape[axis]
+    var data: [Double] = []
+    for index in 0..<outer {
+      data += a.data[(index * left)..<((index + 1) * left)]
+      data += b.data[(index * right)..<((index + 1) * right)]
+    }
+    return Value(shape: shape, data: data)
+  }
+
   func compare(_ comparison: Comparison, _ a: Value, _ b: Value) -> Value {
     broadcast(a, b) { x, y in
       switch comparison {

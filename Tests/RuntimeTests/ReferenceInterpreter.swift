@@ -25,7 +25,8 @@ struct ReferenceInterpreter {
     self.model = model
     self.level = level
     states = model.graph.states.map { state in
-      let shape = state.type.shape.map { dimension in if case .fixed(let size) = dimension { size } else { 0 } }
+      var shape = state.type.shape.map { dimension in if case .fixed(let size) = dimension { size } else { 0 } }
+      if let axis = state.growingAxis { shape[axis] = 0 }
       return Value(shape: shape, data: [Double](repeating: 0, count: shape.reduce(1, *)))
     }
     values = [Value?](repeating: nil, count: model.graph.values.count)
@@ -67,6 +68,10 @@ struct ReferenceInterpreter {
     case .writeState(let state):
       written[state.index] = inputs[0]
       return inputs
+    case .appendState(let state):
+      let value = append(states[state.index], inputs[0], axis: model.graph.states[state.index].growingAxis!)
+      written[state.index] = value
+      return [value]
     case .conditional(let then, let otherwise):
       let taken = inputs[0].data[0] != 0 ? then : otherwise
       bind(taken, inputs.dropFirst(), &values)
@@ -127,7 +132,7 @@ struct ReferenceInterpreter {
       }
     case .compare(let comparison): return compare(comparison, inputs[0], inputs[1])
     case .convolution1D(let site, let convolution): return convolve(site.index, convolution, inputs[0])
-    case .gru, .readState, .writeState, .conditional, .loop: return inputs[0]
+    case .gru, .readState, .writeState, .appendState, .conditional, .loop: return inputs[0]
     }
   }
 

@@ -1,7 +1,7 @@
 import Base
 
 /// A `.adaptq` file taken apart, so that tests can break one thing and put it together again.
-public struct ContainerFile {
+public struct ContainerFile: Sendable {
   /// The members of the header, `__metadata__` among them.
   public var header: [JSON.Member]
   public var data: [UInt8]

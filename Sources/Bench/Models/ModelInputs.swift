@@ -52,7 +52,7 @@ final class ModelInputs {
         switch dimension {
         case .fixed(let size): size
         case .symbol(let symbol): symbol == lengthSymbol ? maximumLength : 1
-        case .derived, .dataDependent: 1
+        case .derived, .length, .dataDependent: 1
         }
       }
     }
@@ -95,7 +95,7 @@ final class ModelInputs {
       case .symbol(let symbol): sizes.append(symbol == graph.symbols.count - 1 ? length : 1)
       case .derived(let size):
         sizes.append(((size.symbol == graph.symbols.count - 1 ? length : 1) + size.plus) / size.over)
-      case .dataDependent:
+      case .length, .dataDependent:
         throw .unsupported("bench: \"\(graph.values[value.index].name)\" has a size that depends on data")
       }
     }

@@ -52,6 +52,7 @@ extension ValueType {
                 .init("symbol", .integer(size.symbol)), .init("plus", .integer(size.plus)),
                 .init("over", .integer(size.over)),
               ])
+            case .length(let state): .object([.init("length", .integer(state))])
             case .dataDependent: .null
             }
           })),
@@ -69,6 +70,10 @@ extension ValueType {
       case .integer(let size): shape.append(.fixed(size))
       case .null: shape.append(.dataDependent)
       default:
+        if let state = item["length"] {
+          shape.append(.length(try state.asInt("\(what) length")))
+          continue
+        }
         let symbol = try item.member("symbol", in: "\(what) shape").asInt("\(what) symbol")
         guard let over = item["over"] else {
           shape.append(.symbol(symbol))
@@ -120,10 +125,12 @@ extension Graph.Site {
 
 extension Graph.State {
   func encoded() -> JSON {
+    // Readers of version 0.1 want "maximum".
     var members: [JSON.Member] = [
       .init("name", .string(name)), .init("type", type.encoded()), .init("maximum", .integer(maximumLength)),
     ]
     if let growingAxis { members.append(.init("axis", .integer(growingAxis))) }
+    if let lengthOf { members.append(.init("lengthOf", .integer(lengthOf))) }
     return .object(members)
   }
 
@@ -132,7 +139,7 @@ extension Graph.State {
       name: try json.member("name", in: what).asString("\(what) name"),
       type: try ValueType(decoding: try json.member("type", in: what), what),
       growingAxis: try json["axis"].map { item throws(AdaptQError) in try item.asInt("\(what) axis") },
-      maximumLength: try json.member("maximum", in: what).asInt("\(what) maximum"))
+      lengthOf: try json["lengthOf"].map { item throws(AdaptQError) in try item.asInt("\(what) lengthOf") })
   }
 }
 
@@ -192,7 +199,8 @@ extension Operator {
       ])
     case .gru(let input, let recurrent):
       .object([.init("input", .integer(input.index)), .init("recurrent", .integer(recurrent.index))])
-    case .readState(let state), .writeState(let state): .object([.init("state", .integer(state.index))])
+    case .readState(let state), .writeState(let state), .appendState(let state):
+      .object([.init("state", .integer(state.index))])
     case .conditional(let then, let otherwise):
       .object([.init("then", .integer(then.index)), .init("else", .integer(otherwise.index))])
     case .loop(let body): .object([.init("body", .integer(body.index))])
@@ -237,6 +245,7 @@ extension Operator {
     case "gru": self = .gru(input: SiteID(try int("input")), recurrent: SiteID(try int("recurrent")))
     case "readState": self = .readState(StateID(try int("state")))
     case "writeState": self = .writeState(StateID(try int("state")))
+    case "appendState": self = .appendState(StateID(try int("state")))
     case "conditional": self = .conditional(then: RegionID(try int("then")), otherwise: RegionID(try int("else")))
     case "loop": self = .loop(body: RegionID(try int("body")))
     default: throw .unsupported("\(what): operator \"\(name)\"")

@@ -33,9 +33,10 @@ public final class ExecutionPlan: @unchecked Sendable {
     var layout = BlockLayout()
     let stepsAt = try layout.reserve(Step.self, lowering.steps.count)
     let valuesAt = try layout.reserve(ValueSlot.self, graph.values.count)
-    let symbolsAt = try layout.reserve(Int.self, graph.symbols.count + derived.slots.count)
+    let symbolsAt = try layout.reserve(Int.self, graph.symbols.count + derived.slots.count + derived.lengths.count)
     let minimumAt = try layout.reserve(Int.self, graph.symbols.count)
     let derivedAt = try layout.reserve(DerivedSlot.self, derived.slots.count)
+    let lengthsAt = try layout.reserve(LengthSlot.self, derived.lengths.count)
     let convolutionsAt = try layout.reserve(ConvolutionSlot.self, lowering.convolutions.count)
     let countersAt = try layout.reserve(Int64.self, lowering.loopCount)
     let maximumAt = try layout.reserve(Int.self, graph.symbols.count)
@@ -80,6 +81,8 @@ public final class ExecutionPlan: @unchecked Sendable {
         case .fixed(let size): slot.sources[axis] = size
         case .symbol(let symbol): slot.sources[axis] = -1 - symbol
         case .derived(let size): slot.sources[axis] = -1 - graph.symbols.count - (derived.index[size] ?? 0)
+        case .length(let state):
+          slot.sources[axis] = -1 - graph.symbols.count - derived.slots.count - (derived.lengthIndex[state] ?? 0)
         case .dataDependent:
           throw .unsupported("value \"\(value.name)\": sizes that depend on data cannot be run yet")
         }
@@ -92,6 +95,7 @@ public final class ExecutionPlan: @unchecked Sendable {
       array(Int.self, minimumAt)[index] = derived.minima[index]
     }
     for (index, size) in derived.slots.enumerated() { array(DerivedSlot.self, derivedAt)[index] = size }
+    for (index, length) in derived.lengths.enumerated() { array(LengthSlot.self, lengthsAt)[index] = length }
     for (index, convolution) in lowering.convolutions.enumerated() {
       array(ConvolutionSlot.self, convolutionsAt)[index] = convolution
     }
@@ -109,6 +113,7 @@ public final class ExecutionPlan: @unchecked Sendable {
       symbols: array(Int.self, symbolsAt), minimumSymbols: array(Int.self, minimumAt),
       maximumSymbols: array(Int.self, maximumAt), symbolCount: graph.symbols.count,
       derived: array(DerivedSlot.self, derivedAt), derivedCount: derived.slots.count,
+      lengths: array(LengthSlot.self, lengthsAt), lengthCount: derived.lengths.count,
       inputs: array(Int32.self, inputsAt), inputCount: graph.inputs.count,
       outputs: array(Int32.self, outputsAt), outputCount: graph.outputs.count,
       weights: array(LinearWeights.self, weightsAt), tables: array(RowTable?.self, rowTablesAt),

@@ -126,15 +126,50 @@ extension PlanContext {
   // MARK: - States and regions
 
   func writeStateStep(_ step: UnsafeMutablePointer<Step>) {
-    let state = states + Int(step.pointee.site)
+    let state = states + Int(step.pointee.count)
     state.pointee.pending.copyMemory(from: slot(step.pointee.input0).pointee.data, byteCount: state.pointee.byteCount)
     state.pointee.isWritten = true
+  }
+
+  /// For each outer index the rows that are there, then the new ones.
+  func appendStateStep(_ step: UnsafeMutablePointer<Step>) {
+    let state = states + Int(step.pointee.count)
+    let (x, y) = (slot(step.pointee.input0), slot(step.pointee.output))
+    let rowByteCount = state.pointee.rowByteCount
+    let rows = x.pointee.count &* x.pointee.elementByteCount / (state.pointee.outer &* rowByteCount)
+    let total = y.pointee.count &* y.pointee.elementByteCount / (state.pointee.outer &* rowByteCount)
+    let old = total &- rows
+    for outer in 0..<state.pointee.outer {
+      let target = y.pointee.data + outer &* total &* rowByteCount
+      target.copyMemory(
+        from: state.pointee.current + outer &* state.pointee.maximum &* rowByteCount, byteCount: old &* rowByteCount)
+      (target + old &* rowByteCount).copyMemory(
+        from: x.pointee.data + outer &* rows &* rowByteCount, byteCount: rows &* rowByteCount)
+    }
+    state.pointee.pending.copyMemory(
+      from: x.pointee.data, byteCount: state.pointee.outer &* rows &* rowByteCount)
+    state.pointee.pendingRows = rows
+    state.pointee.isWritten = true
+  }
+
+  private func commitRows(_ state: UnsafeMutablePointer<StateSlot>) {
+    let (rows, rowByteCount) = (state.pointee.pendingRows, state.pointee.rowByteCount)
+    for outer in 0..<state.pointee.outer {
+      let place = outer &* state.pointee.maximum &+ state.pointee.length
+      (state.pointee.current + place &* rowByteCount).copyMemory(
+        from: state.pointee.pending + outer &* rows &* rowByteCount, byteCount: rows &* rowByteCount)
+    }
+    state.pointee.length &+= rows
   }
 
   /// Makes what the run has written the states' content.
   @inline(__always)
   func commitStates() {
     for index in 0..<stateCount where states[index].isWritten {
+      if states[index].isGrowing {
+        commitRows(states + index)
+        continue
+      }
       states[index].current.copyMemory(from: states[index].pending, byteCount: states[index].byteCount)
     }
   }
@@ -149,13 +184,13 @@ extension PlanContext {
   @inline(__always)
   func beginsLoop(_ step: UnsafeMutablePointer<Step>) -> Bool {
     let count = integer(slot(step.pointee.input0), 0)
-    counters[Int(step.pointee.site)] = count
+    counters[Int(step.pointee.count)] = count
     return count >= 1
   }
 
   @inline(__always)
   func repeatsLoop(_ step: UnsafeMutablePointer<Step>) -> Bool {
-    let counter = counters + Int(step.pointee.site)
+    let counter = counters + Int(step.pointee.count)
     counter.pointee &-= 1
     return counter.pointee >= 1
   }

@@ -13,12 +13,34 @@ extension PlanContext {
       // At least 1, since the symbol is not below its minimum.
       symbols[symbolCount &+ index] = (symbols[size.symbol] &+ size.plus) / size.over
     }
+    for index in 0..<lengthCount {
+      // Memory suffices for a full state; a run that would need more is refused before it begins.
+      let state = states + lengths[index].state
+      let length = min(state.pointee.length &+ appended(lengths[index]), state.pointee.maximum)
+      symbols[symbolCount &+ derivedCount &+ index] = length
+    }
     for index in 0..<valueCount {
       for axis in 0..<values[index].rank {
         let source = values[index].sources[axis]
         values[index].dims[axis] = source >= 0 ? source : symbols[-1 &- source]
       }
     }
+  }
+
+  /// Rows that this run appends.
+  @inline(__always)
+  func appended(_ length: LengthSlot) -> Int {
+    length.source >= 0 ? length.source : symbols[-1 &- length.source]
+  }
+
+  /// The first state that has no room for what this run appends, or -1.
+  @inline(__always)
+  var fullState: Int {
+    for index in 0..<lengthCount {
+      let state = states + lengths[index].state
+      if state.pointee.length &+ appended(lengths[index]) > state.pointee.maximum { return lengths[index].state }
+    }
+    return -1
   }
 
   /// The product of the sizes the caller chose.
@@ -70,6 +92,7 @@ extension PlanContext {
         plan.pointee.gruStep(step)
         coded = -1
       case .writeState: plan.pointee.writeStateStep(step)
+      case .appendState: plan.pointee.appendStateStep(step)
       case .copy: plan.pointee.copyStep(step)
       case .branch:
         if plan.pointee.integer(plan.pointee.slot(step.pointee.input0), 0) == 0 { index = Int(step.pointee.target) }

@@ -29,9 +29,6 @@ struct Lowering {
     lastUse = [Int](repeating: 0, count: count)
     uses = [Int](repeating: 0, count: count)
     writes = [Int](repeating: 0, count: count)
-    for state in graph.states where state.growingAxis != nil {
-      throw .unsupported("state \"\(state.name)\": states that grow cannot be run yet")
-    }
     for region in graph.regions {
       for node in region.nodes { for input in node.inputs { uses[input.index] += 1 } }
       for result in region.results { uses[result.index] += 1 }
@@ -56,8 +53,13 @@ struct Lowering {
         stateRead[Int(resolve(node.outputs[0]))] = state.index
       case .writeState(let state):
         let input = resolve(node.inputs[0])
-        append(Step(kind: .writeState, site: Int32(state.index), input0: input))
+        append(Step(kind: .writeState, input0: input, count: Int32(state.index)))
         standsFor[node.outputs[0].index] = Int(input)
+      case .appendState(let state):
+        append(
+          Step(
+            kind: .appendState, input0: resolve(node.inputs[0]), output: resolve(node.outputs[0]),
+            count: Int32(state.index)))
       case .conditional(let then, let otherwise): try lowerConditional(node, then, otherwise)
       case .loop(let body): try lowerLoop(node, body)
       default:
@@ -144,12 +146,12 @@ struct Lowering {
     loopCount += 1
     for (input, output) in zip(node.inputs.dropFirst(), node.outputs) { copy(resolve(input), to: resolve(output)) }
     let begin = steps.count
-    append(Step(kind: .loopBegin, site: counter, input0: resolve(node.inputs[0])))
+    append(Step(kind: .loopBegin, input0: resolve(node.inputs[0]), count: counter))
     for (output, parameter) in zip(node.outputs, region.parameters) { copy(resolve(output), to: resolve(parameter)) }
     try lower(region.nodes)
     for (result, output) in zip(region.results, node.outputs) { copy(resolve(result), to: resolve(output)) }
     let end = steps.count
-    append(Step(kind: .loopEnd, site: counter, target: Int32(begin + 1)))
+    append(Step(kind: .loopEnd, target: Int32(begin + 1), count: counter))
     steps[begin].target = Int32(steps.count)
     // What the loop reads from outside must last for all iterations.
     for step in steps[begin..<end] {
@@ -245,7 +247,7 @@ extension Lowering {
       step = Step(kind: .gru, site: Int32(input.index))
       step.site1 = Int32(recurrent.index)
       step.output1 = resolve(node.outputs[1])
-    case .readState, .writeState, .conditional, .loop:
+    case .readState, .writeState, .appendState, .conditional, .loop:
       throw .internalError("operator \"\(node.operation.name)\" is no single step")
     }
     step.output = resolve(node.outputs[0])

@@ -23,6 +23,7 @@ struct PlanSizes {
         case .derived(let size):
           let sum = try checkedSum(maximumSymbols[size.symbol], size.plus, "value \"\(value.name)\"")
           shape.append(sum / size.over)
+        case .length(let state): shape.append(graph.states[state].maximumLength)
         case .dataDependent: shape.append(1)
         }
       }

@@ -9,16 +9,18 @@ struct Step: BitwiseCopyable {
   enum Kind: UInt8, BitwiseCopyable {
     case embedding, linear, layerNorm, unary, binary, attention, softmax, range, maskedMean, l2Normalize
     case compare, convolution, gru
-    /// Copies input 0 into what the state `site` becomes.
+    /// Copies input 0 into what state `count` becomes.
     case writeState
+    /// The content of state `count` with input 0 behind it.
+    case appendState
     case copy
     // Regions are laid out one behind the other; these lead from step to step.
     /// Goes to `target` where input 0 is 0.
     case branch
     case jump
-    /// Sets counter `site` to input 0; goes to `target` where that is below 1.
+    /// Sets counter `count` to input 0; goes to `target` where that is below 1.
     case loopBegin
-    /// Counts `site` down; goes to `target` until it is 0.
+    /// Counts counter `count` down; goes to `target` until it is 0.
     case loopEnd
   }
 
@@ -36,7 +38,7 @@ struct Step: BitwiseCopyable {
   var site1: Int32 = -1
   /// Index of a step.
   var target: Int32 = -1
-  /// Heads, axis or index of a convolution.
+  /// Heads, axis, or index of a convolution, state or counter.
   var count: Int32 = 0
   /// Epsilon or scale.
   var number: Float = 0
@@ -102,6 +104,20 @@ struct StateSlot: BitwiseCopyable {
   var pending: UnsafeMutableRawPointer
   var byteCount: Int
   var isWritten = false
+  // Of a growing state, which is `outer` times up to `maximum` rows.
+  var isGrowing = false
+  var outer = 1
+  var rowByteCount = 0
+  var maximum = 0
+  /// Rows that are there, and those this run has appended.
+  var length = 0
+  var pendingRows = 0
+}
+
+/// How many rows a run appends to a state: a fixed number, or -1 - index of a size of the run.
+struct LengthSlot: BitwiseCopyable {
+  var state: Int
+  var source: Int
 }
 
 /// Everything one run needs, as pointers into the plan's memory.
@@ -117,6 +133,9 @@ struct PlanContext: BitwiseCopyable {
   var symbolCount: Int
   var derived: UnsafeMutablePointer<DerivedSlot>
   var derivedCount: Int
+  /// Lengths of growing states after this run, sizes of the run behind the derived ones.
+  var lengths: UnsafeMutablePointer<LengthSlot>
+  var lengthCount: Int
   var inputs: UnsafeMutablePointer<Int32>
   var inputCount: Int
   var outputs: UnsafeMutablePointer<Int32>
@@ -154,6 +173,8 @@ public struct RunOutcome: BitwiseCopyable, Sendable {
     case done
     /// An index has no row in the table of `site`.
     case indexOutOfRange
+    /// State `site` has no room for what the run appends.
+    case stateFull
     /// A value of input `site` does not fit the model's type, or of output `site` the caller's: `index` at `position`.
     case inputValue, outputValue
     case cancelled

@@ -65,6 +65,7 @@ extension Step.Kind {
     case .convolution: "convolution"
     case .gru: "gru"
     case .writeState: "writeState"
+    case .appendState: "appendState"
     case .copy: "copy"
     case .branch: "branch"
     case .jump: "jump"

@@ -55,6 +55,12 @@ extension SessionState {
     defer { state.pointee.control.end() }
     applyMailbox(state)
     plan.pointee.resolveShapes()
+    let full = plan.pointee.fullState
+    if full >= 0 {
+      report.outcome.kind = .stateFull
+      report.outcome.site = full
+      return
+    }
     let work = plan.pointee.work
     let rung = chooseRung(state, callLevel, work, &report)
     let level = state.pointee.rungs[rung]

@@ -155,7 +155,7 @@ public final class Session: @unchecked Sendable {
               "input \"\(value.name)\": sizes[\(axis)] is \(size), but \(graph.symbols[symbol]) is \(symbols[symbol])")
           }
           symbols[symbol] = size
-        case .derived, .dataDependent: break
+        case .derived, .length, .dataDependent: break
         }
       }
     }

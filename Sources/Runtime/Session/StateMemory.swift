@@ -12,7 +12,7 @@ final class StateMemory: @unchecked Sendable {
   /// Of the states' names and types: what was saved by another model is refused.
   private let fingerprint: UInt64
   private let memory: MemoryBlock
-  var byteCount: Int { memory.byteCount }
+  private let lengthOf: [Int?]
 
   private static let headerByteCount = 32
   private static let magic: UInt64 = 0x3130_5453_5141_4441  // "ADAQST01"
@@ -32,8 +32,8 @@ final class StateMemory: @unchecked Sendable {
         try checkedElementCount(sizes, what), state.type.element.byteCount, what)
       byteCounts.append(byteCount)
       offsets.append((try layout.reserve(UInt8.self, byteCount), try layout.reserve(UInt8.self, byteCount)))
-      saved = try checkedSum(saved, byteCount, "states")
-      for byte in "\(state.name)|\(state.type.element.name)|\(sizes)|".utf8 {
+      saved = try checkedSum(try checkedSum(saved, byteCount, "states"), state.growingAxis == nil ? 0 : 8, "states")
+      for byte in "\(state.name)|\(state.type.element.name)|\(sizes)|\(state.growingAxis ?? -1)|".utf8 {
         // FNV-1a (Fowler, Noll, Vo).
         hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3
       }
@@ -47,13 +47,24 @@ final class StateMemory: @unchecked Sendable {
       slots[index] = StateSlot(
         current: memory.base + offsets[index].current, pending: memory.base + offsets[index].pending,
         byteCount: byteCounts[index])
+      guard let axis = graph.states[index].growingAxis else { continue }
+      slots[index].isGrowing = true
+      slots[index].maximum = graph.states[index].maximumLength
+      for dimension in graph.states[index].type.shape[..<axis] {
+        if case .fixed(let size) = dimension { slots[index].outer *= size }
+      }
+      slots[index].rowByteCount = byteCounts[index] / (slots[index].outer * slots[index].maximum)
     }
+    lengthOf = graph.states.map(\.lengthOf)
   }
+
+  var byteCount: Int { memory.byteCount }
 
   /// All states to zeros.
   func reset() {
     for index in 0..<count {
       slots[index].current.initializeMemory(as: UInt8.self, repeating: 0, count: slots[index].byteCount)
+      slots[index].length = 0
     }
   }
 
@@ -62,12 +73,17 @@ final class StateMemory: @unchecked Sendable {
     output.storeBytes(of: StateMemory.magic.littleEndian, as: UInt64.self)
     output.storeBytes(of: fingerprint.littleEndian, toByteOffset: 8, as: UInt64.self)
     output.storeBytes(of: UInt64(savedByteCount).littleEndian, toByteOffset: 16, as: UInt64.self)
-    output.storeBytes(of: checksum { slots[$0].current }.littleEndian, toByteOffset: 24, as: UInt64.self)
     var offset = StateMemory.headerByteCount
     for index in 0..<count {
+      if slots[index].isGrowing {
+        output.storeBytes(of: UInt64(slots[index].length).littleEndian, toByteOffset: offset, as: UInt64.self)
+        offset += 8
+      }
       (output + offset).copyMemory(from: slots[index].current, byteCount: slots[index].byteCount)
       offset += slots[index].byteCount
     }
+    let sum = checksum(UnsafeRawPointer(output) + StateMemory.headerByteCount)
+    output.storeBytes(of: sum.littleEndian, toByteOffset: 24, as: UInt64.self)
   }
 
   /// Nothing changes if this throws.
@@ -82,32 +98,37 @@ final class StateMemory: @unchecked Sendable {
     }
     let size = try reader.readUInt64("data")
     let sum = try reader.readUInt64("data")
+    guard let base = bytes.baseAddress, size == UInt64(savedByteCount),
+      sum == checksum(base + StateMemory.headerByteCount)
+    else { throw .invalidArgument("data: the saved state is damaged") }
+    var lengths: [Int] = []
     var places: [UnsafeRawPointer] = []
     for index in 0..<count {
-      guard let base = try reader.take(slots[index].byteCount, "data").baseAddress else {
+      // The checksum stops accidents, not forgers.
+      let length = slots[index].isGrowing ? try reader.readUInt64("data") : 0
+      let other = lengthOf[index].map { lengths[$0] } ?? Int(clamping: length)
+      if length > UInt64(slots[index].maximum) || length != UInt64(other) {
+        throw .invalidArgument("data: a state of length \(length)")
+      }
+      lengths.append(Int(clamping: length))
+      guard let place = try reader.take(slots[index].byteCount, "data").baseAddress else {
         throw .invalidArgument("data: a state is empty")
       }
-      places.append(base)
+      places.append(place)
     }
-    if size != UInt64(savedByteCount) || sum != checksum({ places[$0] }) {
-      throw .invalidArgument("data: the saved state is damaged")
+    for index in 0..<count {
+      slots[index].current.copyMemory(from: places[index], byteCount: slots[index].byteCount)
+      slots[index].length = lengths[index]
     }
-    for index in 0..<count { slots[index].current.copyMemory(from: places[index], byteCount: slots[index].byteCount) }
   }
 
-  private func checksum(_ place: (Int) -> UnsafeRawPointer) -> UInt64 {
+  /// Of everything behind the header.
+  private func checksum(_ base: UnsafeRawPointer) -> UInt64 {
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-    for index in 0..<count {
-      let base = place(index)
-      for offset in 0..<slots[index].byteCount {
-        hash = (hash ^ UInt64(base.load(fromByteOffset: offset, as: UInt8.self))) &* 0x100_0000_01B3
-      }
+    for offset in 0..<(savedByteCount - StateMemory.headerByteCount) {
+      hash = (hash ^ UInt64(base.load(fromByteOffset: offset, as: UInt8.self))) &* 0x100_0000_01B3
     }
     return hash
-  }
-
-  private func checksum(_ place: (Int) -> UnsafeMutableRawPointer) -> UInt64 {
-    checksum { UnsafeRawPointer(place($0)) }
   }
 }
 
@@ -115,7 +136,10 @@ extension Session {
   /// Bytes of a saved state; at least 32, also for a model without states.
   public var savedStateByteCount: Int { states.savedByteCount }
 
-  /// Sets all states to zeros. Not during a run, like the following two.
+  /// Length of a growing state, 0 for others; `index` as in the graph.
+  public func stateLength(_ index: Int) -> Int { (0..<states.count).contains(index) ? states.slots[index].length : 0 }
+
+  /// Sets all states to zeros, growing ones to length 0. Not during a run, like the following two.
   public func resetState() { states.reset() }
 
   /// Writes ``savedStateByteCount`` bytes; any alignment.

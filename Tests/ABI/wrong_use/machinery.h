@@ -25,7 +25,7 @@ enum { WIDTH = 32, BATCH = 2, LENGTH = 8, N = 40, K = 100, GROUPS = 2, ROWS = 3 
 // Live handles, and dead ones of each kind.
 static struct {
   adaptq_runtime *runtime, *dead_runtime;
-  adaptq_model *model, *audio, *dead_model;
+  adaptq_model *model, *audio, *growing, *dead_model;
   adaptq_session *session, *fresh, *listening, *dead_session;
   adaptq_tokenizer *tokenizer, *dead_tokenizer;
   adaptq_matrix *matrix, *lean, *dead_matrix;
@@ -335,6 +335,7 @@ static int open_world(void) {
            adaptq_model_open(w.runtime, w.path, &w.model) == ADAPTQ_OK &&
            adaptq_model_open(w.runtime, w.path, &w.dead_model) == ADAPTQ_OK &&
            adaptq_model_open(w.runtime, ADAPTQ_TESTS "/ABI/audio.adaptq", &w.audio) == ADAPTQ_OK &&
+           adaptq_model_open(w.runtime, ADAPTQ_TESTS "/ABI/growing.adaptq", &w.growing) == ADAPTQ_OK &&
            adaptq_session_create(w.model, NULL, &w.session) == ADAPTQ_OK &&
            adaptq_session_create(w.model, NULL, &w.fresh) == ADAPTQ_OK &&
            adaptq_session_create(w.audio, NULL, &w.listening) == ADAPTQ_OK &&
@@ -363,6 +364,7 @@ static void close_world(void) {
   CHECK_STATUS(adaptq_runtime_destroy(w.runtime), ADAPTQ_OK);
   CHECK_STATUS(adaptq_model_destroy(w.model), ADAPTQ_OK);
   CHECK_STATUS(adaptq_model_destroy(w.audio), ADAPTQ_OK);
+  CHECK_STATUS(adaptq_model_destroy(w.growing), ADAPTQ_OK);
   CHECK_STATUS(adaptq_session_destroy(w.session), ADAPTQ_OK);
   CHECK_STATUS(adaptq_session_destroy(w.fresh), ADAPTQ_OK);
   CHECK_STATUS(adaptq_session_destroy(w.listening), ADAPTQ_OK);

@@ -106,6 +106,8 @@ static void session_prepare(void) {
         huge_sizes(in.max_inputs, INT64_MAX), adaptq_session_prepare(w.session, in.max_inputs, 2));
   WRONG(adaptq_session_prepare, "sizes that no memory holds", ADAPTQ_OUT_OF_MEMORY, "no memory for",
         huge_sizes(in.max_inputs, INT64_C(1) << 21), adaptq_session_prepare(w.session, in.max_inputs, 2));
+  WRONG(adaptq_session_prepare, "one run would append more than a growing state holds", ADAPTQ_OUT_OF_RANGE,
+        "maximum shapes: 9 rows for state \"keys\", which holds 8", (void)0, grow(9, 0));
   HARMLESS(adaptq_session_prepare, "again after a failure", "the former preparation has stayed", (void)0, run_after(0));
   while_busy(busy_prepare);
 }
@@ -223,6 +225,8 @@ static void session_run(void) {
         "adaptq_run_options.max_threads is -1; expected 0 to 1024", in.run.max_threads = -1, run_call(w.session));
   WRONG(adaptq_session_run, "max_threads huge", ADAPTQ_INVALID_ARGUMENT, "adaptq_run_options.max_threads is 2147483647",
         in.run.max_threads = INT32_MAX, run_call(w.session));
+  WRONG(adaptq_session_run, "a growing state without room", ADAPTQ_OUT_OF_RANGE,
+        "state \"keys\" has no room for this run, it holds 8", (void)0, grow(5, 2));
   HARMLESS(adaptq_session_run, "options and report NULL", "defaults, no report", (void)0, run_after(0));
   while_busy(busy_run);
 }

@@ -53,6 +53,34 @@ static adaptq_status restore_odd(const unsigned char *saved, size_t size) {
   return adaptq_session_state_restore(w.listening, copy + 1, size);
 }
 
+// Rows of a model whose states hold 8: prepared for `most` of them; one run appends 5, `runs` runs.
+static adaptq_status grow(int64_t most, int runs) {
+  static float x[2 * 5 * 4], y[2 * 5 * 4], keys[2 * 8 * 4];
+  adaptq_tensor tensors[3];
+  adaptq_session *session = NULL;
+  memset(tensors, 0, sizeof tensors);
+  for (int i = 0; i < 3; i++) {
+    tensors[i].struct_size = sizeof tensors[i];
+    tensors[i].type = ADAPTQ_TYPE_FLOAT32;
+    tensors[i].rank = 3;
+    tensors[i].sizes[0] = 2;
+    tensors[i].sizes[1] = i == 0 ? most : 5;
+    tensors[i].sizes[2] = 4;
+    tensors[i].data = i == 0 ? x : i == 1 ? y : keys;
+    tensors[i].data_size = i == 2 ? sizeof keys : sizeof x;
+  }
+  adaptq_status status = adaptq_session_create(w.growing, NULL, &session);
+  if (status == ADAPTQ_OK) status = adaptq_session_prepare(session, tensors, 1);
+  tensors[0].sizes[1] = 5;
+  for (int i = 0; i < runs && status == ADAPTQ_OK; i++) {
+    if (i > 0) tensors[2].sizes[1] = 8;
+    status = adaptq_session_run(session, tensors, 1, tensors + 1, 2, &in.run, &out.report);
+    if (i == 0) out.report = out_before.report;
+  }
+  adaptq_session_destroy(session);
+  return status;
+}
+
 static adaptq_status telemetry_huge(void) {
   static adaptq_telemetry entries[256];
   entries[0].struct_size = sizeof entries[0];
