@@ -76,7 +76,6 @@ import Testing
     for spec in specs {
       switch spec.operation {
       case .unpack: break
-      case .widen: second.append((spec, .widen(spec, &random)))
       case .quantize:
         for (rows, k) in [(1, 64), (3, 100), (2, 63), (2, 193), (2, 512), (1, 1100), (5, 1)] {
           second.append((spec, .quantize(spec, rows: rows, k: k, &random)))

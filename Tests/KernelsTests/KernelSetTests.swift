@@ -66,7 +66,7 @@ import Testing
   @Test func wrongKernelsAreNoticed() throws {
     let check = try KernelCheck()
     var table = KernelTable.portable
-    for slot in [.quantize, .dense(.fp32), .dense(.fp16), .widen] as [KernelSlot] {
+    for slot in [.quantize, .dense(.fp32), .dense(.fp16)] as [KernelSlot] {
       #expect(check.difference(table, slot) == nil, "\(slot)")
     }
     for level in Level.nested {
@@ -80,8 +80,6 @@ import Testing
     swap(&table.int8, &table.int6)
     #expect(check.difference(table, .panel(.int8)) != nil)
     #expect(check.difference(table, .vector(.int6, rows: 3)) != nil)
-    table.widen = { _ in }
-    #expect(check.difference(table, .widen) != nil)
     table.quantize = { raw in
       KernelTable.portable.quantize(raw)
       raw.load(as: QuantizeArguments.self).codes[7] &+= 1

@@ -19,7 +19,6 @@ public enum KernelCatalog {
     result.append(GEMMSpec(.dense, isa: float, level: .fp32, activations: .float32, rows: floatRows))
     if levels.contains(.fp16) {
       result.append(GEMMSpec(.dense, isa: float, level: .fp16, activations: .float32, rows: floatRows))
-      result.append(GEMMSpec(.widen, isa: float, level: .fp16, activations: .float32, rows: 1))
     }
     let nestedLevels = Set(levels).filter(\.isNested).sorted(by: >)
     if !nestedLevels.isEmpty {

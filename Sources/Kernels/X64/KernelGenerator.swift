@@ -17,8 +17,6 @@ public enum KernelGenerator {
     switch spec.operation {
     case .dense:
       if wide { try emitDense(asm, spec, ZMM.self) } else { try emitDense(asm, spec, YMM.self) }
-    case .widen:
-      if wide { emitWiden(asm, spec, ZMM.self) } else { emitWiden(asm, spec, YMM.self) }
     case .quantize: emitQuantizeAVX2(asm, spec)
     case .words: emitWordsAVX2(asm)
     case .unpack: if wide { try emitUnpackAVX512(asm, spec) } else { try emitUnpackAVX2(asm, spec) }

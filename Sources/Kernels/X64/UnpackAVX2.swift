@@ -45,7 +45,10 @@ func emitUnpackAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Adap
       asm.prefetcht0(planes[plane][256 + 64 * quarter])
     }
     for part in 0..<2 {
-      for plane in 0..<level.planes { asm.vmovdqu(r.planes[plane], planes[plane][64 * quarter + 32 * part]) }
+      for plane in 0..<level.planes {
+        asm.vmovdqu(r.planes[plane], planes[plane][64 * quarter + 32 * part])
+        if part == 0 { asm.prefetcht0(planes[plane][64 * quarter + 2048]) }
+      }
       let target = panel[4 * quarter * vectorByteCount + 32 * part]
       if spec.hasWords {
         emitWords(
