@@ -884,8 +884,8 @@ enum {
 };
 
 /** Whether a second copy of the INT8 codes is kept, one byte per weight, from which calls with up to four rows at INT8 are
- *  faster on CPUs without AVX-512 VNNI; results have the same bits. The default is yes for up to 1,048,576 weights. Where it would
- *  not help (other CPUs, portable kernels) there is none whatever this says. */
+ *  faster on CPUs without AVX-VNNI and AVX-512 VNNI; results have the same bits. The default is yes for up to 1,048,576
+ *  weights. Where it would not help (other CPUs, portable kernels) there is none whatever this says. */
 enum {
   ADAPTQ_EXPAND_DEFAULT = 0, /* for small matrices */
   ADAPTQ_EXPAND_ON = 1,      /* for this one */

@@ -34,8 +34,8 @@ extension KernelTable {
     case .panel:
       change(spec.level) {
         $0.panel = kernel
-        $0.readsWords = spec.readsWords
-        $0.panelGroupByteCount = spec.readsWords ? 2048 : 1024
+        $0.readsWords = spec.hasWords
+        $0.panelGroupByteCount = spec.hasWords ? 2048 : 1024
       }
       cutRows(by: spec.rows)
     case .expanded: expanded1 = kernel
@@ -70,6 +70,6 @@ extension KernelTable {
 }
 
 extension GEMMSpec {
-  /// Whether a panel kernel multiplies 16-bit words: AVX2 has no exact 8-bit dot product.
-  var readsWords: Bool { operation == .panel && isa == .avx2 && level == .int8 }
+  /// Whether a panel is made of 16-bit words, and multiplied by such: AVX2 has no exact 8-bit dot product.
+  var hasWords: Bool { isa == .avx2 && level == .int8 }
 }

@@ -9,6 +9,7 @@ import NestedFormat
 /// gemm_f32_s8g64_p4g64b16_6x16_avx2       panel of 4-bit codes in groups of 64, blocks of 16 outputs
 /// gemv_f32_s8g64_n4g64b16x64_1x16_avx2    nested planes read at 4 bits, blocks of 16 outputs x 64 inputs
 /// gemv_f32_s8g64_e8g64b16x64_1x16_avx2    expanded 8-bit codes in the same blocks
+/// gemv_f32_s8g64_n4g64b16x64_1x16_avxvnnigfni
 /// unpack_p4g64b16_n4g64b16x64_avx2        result, source
 /// quantize_s8g64_f32_avx2
 /// words_s16_s8g64_avx2

@@ -9,11 +9,11 @@ public enum KernelGenerator {
   /// - Throws: `.unsupported` for a spec that no generator serves or that does not fit the registers.
   public static func generate(_ spec: GEMMSpec) throws(AdaptQError) -> [UInt8] {
     let asm = X64Assembler()
-    let isKnown = [.avx2, .avx512, .avx512vnni].contains(spec.isa)
+    let isKnown = [.avx2, .avxvnni, .avx512, .avx512vnni].contains(spec.isa)
     guard isKnown, spec.rows > 0, spec.columns == 16, spec.groupSize == 64 else {
       throw .unsupported("\(KernelName(spec)): no generator")
     }
-    let wide = spec.isa != .avx2
+    let wide = spec.isa >= .avx512
     switch spec.operation {
     case .dense:
       if wide { try emitDense(asm, spec, ZMM.self) } else { try emitDense(asm, spec, YMM.self) }
