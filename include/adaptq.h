@@ -870,7 +870,7 @@ ADAPTQ_API adaptq_status adaptq_option_describe(size_t index, adaptq_option_info
  * Integer levels multiply 8-bit activations: per row and group of 64 inputs a scale max|x| / 127 and codes x / scale,
  * rounded to nearest. On CPUs without an 8-bit dot product, INT8 products of more than four rows carry weights and activations
  * as 16-bit fixed-point numbers: a weight within 1.5 / 1024 of the largest one among its 512 neighbours of the same output, an
- * activation within 1 / 8192 of the largest in its row or 1 / 524288 of the sum of their magnitudes, whichever is more.
+ * activation within 1 / 8000 of the largest of its 512 or 1 / 519000 of the sum of their magnitudes, whichever is more.
  * A NaN or an infinity in a row of x, or a scale that is one, makes that row of y NaN at these levels;
  * FP16 and FP32 multiply floats and follow IEEE 754. The same matrix, call and CPU give the same bits. */
 
