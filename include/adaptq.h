@@ -513,6 +513,8 @@ ADAPTQ_API adaptq_status adaptq_model_memory(adaptq_model *model, adaptq_memory 
 typedef struct adaptq_session_options {
   size_t struct_size;
   uint32_t allowed_levels; /* ADAPTQ_ALLOW_*; 0: every level that the model stores */
+  int64_t measure_ns;      /* nanoseconds after which adaptq_session_prepare() begins no further measurement; 0: about 400 ms
+                              per size. One run per allowed level is always made. Since 0.2 */
 } adaptq_session_options;
 
 /** Creates a session: one stream of inferences on a model. Constructor.
@@ -559,6 +561,8 @@ typedef struct adaptq_tensor {
  *  Shapes    `max_inputs[i]` gives type, rank and the largest size of each dimension of input i; `data` is ignored and
  *            may be NULL.
  *  Time      up to 24 runs per allowed level, at the largest and at smaller sizes: the costs the budget is held with.
+ *            Fewer with adaptq_session_options.measure_ns: the largest size first; sizes that were not measured count as
+ *            costing in proportion, and runs correct that. One allowed level and 1 ns make for the fastest start.
  *  Errors    ADAPTQ_BUSY, ADAPTQ_INVALID_ARGUMENT, ADAPTQ_OUT_OF_RANGE, ADAPTQ_OUT_OF_MEMORY, ADAPTQ_CANCELLED
  *  Since     0.1 */
 ADAPTQ_API adaptq_status adaptq_session_prepare(adaptq_session *session, const adaptq_tensor *max_inputs,

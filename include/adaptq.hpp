@@ -19,6 +19,7 @@
 
 #include "adaptq.h"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -468,6 +469,11 @@ struct session_options : adaptq_session_options {
   explicit session_options(std::uint32_t levels = 0) noexcept
       : adaptq_session_options(detail::sized<adaptq_session_options>()) {
     allowed_levels = levels;
+  }
+  /** At most about so long for measuring in prepare, one run per level apart; 0: as long as it takes. */
+  session_options &measure_within(std::chrono::nanoseconds time) noexcept {
+    measure_ns = static_cast<std::int64_t>(time.count());
+    return *this;
   }
 };
 

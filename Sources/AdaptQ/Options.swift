@@ -9,7 +9,7 @@ import Runtime
 enum Option: Int {
   case log, logContext, logLevel, codeGeneration, maximumISA, allocate, release, allocatorContext, ignoreEnvironment
   case cpuSet, cpuCount, parallelFor, parallelForContext, threads, parallelForThreads
-  case allowedLevels
+  case allowedLevels, measureTime
   case runLevel, deadline, maximumThreads
   case matrixName, matrixN, matrixK, matrixWeights, matrixRowStride, matrixColumnStride, matrixBias, matrixWeightType
   case matrixGroupSize, matrixKeep, matrixExpand, matrixMaxRows, matrixOpenMaxRows, matrixOpenExpand
@@ -50,6 +50,11 @@ extension Option {
         maximum: Double(ADAPTQ_ALLOW_ALL),
         defaultValue: Double(ADAPTQ_ALLOW_ALL),
         description: "set of ADAPTQ_ALLOW_*: levels to use, of those the model stores")
+    case .measureTime:
+      OptionRule(
+        owner: "adaptq_session_options", name: "measure_ns", type: ADAPTQ_OPTION_INT64,
+        maximum: Double((Int64(1) << 50) - 1),
+        description: "nanoseconds after which prepare begins no further measurement; 0: about 400 ms per size")
     case .runLevel:
       OptionRule(
         owner: "adaptq_run_options", name: "level", type: ADAPTQ_OPTION_INT32,
@@ -160,6 +165,7 @@ extension Option {
     case .parallelForThreads: MemoryLayout<adaptq_runtime_options>.offset(of: \.parallel_for_threads)
     case .maximumThreads: MemoryLayout<adaptq_run_options>.offset(of: \.max_threads)
     case .allowedLevels: MemoryLayout<adaptq_session_options>.offset(of: \.allowed_levels)
+    case .measureTime: MemoryLayout<adaptq_session_options>.offset(of: \.measure_ns)
     case .runLevel: MemoryLayout<adaptq_run_options>.offset(of: \.level)
     case .deadline: MemoryLayout<adaptq_run_options>.offset(of: \.deadline_ns)
     case .setLevel, .setAllowedLevels, .latency, .percentile: nil

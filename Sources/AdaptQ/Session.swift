@@ -41,12 +41,14 @@ final class SessionObject: HandleObject, @unchecked Sendable {
   guardedNewHandle(out) { () throws(AdaptQError) in
     try withHandle(model, as: ModelObject.self) { (model) throws(AdaptQError) in
       var wanted = adaptq_session_options()
-      try readOptions(options, "adaptq_session_options", into: &wanted)
+      try readOptions(options, "adaptq_session_options", firstSize: FirstSize.sessionOptions, into: &wanted)
       let allowed = try allowedLevels(wanted.allowed_levels, .allowedLevels)
+      try requireOption(wanted.measure_ns, .measureTime)
       let kernels = model.runtime.kernels()
       let session = try Session(
         model: model.model, allowed: allowed ?? Level.allCases, kernels: kernels.table, kernelOwner: kernels.owner,
-        calls: model.runtime.calls, threads: model.runtime.threads)
+        calls: model.runtime.calls, threads: model.runtime.threads,
+        measureNanoseconds: wanted.measure_ns == 0 ? nil : Int(wanted.measure_ns))
       return SessionObject(session, model)
     }
   }

@@ -10,6 +10,7 @@ import CAdaptQ
 /// Sizes that structs had when they were introduced.
 enum FirstSize {
   static let runtimeOptions = 40
+  static let sessionOptions = 16
   static let tensor = 96
   static let runOptions = 24
   static let runReport = 56

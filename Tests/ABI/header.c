@@ -10,7 +10,7 @@
 SAME(sizeof(adaptq_runtime_options), 112);
 SAME(sizeof(adaptq_tensor_info), 152);
 SAME(sizeof(adaptq_site_info), 48);
-SAME(sizeof(adaptq_session_options), 16);
+SAME(sizeof(adaptq_session_options), 24);
 SAME(sizeof(adaptq_tensor), 160);
 SAME(sizeof(adaptq_run_options), 32);
 SAME(sizeof(adaptq_run_report), 72);

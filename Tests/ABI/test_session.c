@@ -47,6 +47,41 @@ static void refuses_to_create(void) {
   fixture_close(&f);
 }
 
+// A bound on measuring: every level is measured all the same, once, and the budget works.
+static void short_measurement(void) {
+  OPEN_FIXTURE(f);
+  tensors t;
+  tensors_make(&f, &t, 1, 8);
+  adaptq_session *session = (adaptq_session *)0x1000;
+  adaptq_session_options options = {.struct_size = sizeof options, .measure_ns = -1};
+  CHECK_ERROR(adaptq_session_create(f.model, &options, &session), ADAPTQ_INVALID_ARGUMENT,
+              "adaptq_session_options.measure_ns is -1");
+  CHECK(session == NULL);
+  options.measure_ns = INT64_MAX;
+  CHECK_STATUS(adaptq_session_create(f.model, &options, &session), ADAPTQ_INVALID_ARGUMENT);
+  options.measure_ns = 1;
+  CHECK_STATUS(adaptq_session_create(f.model, &options, &session), ADAPTQ_OK);
+  CHECK_STATUS(adaptq_session_prepare(session, t.inputs, f.n_inputs), ADAPTQ_OK);
+  adaptq_level_cost costs[FIXTURE_LEVELS];
+  memset(costs, 0, sizeof costs);
+  costs[0].struct_size = sizeof costs[0];
+  size_t count = 0;
+  CHECK_STATUS(adaptq_session_costs(session, costs, FIXTURE_LEVELS, &count), ADAPTQ_OK);
+  CHECK(count > 0);
+  for (size_t i = 0; i < count; i++) CHECK(costs[i].latency_ns > 0);
+  CHECK(tensors_outputs(&f, session, &t));
+  CHECK_STATUS(adaptq_session_set_latency_budget(session, 1000000000, 95), ADAPTQ_OK);
+  CHECK_STATUS(fixture_run(&f, session, &t, NULL, NULL), ADAPTQ_OK);
+  CHECK_STATUS(adaptq_session_destroy(session), ADAPTQ_OK);
+  // Programs that were compiled without the field.
+  options.struct_size = offsetof(adaptq_session_options, measure_ns);
+  options.measure_ns = -1;
+  CHECK_STATUS(adaptq_session_create(f.model, &options, &session), ADAPTQ_OK);
+  CHECK_STATUS(adaptq_session_destroy(session), ADAPTQ_OK);
+  tensors_free(&f, &t);
+  fixture_close(&f);
+}
+
 // Every function that takes a session refuses what is not one and leaves its outputs alone.
 static void refuses_handles(void) {
   OPEN_FIXTURE(f);
@@ -480,6 +515,7 @@ static void padding_does_not_matter(void) {
 
 int main(void) {
   RUN(refuses_to_create);
+  RUN(short_measurement);
   RUN(refuses_handles);
   RUN(not_prepared);
   RUN(refuses_to_prepare);

@@ -26,22 +26,30 @@ struct CostMeasurement {
   private let levels: [Level]
   private let isTable: UnsafeMutablePointer<UInt8>
   private let executor: ParallelExecutor
+  /// When no further run is begun but the first of each level; nil: never.
+  private let end: Int?
 
+  /// - Parameter nanoseconds: how long measuring may take, apart from the first run of each level; nil: as long as it takes.
   init(
-    _ plan: ExecutionPlan, _ levels: [Level], _ isTable: UnsafeMutablePointer<UInt8>, _ executor: ParallelExecutor
+    _ plan: ExecutionPlan, _ levels: [Level], _ isTable: UnsafeMutablePointer<UInt8>, _ executor: ParallelExecutor,
+    _ nanoseconds: Int? = nil
   ) {
     self.plan = plan
     self.levels = levels
     self.isTable = isTable
     self.executor = executor
+    end = nanoseconds.map { monotonicNanoseconds() &+ $0 }
   }
+
+  private var isLate: Bool { end.map { monotonicNanoseconds() > $0 } ?? false }
 
   func measure() throws(AdaptQError) -> [LevelCost] {
     let context = plan.context
     var points = [[CostPoint]](repeating: [], count: levels.count)
     var seen: Set<Int> = []
     defer { for symbol in 0..<context.symbolCount { context.symbols[symbol] = context.maximumSymbols[symbol] } }
-    for share in CostMeasurement.shares {
+    // The largest size first: it is the one that must be known.
+    for share in CostMeasurement.shares where seen.isEmpty || !isLate {
       for symbol in 0..<context.symbolCount {
         // All symbols shrink alike, so that their product shrinks by about the share.
         let factor = pow(share, 1 / Double(context.symbolCount))
@@ -64,6 +72,7 @@ struct CostMeasurement {
 
   private func times() throws(AdaptQError) -> [Int] {
     var samples = [[Int]](repeating: [], count: levels.count)
+    var first = [Int](repeating: 0, count: levels.count)
     let inputs = indexInputs()
     let begin = monotonicNanoseconds()
     for round in 0...CostMeasurement.rounds {
@@ -86,12 +95,12 @@ struct CostMeasurement {
             "maximum shapes: row \(outcome.index) of site \"\(plan.model.graph.sites[outcome.site].name)\" is needed, "
               + "it has \(outcome.rows) rows")
         }
-        // The first round warms caches and pages.
-        if round > 0 { samples[index].append(elapsed) }
+        // The first round warms caches and pages and counts only where there is no other.
+        if round > 0 { samples[index].append(elapsed) } else { first[index] = elapsed }
       }
-      if round > 0 && monotonicNanoseconds() - begin > CostMeasurement.roundBudget { break }
+      if isLate || round > 0 && monotonicNanoseconds() - begin > CostMeasurement.roundBudget { break }
     }
-    return samples.map { $0.sorted()[$0.count / 2] }
+    return samples.enumerated().map { $1.isEmpty ? first[$0] : $1.sorted()[$1.count / 2] }
   }
 
   private func indexInputs() -> Set<Int32> {

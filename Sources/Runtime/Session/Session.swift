@@ -27,6 +27,8 @@ public final class Session: @unchecked Sendable {
   let states: StateMemory
   private let kernelOwner: AnyObject?
   private let threads: Threads
+  /// What ``prepare(maximumShapes:)`` may spend on measuring; nil: no limit.
+  private let measureNanoseconds: Int?
   private let calls: SystemCalls
   private var plan: ExecutionPlan?
   private var trace = TraceHook()
@@ -38,7 +40,7 @@ public final class Session: @unchecked Sendable {
   ///   - threads: what runs and preparations may use.
   public init(
     model: Model, allowed: [Level], kernels: KernelTable, kernelOwner: AnyObject?, calls: SystemCalls = .live,
-    threads: Threads = .alone
+    threads: Threads = .alone, measureNanoseconds: Int? = nil
   ) throws(AdaptQError) {
     let levels = model.levels.filter { allowed.contains($0) }
     if levels.isEmpty {
@@ -90,6 +92,7 @@ public final class Session: @unchecked Sendable {
     self.kernels = kernels
     self.kernelOwner = kernelOwner
     self.threads = threads
+    self.measureNanoseconds = measureNanoseconds
     self.calls = calls
   }
 
@@ -114,7 +117,7 @@ public final class Session: @unchecked Sendable {
     let plan = try ExecutionPlan(
       model: model, maximumSymbols: symbols, kernels: kernels, states: states.slots,
       control: state.pointee.control, lanes: executor.width, calls: calls)
-    let costs = try CostMeasurement(plan, levels, state.pointee.isTable, executor).measure()
+    let costs = try CostMeasurement(plan, levels, state.pointee.isTable, executor, measureNanoseconds).measure()
     var controller = try LatencyController(ControllerConfiguration(rungCount: levels.count))
     for (rung, cost) in costs.enumerated() { try controller.setCost(rung: rung, points: cost.points) }
     self.plan = plan
