@@ -124,13 +124,13 @@ func panelWordsReference(_ a: PanelArguments) {
     let scale = activations.load(as: ActivationGroup.self).wordScale
     var sum: SIMD16<Int32> = .zero
     for four in 0..<(a.groups &* 16) {
-      for place in 0..<4 {
-        // Words 0, 2, 1, 3.
-        let value = Int32(x.load(fromByteOffset: four &* 8 &+ place &* 2, as: Int16.self))
-        for output in 0..<16 {
-          let at = four &* 128 &+ place / 2 &* 64 &+ output &* 4 &+ place % 2 &* 2
-          sum[output] &+= value &* Int32(a.panel.load(fromByteOffset: at, as: Int16.self))
-        }
+      for part in 0..<2 {
+        // Inputs 0 and 2 of all outputs, then inputs 1 and 3; the row has them in the same order.
+        let weights = a.panel.loadUnaligned(fromByteOffset: four &* 128 &+ part &* 64, as: SIMD32<Int16>.self)
+        let first = Int32(x.load(fromByteOffset: four &* 8 &+ part &* 4, as: Int16.self))
+        let second = Int32(x.load(fromByteOffset: four &* 8 &+ part &* 4 &+ 2, as: Int16.self))
+        sum &+= SIMD16<Int32>(truncatingIfNeeded: weights.evenHalf) &* first
+        sum &+= SIMD16<Int32>(truncatingIfNeeded: weights.oddHalf) &* second
       }
     }
     let units = UnsafeRawPointer(a.panelScales + 32).loadUnaligned(as: SIMD16<Float>.self)
