@@ -24,7 +24,7 @@ import Testing
 
   static func row(_ level: Level = .int8, untraced: Double = 1000) -> ProfileRow {
     ProfileRow(
-      level: level, untraced: summary(untraced), traced: summary(untraced * 1.1),
+      level: level, untraced: summary(untraced), traced: summary(untraced * 1.1), outside: 30,
       steps: [
         ProfileStep(step: 0, operation: "embedding", site: "table", shape: [100, 8], nanoseconds: 50, calls: 1),
         ProfileStep(
@@ -51,7 +51,8 @@ import Testing
   @Test func mediansLeaveTheClockOut() {
     var collector = StepTimes.Collector(clock: 20)
     for nanoseconds in [120, 320, 220] {
-      collector.add([Self.traced(4, nanoseconds, site: 3), Self.traced(7, 10, "copy")], isDisturbed: false)
+      collector.add(
+        [Self.traced(4, nanoseconds, site: 3), Self.traced(7, 10, "copy")], whole: 1000, isDisturbed: false)
     }
     let steps = collector.steps
     #expect(steps.map(\.step) == [4, 7])
@@ -60,12 +61,14 @@ import Testing
     #expect(steps.map(\.operation) == ["linear", "copy"])
     #expect(steps[0].site == 3 && steps[0].level == .int8)
     #expect(steps[1].site == nil && steps[1].level == nil)
+    // 1000 less 220, 10 and two readings.
+    #expect(collector.outsideNanoseconds == 730)
   }
 
   @Test func loopsAddUpWithinARun() {
     var collector = StepTimes.Collector(clock: 1)
     for turns in [2, 3, 4] {
-      collector.add((0..<turns).map { _ in Self.traced(0, 11) }, isDisturbed: false)
+      collector.add((0..<turns).map { _ in Self.traced(0, 11) }, whole: 1000, isDisturbed: false)
     }
     #expect(collector.steps.map(\.calls) == [3])
     #expect(collector.steps.map(\.nanoseconds) == [30])
@@ -73,11 +76,11 @@ import Testing
 
   @Test func disturbedRunsCountOnlyWithoutOthers() {
     var collector = StepTimes.Collector(clock: 0)
-    for nanoseconds in [1, 2, 3] { collector.add([Self.traced(0, nanoseconds)], isDisturbed: false) }
-    for _ in 0..<9 { collector.add([Self.traced(0, 1000)], isDisturbed: true) }
+    for nanoseconds in [1, 2, 3] { collector.add([Self.traced(0, nanoseconds)], whole: 1000, isDisturbed: false) }
+    for _ in 0..<9 { collector.add([Self.traced(0, 1000)], whole: 1000, isDisturbed: true) }
     #expect(collector.steps.map(\.nanoseconds) == [2])
     var busy = StepTimes.Collector(clock: 0)
-    busy.add([Self.traced(0, 5)], isDisturbed: true)
+    busy.add([Self.traced(0, 5)], whole: 1000, isDisturbed: true)
     #expect(busy.steps.map(\.nanoseconds) == [5])
   }
 

@@ -64,13 +64,13 @@ struct ProfileBench {
         if !recorder.isComplete {
           throw .unsupported("bench: more than \(TraceRecorder.capacity) operators in one inference")
         }
-        collectors[index / 2].add(recorder.steps, isDisturbed: sample.isDisturbed)
+        collectors[index / 2].add(recorder.steps, whole: sample.nanoseconds, isDisturbed: sample.isDisturbed)
       }, run)
     let sites = LinearSites(model.graph, length: length)
     let rows = levels.indices.map { index in
       ProfileRow(
         level: levels[index], untraced: summaries[2 * index], traced: summaries[2 * index + 1],
-        steps: sites.steps(collectors[index].steps, limits, machine))
+        outside: collectors[index].outsideNanoseconds, steps: sites.steps(collectors[index].steps, limits, machine))
     }
     return ProfilePoint(length: length, rows: rows)
   }

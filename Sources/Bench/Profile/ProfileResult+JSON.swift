@@ -23,6 +23,7 @@ extension ProfileRow {
     .object([
       .init("level", .string(level.name)), .init("untraced", .object(untraced.members)),
       .init("traced", .object(traced.members)), .init("rest_ns", .number(rest)),
+      .init("outside_ns", .number(outside)),
       .init(
         "parts",
         .array(

@@ -9,6 +9,7 @@ extension ProfileResult {
       "where inferences of \(path) spend their time, batch 1",
       "operators by the session's trace, \(fixed(clockNanoseconds, 1)) ns of the clock subtracted from each call; "
         + "rest: untraced time less the parts",
+      "(outside): what traced inferences did between their operators; the difference to rest is that medians do not add up",
     ]
   }
 }
@@ -47,6 +48,7 @@ extension ProfileRow {
       ])
     }
     table.rows.append(["rest", percent(share(rest), 1), fixed(rest / 1000, 1)])
+    table.rows.append(["(outside)", percent(share(outside), 1), fixed(outside / 1000, 1)])
     table.rows.append(["untraced", "100.0 %", fixed(untraced.median / 1000, 1)])
     table.rows.append(["traced", percent(share(traced.median), 1), fixed(traced.median / 1000, 1)])
     let disturbed = untraced.disturbed + traced.disturbed

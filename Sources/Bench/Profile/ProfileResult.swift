@@ -49,6 +49,9 @@ public struct ProfileRow: Equatable, Sendable {
   /// Inferences that nobody watched, and those that were traced.
   public var untraced: Summary
   public var traced: Summary
+  /// What a traced inference did beyond its own operators, the median: the part of ``rest`` that is not just medians that do
+  /// not add up.
+  public var outside: Double
   public var steps: [ProfileStep]
 
   /// The steps by kind, the longest first.

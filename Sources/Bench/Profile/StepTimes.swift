@@ -13,24 +13,34 @@ struct StepTimes {
 
     private let clock: Double
     private var entries: [Int: Entry] = [:]
+    private var outside: [Sample] = []
 
     /// - Parameter clock: nanoseconds of one reading of the clock, which each call of an operator contains.
     init(clock: Double) { self.clock = clock }
 
     /// One run. A step that loops counts with the sum of its calls; one that did not run counts in no median.
-    mutating func add(_ run: some Sequence<TracedStep>, isDisturbed: Bool) {
+    ///
+    /// - Parameter whole: nanoseconds of the run.
+    mutating func add(_ run: some Sequence<TracedStep>, whole: Double, isDisturbed: Bool) {
+      var rest = whole
       var sums: [Int: (nanoseconds: Double, calls: Int)] = [:]
       for step in run {
         if entries[step.step] == nil {
           entries[step.step] = Entry(operation: "\(step.operation)", site: step.site, level: step.level)
         }
         let sum = sums[step.step] ?? (0, 0)
+        // Of an operator's two readings one lies in its time, the other outside.
+        rest -= Double(step.nanoseconds) + clock
         sums[step.step] = (sum.nanoseconds + Double(step.nanoseconds) - clock, sum.calls + 1)
       }
+      outside.append(Sample(nanoseconds: rest, isDisturbed: isDisturbed))
       for (step, sum) in sums {
         entries[step]?.samples.append((max(sum.nanoseconds, 0), sum.calls, isDisturbed))
       }
     }
+
+    /// What runs did beyond their operators, without the clock.
+    var outsideNanoseconds: Double { Summary(outside, callsPerSample: 1).median }
 
     /// Ascending by step.
     var steps: [StepTimes] {
