@@ -27,6 +27,7 @@ help:
 	@echo 'make models            fetch the test model and convert it'
 	@echo 'make bench             measure kernels and the model on this machine (BENCH_OPTIONS=--quick)'
 	@echo 'make bench-matrix      time one small product from C; PEER=PYTHON compares with onnxruntime there'
+	@echo 'make bench-models      time whole inferences from C; PEER=PYTHON compares with onnxruntime and torch there'
 	@echo 'make docs              pages about the C and C++ headers in build/docs (needs doxygen)'
 	@echo 'make install           PREFIX=/usr/local DESTDIR=: library, header, pkg-config file, command line tool'
 	@echo 'make format            format and check the sources'
@@ -105,6 +106,23 @@ bench-matrix: build
 	$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude Tests/MatrixCalls/calls.c -o build/examples/calls -L$(RELEASE) \
 	  -Wl,-rpath,'$$ORIGIN/../../$(RELEASE)' -ladaptq
 	python3 Tests/MatrixCalls/compare.py build/examples/calls $(if $(PEER),--peer '$(PEER)') $(BENCH_OPTIONS)
+
+# The shipped C function, whole inferences; PEER is a python that has onnxruntime, onnx, torch and transformers.
+PEER_FILES := $(patsubst %/models,%/peers,$(CACHE))/all-MiniLM-L6-v2
+.PHONY: bench-models
+bench-models: build
+	@mkdir -p build/examples
+	ln -sf libadaptq.so $(RELEASE)/libadaptq.so.0
+	$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude Tests/ModelCalls/host.c -o build/examples/host -L$(RELEASE) \
+	  -Wl,-rpath,'$$ORIGIN/../../$(RELEASE)' -ladaptq
+	@model=$$(.ci/models) && \
+	if [ ! -e '$(ALL_LEVELS)' ] || [ '$(RELEASE)/adaptq-cli' -nt '$(ALL_LEVELS)' ]; then \
+	  $(RELEASE)/adaptq-cli convert "$$model" --keep fp16,fp32 --output '$(ALL_LEVELS).new' && \
+	  mv '$(ALL_LEVELS).new' '$(ALL_LEVELS)'; \
+	fi; \
+	if [ -n '$(PEER)' ] && [ ! -e '$(PEER_FILES)/int7.onnx' ]; then '$(PEER)' Tests/ModelCalls/export.py "$$model" '$(PEER_FILES)'; fi; \
+	python3 Tests/ModelCalls/compare.py build/examples/host '$(ALL_LEVELS)' \
+	  $(if $(PEER),--python '$(PEER)' --onnxruntime '$(PEER_FILES)' --torch "$$model") $(BENCH_OPTIONS)
 
 # Installs what is built; builds first only if there is nothing (so that `sudo make install` need not find swift).
 .PHONY: install

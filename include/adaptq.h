@@ -873,7 +873,10 @@ ADAPTQ_API adaptq_status adaptq_option_describe(size_t index, adaptq_option_info
  * matrix holds INT8, INT6, INT4 and INT2, and FP16 and FP32 if `keep` says so.
  *
  * Integer levels multiply 8-bit activations: per row and group of 64 inputs a scale max|x| / 127 and codes x / scale,
- * rounded to nearest. A NaN or an infinity in a row of x, or a scale that is one, makes that row of y NaN at these levels;
+ * rounded to nearest. On CPUs without an 8-bit dot product, INT8 products of more than four rows carry weights and activations
+ * as 16-bit fixed-point numbers: a weight within 1.5 / 1024 of the largest one among its 512 neighbours of the same output, an
+ * activation within 1 / 8000 of the largest of its 512 or 1 / 519000 of the sum of their magnitudes, whichever is more.
+ * A NaN or an infinity in a row of x, or a scale that is one, makes that row of y NaN at these levels;
  * FP16 and FP32 multiply floats and follow IEEE 754. The same matrix, call and CPU give the same bits. */
 
 /** Handle of a matrix. */
@@ -889,8 +892,8 @@ enum {
 };
 
 /** Whether a second copy of the INT8 codes is kept, one byte per weight, from which calls with up to four rows at INT8 are
- *  faster on CPUs without AVX-512 VNNI; results have the same bits. The default is yes for up to 1,048,576 weights. Where it would
- *  not help (other CPUs, portable kernels) there is none whatever this says. */
+ *  faster on CPUs without AVX-VNNI and AVX-512 VNNI; results have the same bits. The default is yes for up to 1,048,576
+ *  weights. Where it would not help (other CPUs, portable kernels) there is none whatever this says. */
 enum {
   ADAPTQ_EXPAND_DEFAULT = 0, /* for small matrices */
   ADAPTQ_EXPAND_ON = 1,      /* for this one */

@@ -19,7 +19,8 @@ import Testing
   @Test(arguments: [
     "", "gemm", "gemm_f32_f32_f32b16_6x16", "gemm_f32_f32_f32b16_6x16_avx9", "gemm_f32_f32_f33b16_6x16_avx2",
     "gemm_f32_f32_f32b16_6x16_avx2_", "gemv_f32_s8g64_n5g64b16x64_1x16_avx2", "GEMM_f32_f32_f32b16_6x16_avx2",
-    "gemm_f32_f32_f32b16_06x16_avx2", "gemm_f32_f32_f32b16_99999999999999999999x16_avx2", "unpack_p4_n4_avx2",
+    "gemm_f32_f32_f32b16_06x16_avx2", "gemv_f32_s8g64_n4g64b16x64_1x16_avxvnnigfn",
+    "gemm_f32_f32_f32b16_99999999999999999999x16_avx2", "unpack_p4_n4_avx2",
   ])
   func refusesOtherTexts(text: String) {
     #expect(throws: AdaptQError.self) { try KernelName(parsing: text) }

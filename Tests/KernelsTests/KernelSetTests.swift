@@ -39,11 +39,34 @@ import Testing
     #expect(set.entries.allSatisfy { !$0.spec.level.isNested || $0.spec.level == .int4 })
   }
 
+  /// What each CPU multiplies nested weights with.
+  @Test func dotProductsAreUsedWhereTheyAre() {
+    for features in KernelCatalog.interestingFeatures {
+      let specs = KernelCatalog.specs(for: features, levels: Level.allCases)
+      let expected: InstructionSet = features.vnni512 ? .avx512vnni : features.avxvnni ? .avxvnni : .avx2
+      let products = specs.filter { $0.level.isNested }
+      #expect(products.allSatisfy { $0.isa == expected }, "\(features)")
+      #expect(specs.allSatisfy { features.supports($0.isa) && (features.gfni || !$0.gfni) }, "\(features)")
+      let decoding = products.filter { [.unpack, .vector].contains($0.operation) }
+      #expect(decoding.count == 4 * 5 && decoding.allSatisfy { $0.gfni == features.gfni }, "\(features)")
+      var table = KernelTable.portable
+      for spec in specs { table.install({ _ in }, for: spec) }
+      // Words and expanded codes stand in for a dot product.
+      let words = expected == .avx2
+      #expect(table.readsWords(.int8, rows: 5) == words && (table.expanded1 != nil) == words, "\(features)")
+      #expect(table.int8.panelGroupByteCount == (words ? 2048 : 1024), "\(features)")
+      for level in Level.nested {
+        #expect(table.nested(level).vectorRows == 4, "\(features)")
+        if level != .int8 { #expect(table.nested(level).panelGroupByteCount == 1024, "\(features)") }
+      }
+    }
+  }
+
   /// Each wrong table must be noticed by the check of the slot that is wrong.
   @Test func wrongKernelsAreNoticed() throws {
     let check = try KernelCheck()
     var table = KernelTable.portable
-    for slot in [.quantize, .dense(.fp32), .dense(.fp16), .widen] as [KernelSlot] {
+    for slot in [.quantize, .dense(.fp32), .dense(.fp16)] as [KernelSlot] {
       #expect(check.difference(table, slot) == nil, "\(slot)")
     }
     for level in Level.nested {
@@ -57,8 +80,6 @@ import Testing
     swap(&table.int8, &table.int6)
     #expect(check.difference(table, .panel(.int8)) != nil)
     #expect(check.difference(table, .vector(.int6, rows: 3)) != nil)
-    table.widen = { _ in }
-    #expect(check.difference(table, .widen) != nil)
     table.quantize = { raw in
       KernelTable.portable.quantize(raw)
       raw.load(as: QuantizeArguments.self).codes[7] &+= 1

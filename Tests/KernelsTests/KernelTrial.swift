@@ -72,18 +72,6 @@ final class KernelTrial {
       keep: [x, w32, w16, start, y, expected], difference: { unequal(y, expected) { _ in bound } })
   }
 
-  static func widen(_ spec: GEMMSpec, _ random: inout SeededRandom) -> KernelTrial {
-    // All kinds of halves: zeros, subnormals, infinities and a NaN among them.
-    let bits: [UInt16] = [0, 0x8000, 1, 0x8001, 0x3FF, 0x400, 0x7BFF, 0xFBFF, 0x7C00, 0xFC00, 0x7E00]
-    let input = GuardedBuffer<UInt16>(bits + (0..<37).map { _ in UInt16.random(in: 0..<0x7C00, using: &random) })
-    let output = GuardedBuffer<Float>(count: 48)
-    let expected = GuardedBuffer<Float>(input.array.map { Half(bits: $0).float })
-    return KernelTrial(
-      "\(KernelName(spec))", WidenArguments(input: input.base, output: output.base, count: 48),
-      [.init(input, isWritable: false), .init(output)], keep: [input, output, expected],
-      difference: { unequal(output, expected) { _ in 0 } })
-  }
-
   static func quantize(_ spec: GEMMSpec, rows: Int, k: Int, _ random: inout SeededRandom) -> KernelTrial {
     let groups = (k + 63) / 64
     let x = GuardedBuffer<Float>((0..<(rows * k)).map { _ in random.normal() })

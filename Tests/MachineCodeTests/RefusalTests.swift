@@ -46,6 +46,13 @@ import Testing
     Case("vbroadcasti64x4 ymm0, [rdi]: needs 512-bit vectors") { $0.vbroadcasti64x4(YMM(0), GPR64.rdi[0]) },
     Case("vextracti64x4 ymm0, ymm1, 1: needs 512-bit vectors") { $0.vextracti64x4(YMM(0), YMM(1), 1) },
     Case("vblendvps ymm0, ymm1, ymm2: register 16 does not exist") { $0.vblendvps(YMM(0), YMM(1), YMM(2), YMM(16)) },
+    Case("vaddph zmm0, zmm1, [rdi]{broadcast 32 bits}: no broadcast of 32-bit elements") {
+      $0.vaddph(ZMM(0), ZMM(1), GPR64.rdi[0].broadcast32)
+    },
+    Case("tdpbssd tmm1, tmm1, tmm2: the tiles must differ") { $0.tdpbssd(TMM(1), TMM(1), TMM(2)) },
+    Case("tdpbusd tmm1, tmm8, tmm2: tmm8 does not exist") { $0.tdpbusd(TMM(1), TMM(8), TMM(2)) },
+    Case("tileloadd tmm0, [rdi + 64]: needs a row stride as index") { $0.tileloadd(TMM(0), GPR64.rdi[64]) },
+    Case("tilestored [rdi], tmm0: needs a row stride as index") { $0.tilestored(GPR64.rdi[0], TMM(0)) },
     Case("kmovw k8, eax: k8 does not exist") { $0.kmovw(OpMask(8), .eax) },
     Case("add r16, rax: r16 does not exist") { $0.add(GPR64(16), .rax) },
     Case("add rax, 2147483648: no 32-bit immediate") { $0.add(.rax as GPR64, 1 << 31) },

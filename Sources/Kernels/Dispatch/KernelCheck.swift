@@ -27,8 +27,7 @@ struct KernelCheck {
   func difference(_ table: KernelTable, _ slot: KernelSlot) -> String? {
     switch slot {
     case .quantize: quantizeDifference(table)
-    case .dense(let level): denseDifference(table, level, widened: false)
-    case .widen: denseDifference(table, .fp16, widened: true)
+    case .dense(let level): denseDifference(table, level)
     case .panel(let level): nestedDifference(table, level, rows: KernelCheck.rows, vectorRows: 0)
     case .expanded: nestedDifference(table, .int8, rows: 1, vectorRows: 4, expanded: true)
     case .vector(let level, let rows): nestedDifference(table, level, rows: rows, vectorRows: 4)
@@ -119,11 +118,9 @@ struct KernelCheck {
     return nil
   }
 
-  private func denseDifference(_ table: KernelTable, _ level: Level, widened: Bool) -> String? {
+  private func denseDifference(_ table: KernelTable, _ level: Level) -> String? {
     let p = parts(rows: KernelCheck.rows)
     var numbers = Numbers()
-    var table = table
-    table.widenRows = widened ? 0 : Int.max
     for index in 0..<(KernelCheck.rows * KernelCheck.k) { p.x[index] = numbers.float() }
     let count = KernelCheck.n * KernelCheck.k
     for index in 0..<count {

@@ -5,7 +5,6 @@ import NestedFormat
 enum KernelSlot: Hashable {
   case quantize
   case dense(Level)
-  case widen
   /// The unpacking and the panel kernel, which share a private layout, and the one that writes words if they read such.
   case panel(Level)
   case vector(Level, rows: Int)
@@ -15,7 +14,6 @@ enum KernelSlot: Hashable {
     switch spec.operation {
     case .quantize: self = .quantize
     case .dense: self = .dense(spec.level)
-    case .widen: self = .widen
     case .panel, .unpack, .words: self = .panel(spec.level)
     case .vector: self = .vector(spec.level, rows: spec.rows)
     case .expanded: self = .expanded
@@ -32,13 +30,12 @@ extension KernelTable {
     case .dense:
       if spec.level == .fp16 { dense16 = kernel } else { dense32 = kernel }
       cutRows(by: spec.rows)
-    case .widen: widen = kernel
     case .unpack: change(spec.level) { $0.unpack = kernel }
     case .panel:
       change(spec.level) {
         $0.panel = kernel
-        $0.readsWords = spec.readsWords
-        $0.panelGroupByteCount = spec.readsWords ? 2048 : 1024
+        $0.readsWords = spec.hasWords
+        $0.panelGroupByteCount = spec.hasWords ? 2048 : 1024
       }
       cutRows(by: spec.rows)
     case .expanded: expanded1 = kernel
@@ -73,6 +70,6 @@ extension KernelTable {
 }
 
 extension GEMMSpec {
-  /// Whether a panel kernel multiplies 16-bit words: AVX2 has no exact 8-bit dot product.
-  var readsWords: Bool { operation == .panel && isa == .avx2 && level == .int8 }
+  /// Whether a panel is made of 16-bit words, and multiplied by such: AVX2 has no exact 8-bit dot product.
+  var hasWords: Bool { isa == .avx2 && level == .int8 }
 }

@@ -8,8 +8,6 @@ extension KernelTable {
       words: { wordsReference($0.load(as: WordsArguments.self)) },
       dense32: { denseReference($0.load(as: DenseArguments.self)) },
       dense16: { denseHalfReference($0.load(as: DenseArguments.self)) },
-      widen: { widenReference($0.load(as: WidenArguments.self)) },
-      widenRows: 4,
       int8: NestedKernels(
         unpack: { unpackReference($0.load(as: UnpackArguments.self), .int8) },
         vector1: { vectorReference($0.load(as: VectorArguments.self), rows: 1, .int8) },

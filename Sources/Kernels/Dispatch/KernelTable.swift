@@ -29,10 +29,6 @@ public struct KernelTable: BitwiseCopyable, Sendable {
   /// Take ``DenseArguments`` with FP32 and FP16 weights.
   public var dense32: Kernel
   public var dense16: Kernel
-  /// Takes ``WidenArguments``.
-  public var widen: Kernel
-  /// From this many rows on, FP16 weights are widened to a panel once and multiplied by `dense32`.
-  public var widenRows: Int
   /// Rows of a product may be cut after multiples of this, and at least as many before the end: then every row keeps the
   /// size of its tile, on which the order of its sum depends.
   public var rowTile = 1

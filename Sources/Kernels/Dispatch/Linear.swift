@@ -3,16 +3,21 @@ import NestedFormat
 // The drivers: they cut a product into what one kernel call does. Everything here is on the run path: no allocation, no
 // check. Rows and strides of the public functions count elements.
 
-/// How the drivers cut K. A piece of a block of 16 outputs stays in the level-1 cache while all rows pass over it, and the
-/// rows' part of that piece stays in the level-2 cache while all blocks pass over it.
+/// How the drivers cut K. A piece of a block of 16 outputs stays in the level-1 cache while all rows pass over it. While all
+/// blocks pass over one piece's inputs, the rows' part of it stays in the level-1 or level-2 cache. Quantized rows that fit
+/// there as a whole let the planes be read in storage order instead.
 enum Blocking {
   /// Groups of 64 inputs unpacked at once.
   static let panelGroups = WordsArguments.groupCount
-  /// Inputs of one piece of FP32 weights.
+  /// Inputs of one piece of FP32 or FP16 weights.
   static let denseInputs = 256
-  /// At most this many rows read the weights once, in storage order, in one piece.
+  /// At most this many rows are not cut at all.
   static let streamingRows = 4
-  /// The largest panel of any table: `panelGroups` portable groups, or a piece of widened FP16 weights.
+
+  /// Whether all quantized rows stay in the level-2 cache.
+  @inline(__always)
+  static func isSmall(rows: Int, rowByteCount: Int) -> Bool { rows &* rowByteCount <= 128 &* 1024 }
+  /// The largest panel of any table: `panelGroups` portable groups.
   static let panelByteCount = 8 * 4096
   static let panelScaleByteCount = 8 * panelScaleGroupByteCount
   static let startByteCount = 64

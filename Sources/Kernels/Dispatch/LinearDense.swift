@@ -32,39 +32,29 @@ public func matmul(
     alpha: alpha, y: y, yRowStride: yRowStride, firstBlock: 0, blocks: (n &+ 15) / 16, scratch: ProductScratch(scratch))
 }
 
-/// K in pieces outside, blocks inside: see ``Blocking``.
+/// Cut as ``Blocking`` says.
 private func denseProduct(
   _ kernels: KernelTable, x: UnsafePointer<Float>, xRowStride: Int, rows: Int, w: UnsafeRawPointer, half: Bool, n: Int,
   k: Int, bias: UnsafePointer<Float>?, alpha: Float, y: UnsafeMutablePointer<Float>, yRowStride: Int, firstBlock: Int,
   blocks: Int, scratch: ProductScratch
 ) {
-  let streaming = rows <= Blocking.streamingRows
-  let widens = half && rows >= kernels.widenRows
   let rowByteCount = half ? 32 : 64
-  let kernel = half && !widens ? kernels.dense16 : kernels.dense32
+  let kernel = half ? kernels.dense16 : kernels.dense32
   // Pieces of nearly equal size.
-  let pieces = streaming && !widens ? 1 : (k &+ (Blocking.denseInputs &- 1)) / Blocking.denseInputs
-  let piece = ((k &+ pieces &- 1) / pieces &+ 7) & ~7
-  var firstInput = 0
-  repeat {
-    let inputs = min(piece, k &- firstInput)
-    for block in firstBlock..<(firstBlock &+ blocks) {
-      let cursor = OutputCursor(
-        block: block, n: n, firstInput: firstInput, bias: bias, y: y, yRowStride: yRowStride, scratch: scratch)
-      var source = w + (block &* k &+ firstInput) &* rowByteCount
-      if widens {
-        var widening = WidenArguments(input: source, output: scratch.panel, count: inputs &* 16)
-        kernels.widen(&widening)
-        source = UnsafeRawPointer(scratch.panel)
-      }
-      var arguments = DenseArguments(
-        x: x + firstInput, xRowStride: xRowStride &* 4, w: source, start: cursor.start,
-        startRowStride: cursor.startRowStride, y: cursor.y, yRowStride: cursor.yRowStride, k: inputs, rows: rows,
-        alpha: alpha)
-      kernel(&arguments)
-    }
-    firstInput &+= inputs
-  } while firstInput < k
+  let wanted = rows <= Blocking.streamingRows ? 1 : (k &+ (Blocking.denseInputs &- 1)) / Blocking.denseInputs
+  let size = ((k &+ wanted &- 1) / max(wanted, 1) &+ 7) & ~7
+  let pieces = k > size ? (k &+ size &- 1) / size : 1
+  for index in 0..<max(pieces &* blocks, 0) {
+    let block = firstBlock &+ index % blocks
+    let firstInput = index / blocks &* size
+    let cursor = OutputCursor(
+      block: block, n: n, firstInput: firstInput, bias: bias, y: y, yRowStride: yRowStride, scratch: scratch)
+    var arguments = DenseArguments(
+      x: x + firstInput, xRowStride: xRowStride &* 4, w: w + (block &* k &+ firstInput) &* rowByteCount,
+      start: cursor.start, startRowStride: cursor.startRowStride, y: cursor.y, yRowStride: cursor.yRowStride,
+      k: min(size, k &- firstInput), rows: rows, alpha: alpha)
+    kernel(&arguments)
+  }
   let last = (firstBlock &+ blocks &- 1) &* 16
   if blocks > 0, last &+ 16 > n {
     storeTail(scratch.tile, rows: rows, firstOutput: last, n: n, y: y, yRowStride: yRowStride)

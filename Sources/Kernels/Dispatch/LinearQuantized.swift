@@ -9,7 +9,7 @@ public func linearQuantized(
   _ weights: LinearWeights, _ level: Level, _ kernels: KernelTable, x: QuantizedActivations,
   y: UnsafeMutablePointer<Float>, yRowStride: Int, firstBlock: Int, blocks: Int, scratch: UnsafeMutableRawPointer
 ) {
-  guard let nested = weights.nested, blocks > 0 else { return }
+  guard let nested = weights.nested, blocks > 0, x.rows > 0 else { return }
   let set = kernels.nested(level)
   let scratch = ProductScratch(scratch)
   if x.rows <= set.vectorRows {
@@ -74,28 +74,33 @@ private func panelProduct(
   let planes = PlanePointers(nested)
   let codes = set.readsWords ? UnsafeRawPointer(x.words) : UnsafeRawPointer(x.codes)
   let width = set.readsWords ? 2 : 1
-  var group = 0
-  while group < nested.kBlocks {
+  let pieces = (nested.kBlocks &+ (Blocking.panelGroups &- 1)) / Blocking.panelGroups
+  let inStorageOrder = Blocking.isSmall(rows: x.rows, rowByteCount: x.rowStride &* width)
+  @inline(__always)
+  func place(_ index: Int) -> Int {
+    let block = firstBlock &+ (inStorageOrder ? index / pieces : index % blocks)
+    return block &* nested.kBlocks &+ (inStorageOrder ? index % pieces : index / blocks) &* Blocking.panelGroups
+  }
+  for index in 0..<(pieces &* blocks) {
+    let block = firstBlock &+ (inStorageOrder ? index / pieces : index % blocks)
+    let first = place(index)
+    let group = first &- block &* nested.kBlocks
     let groups = min(Blocking.panelGroups, nested.kBlocks &- group)
-    let end = firstBlock &+ blocks
-    for block in firstBlock..<end {
-      let source = planes.at(block: block &* nested.kBlocks &+ group)
-      var unpacking = UnpackArguments(
-        plane0: source.plane0, plane1: source.plane1, plane2: source.plane2, plane3: source.plane3,
-        scales: source.scales, panel: scratch.panel, panelScales: scratch.panelScales, groups: groups,
-        groupsToNext: block &+ 1 < end ? nested.kBlocks : 0, factor: nested.factor)
-      set.unpack(&unpacking)
-      let cursor = OutputCursor(
-        block: block, n: weights.n, firstInput: group, bias: weights.bias, y: y, yRowStride: yRowStride,
-        scratch: scratch)
-      var arguments = PanelArguments(
-        x: codes + (group &* 64) &* width, xRowStride: x.rowStride &* width, panel: UnsafeRawPointer(scratch.panel),
-        panelScales: UnsafePointer(scratch.panelScales), activations: UnsafePointer(x.groupScales + group),
-        activationRowStride: x.groups &* MemoryLayout<ActivationGroup>.stride, start: cursor.start,
-        startRowStride: cursor.startRowStride, y: cursor.y, yRowStride: cursor.yRowStride, groups: groups, rows: x.rows)
-      set.panel(&arguments)
-    }
-    group &+= groups
+    let source = planes.at(block: first)
+    var unpacking = UnpackArguments(
+      plane0: source.plane0, plane1: source.plane1, plane2: source.plane2, plane3: source.plane3,
+      scales: source.scales, panel: scratch.panel, panelScales: scratch.panelScales, groups: groups,
+      groupsToNext: index &+ 1 < pieces &* blocks ? place(index &+ 1) &- place(index) : 0, factor: nested.factor)
+    set.unpack(&unpacking)
+    let cursor = OutputCursor(
+      block: block, n: weights.n, firstInput: group, bias: weights.bias, y: y, yRowStride: yRowStride,
+      scratch: scratch)
+    var arguments = PanelArguments(
+      x: codes + (group &* 64) &* width, xRowStride: x.rowStride &* width, panel: UnsafeRawPointer(scratch.panel),
+      panelScales: UnsafePointer(scratch.panelScales), activations: UnsafePointer(x.groupScales + group),
+      activationRowStride: x.groups &* MemoryLayout<ActivationGroup>.stride, start: cursor.start,
+      startRowStride: cursor.startRowStride, y: cursor.y, yRowStride: cursor.yRowStride, groups: groups, rows: x.rows)
+    set.panel(&arguments)
   }
 }
 

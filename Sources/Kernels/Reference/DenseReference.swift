@@ -27,15 +27,6 @@ func denseHalfReference(_ a: DenseArguments) {
   }
 }
 
-/// ``WidenArguments``.
-func widenReference(_ a: WidenArguments) {
-  var index = 0
-  while index < a.count {
-    a.output.storeBytes(of: floats(halvesAt: a.input + index &* 2), toByteOffset: index &* 4, as: SIMD16<Float>.self)
-    index &+= 16
-  }
-}
-
 @inline(__always)
 private func finishRow(_ a: DenseArguments, _ row: Int, _ sum: SIMD16<Float>) {
   let start = UnsafeRawPointer(a.start).loadUnaligned(fromByteOffset: row &* a.startRowStride, as: SIMD16<Float>.self)

@@ -16,8 +16,6 @@ public struct GEMMSpec: Hashable, Sendable {
     case expanded
     /// ``UnpackArguments``: planes to panel.
     case unpack
-    /// ``WidenArguments``: FP16 to FP32.
-    case widen
     /// ``QuantizeArguments``: floats to quantized activations.
     case quantize
     /// ``WordsArguments``: codes to 16-bit words.

@@ -12,7 +12,7 @@ public typealias Kernel = @convention(c) (UnsafeRawPointer) -> Void
 public struct DenseArguments: BitwiseCopyable {
   public var x: UnsafePointer<Float>
   public var xRowStride: Int
-  /// `[k][16]` FP32, or FP16 for kernels that convert.
+  /// `[k][16]` FP32, or FP16, which is converted exactly.
   public var w: UnsafeRawPointer
   public var start: UnsafePointer<Float>
   public var startRowStride: Int
@@ -36,19 +36,6 @@ public struct DenseArguments: BitwiseCopyable {
     self.k = k
     self.rows = rows
     self.alpha = alpha
-  }
-}
-
-/// FP16 to FP32, exact: `output[i] = input[i]` for `i` below `count`, a multiple of 16.
-public struct WidenArguments: BitwiseCopyable {
-  public var input: UnsafeRawPointer
-  public var output: UnsafeMutableRawPointer
-  public var count: Int
-
-  public init(input: UnsafeRawPointer, output: UnsafeMutableRawPointer, count: Int) {
-    self.input = input
-    self.output = output
-    self.count = count
   }
 }
 

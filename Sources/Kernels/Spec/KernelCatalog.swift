@@ -9,20 +9,22 @@ public enum KernelCatalog {
     guard features.avx2 else { return [] }
     let float: InstructionSet = features.avx512 ? .avx512 : .avx2
     let floatRows = float == .avx512 ? 14 : 6
-    // Without VNNI, 256-bit pairs do as well as 512-bit ones.
-    let nested: InstructionSet = features.vnni512 ? .avx512vnni : .avx2
+    // Without dot products, 256-bit pairs do as well as 512-bit ones.
+    let nested: InstructionSet = features.vnni512 ? .avx512vnni : features.avxvnni ? .avxvnni : .avx2
     let nestedRows = nested == .avx512vnni ? 12 : 6
-    let gfni = nested == .avx512vnni && features.gfni
+    let gfni = nested != .avx2 && features.gfni
+    let words = nested == .avx2
     var result: [GEMMSpec] = []
     // Attention multiplies FP32 activations whatever the weights' level is.
     result.append(GEMMSpec(.dense, isa: float, level: .fp32, activations: .float32, rows: floatRows))
     if levels.contains(.fp16) {
       result.append(GEMMSpec(.dense, isa: float, level: .fp16, activations: .float32, rows: floatRows))
-      result.append(GEMMSpec(.widen, isa: float, level: .fp16, activations: .float32, rows: 1))
     }
     let nestedLevels = Set(levels).filter(\.isNested).sorted(by: >)
     if !nestedLevels.isEmpty {
-      result.append(GEMMSpec(.quantize, isa: nested, level: .fp32, activations: .int8PerRowAndGroup, rows: 1))
+      // Quantizing has no products.
+      let quantize = nested == .avxvnni ? .avx2 : nested
+      result.append(GEMMSpec(.quantize, isa: quantize, level: .fp32, activations: .int8PerRowAndGroup, rows: 1))
     }
     for level in nestedLevels {
       func add(_ operation: GEMMSpec.Operation, rows: Int, decodes: Bool = true) {
@@ -31,11 +33,11 @@ public enum KernelCatalog {
             operation, isa: nested, gfni: gfni && decodes, level: level, activations: .int8PerRowAndGroup, rows: rows))
       }
       add(.unpack, rows: 1)
-      if nested == .avx2 && level == .int8 { add(.words, rows: 1) }
-      add(.panel, rows: nested == .avx2 && level == .int8 ? 4 : nestedRows, decodes: false)
+      if words && level == .int8 { add(.words, rows: 1) }
+      add(.panel, rows: words && level == .int8 ? 4 : nestedRows, decodes: false)
       for rows in 1...4 { add(.vector, rows: rows) }
-      // With VNNI and GFNI decoding hides behind reading.
-      if nested == .avx2 && level == .int8 { add(.expanded, rows: 1) }
+      // With VNNI and GFNI decoding hides behind reading. A CPU with AVX-VNNI and without GFNI is not known.
+      if words && level == .int8 { add(.expanded, rows: 1) }
     }
     return result
   }
@@ -54,12 +56,16 @@ public enum KernelCatalog {
   static var interestingFeatures: [KernelFeatures] {
     var avx2 = KernelFeatures()
     avx2.avx2 = true
+    var avxvnni = avx2
+    avxvnni.avxvnni = true
+    var avxvnniGFNI = avxvnni
+    avxvnniGFNI.gfni = true
     var avx512 = avx2
     avx512.avx512 = true
     var vnni = avx512
     vnni.vnni512 = true
     var gfni = vnni
     gfni.gfni = true
-    return [avx2, avx512, vnni, gfni]
+    return [avx2, avxvnni, avxvnniGFNI, avx512, vnni, gfni]
   }
 }

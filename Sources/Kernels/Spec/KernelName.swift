@@ -9,10 +9,10 @@ import NestedFormat
 /// gemm_f32_s8g64_p4g64b16_6x16_avx2       panel of 4-bit codes in groups of 64, blocks of 16 outputs
 /// gemv_f32_s8g64_n4g64b16x64_1x16_avx2    nested planes read at 4 bits, blocks of 16 outputs x 64 inputs
 /// gemv_f32_s8g64_e8g64b16x64_1x16_avx2    expanded 8-bit codes in the same blocks
+/// gemv_f32_s8g64_n4g64b16x64_1x16_avxvnnigfni
 /// unpack_p4g64b16_n4g64b16x64_avx2        result, source
 /// quantize_s8g64_f32_avx2
 /// words_s16_s8g64_avx2
-/// widen_f32b16_f16b16_avx2
 /// ```
 public struct KernelName: Hashable, Sendable, CustomStringConvertible {
   public let spec: GEMMSpec
@@ -41,7 +41,6 @@ public struct KernelName: Hashable, Sendable, CustomStringConvertible {
     case .vector: return "gemv_f32_\(activations)_\(planes)_\(block)_\(isa)"
     case .expanded: return "gemv_f32_\(activations)_e\(planes.dropFirst())_\(block)_\(isa)"
     case .unpack: return "unpack_\(panel)_\(planes)_\(isa)"
-    case .widen: return "widen_f32b\(spec.columns)_\(float)_\(isa)"
     case .quantize: return "quantize_\(activations)_f32_\(isa)"
     case .words: return "words_s16_\(activations)_\(isa)"
     }
@@ -83,9 +82,6 @@ public struct KernelName: Hashable, Sendable, CustomStringConvertible {
       let panel = numbers(parts[1])
       guard panel.count == 3, let level = level(panel[0]) else { return [] }
       return [spec(.unpack, level, .int8PerRowAndGroup, 1, panel[2], panel[1])]
-    case "widen":
-      let result = numbers(parts[1])
-      return result.count == 2 ? [spec(.widen, .fp16, .float32, 1, result[1])] : []
     case "quantize":
       let result = numbers(parts[1])
       return result.count == 2 ? [spec(.quantize, .fp32, .int8PerRowAndGroup, 1, 16, result[1])] : []

@@ -111,7 +111,7 @@ struct DenseTile<V: WideRegister> {
           asm.vmovups(weights[part], g.w[step * 64 + part * V.byteCount])
         }
       }
-      if rows <= 3 { asm.prefetcht0(g.w[rowByteCount * step + 2048]) }
+      if rows <= 3 { asm.prefetcht0(g.w[rowByteCount * step + 1536]) }
       for row in 0..<rows {
         let broadcast = broadcasts[row % broadcasts.count]
         asm.vbroadcastss(broadcast, g.x.address(row, 4 * step))
@@ -148,27 +148,4 @@ struct DenseTile<V: WideRegister> {
       asm.add(g.y, g.count)
     }
   }
-}
-
-/// ``WidenArguments``.
-func emitWiden<V: WideRegister>(_ asm: borrowing X64Assembler, _ spec: GEMMSpec, _: V.Type) {
-  let (input, output, count) = (GPR64.rsi, GPR64.rdx, GPR64.rcx)
-  loadFields(
-    asm, (input, \WidenArguments.input), (output, \WidenArguments.output), (count, \WidenArguments.count))
-  let done = asm.newLabel()
-  asm.sub(count, 16)
-  asm.jl(done)
-  asm.align(32)
-  let loop = asm.here()
-  for part in 0..<(64 / V.byteCount) {
-    asm.vcvtph2ps(V(part), input[part * V.byteCount / 2])
-    asm.vmovups(output[part * V.byteCount], V(part))
-  }
-  asm.add(input, 32)
-  asm.add(output, 64)
-  asm.sub(count, 16)
-  asm.jge(loop)
-  asm.bind(done)
-  asm.vzeroupper()
-  asm.ret()
 }

@@ -12,16 +12,14 @@ public enum KernelGenerator {
   /// ``generate(_:)-(GEMMSpec)`` for a listing.
   public static func marked(_ spec: GEMMSpec) throws(AdaptQError) -> MarkedCode {
     let asm = X64Assembler()
-    let isKnown = [.avx2, .avx512, .avx512vnni].contains(spec.isa)
+    let isKnown = [.avx2, .avxvnni, .avx512, .avx512vnni].contains(spec.isa)
     guard isKnown, spec.rows > 0, spec.columns == 16, spec.groupSize == 64 else {
       throw .unsupported("\(KernelName(spec)): no generator")
     }
-    let wide = spec.isa != .avx2
+    let wide = spec.isa >= .avx512
     switch spec.operation {
     case .dense:
       if wide { try emitDense(asm, spec, ZMM.self) } else { try emitDense(asm, spec, YMM.self) }
-    case .widen:
-      if wide { emitWiden(asm, spec, ZMM.self) } else { emitWiden(asm, spec, YMM.self) }
     case .quantize: emitQuantizeAVX2(asm, spec)
     case .words: emitWordsAVX2(asm)
     case .unpack: if wide { try emitUnpackAVX512(asm, spec) } else { try emitUnpackAVX2(asm, spec) }

@@ -31,7 +31,10 @@ func emitUnpackAVX512(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Ad
   asm.align(32)
   let loop = asm.here()
   for quarter in 0..<4 {
-    for plane in 0..<level.planes { asm.vmovdqu64(source[plane], planes[plane][64 * quarter]) }
+    for plane in 0..<level.planes {
+      asm.vmovdqu64(source[plane], planes[plane][64 * quarter])
+      asm.prefetcht0(planes[plane][64 * quarter + 2048])
+    }
     for r in 0..<4 {
       decoder.emit(asm, code, from: source, r: r, temporary: temporary)
       asm.vmovdqa64(panel[64 * (4 * quarter + r)], code)

@@ -2,7 +2,8 @@ import Base
 import MachineCode
 import NestedFormat
 
-// Quantized activations by unpacked panels on CPUs without dot-product instructions. `vpmaddubsw` multiplies unsigned codes
+// Quantized activations by unpacked panels in 256-bit registers. With AVX-VNNI, `vpdpbusd` multiplies unsigned codes by signed
+// activations and adds four products to 32 bits, see `emitDots`. Without, `vpmaddubsw` multiplies unsigned codes
 // by signed activations and adds pairs in 16 bits, saturating: codes of b bits and |q| ≤ 127 give at most
 // (2^b − 1) · 127 · 2 per step, so that many steps may be added before 16 bits are full:
 //
@@ -61,6 +62,10 @@ struct PanelGeneralRegisters {
 struct PanelTileAVX2 {
   let rows: Int
   let level: Level
+  /// Whether activations and the panel are words.
+  let words: Bool
+  /// Whether there is `vpdpbusd`.
+  let dots: Bool
   let accumulators: [YMM]
   let weights: [YMM]
   let temporaries: [YMM]
@@ -68,16 +73,18 @@ struct PanelTileAVX2 {
   init(rows: Int, _ spec: GEMMSpec) throws(AdaptQError) {
     self.rows = rows
     level = spec.level
+    words = spec.hasWords
+    dots = spec.isa == .avxvnni
     var plan = RegisterPlan(count: 16, for: KernelName(spec).description)
     // As second operands low registers make shorter instructions, and the decoded form of fewer bytes is denser.
-    temporaries = try plan.take(level == .int8 ? 4 : 2, "products").map { YMM($0) }
-    weights = try plan.take(level == .int8 ? 4 : 2, "weights").map { YMM($0) }
+    temporaries = try plan.take(words ? 4 : 2, "products").map { YMM($0) }
+    weights = try plan.take(words ? 4 : 2, "weights").map { YMM($0) }
     accumulators = try plan.take(rows * 2, "accumulators").map { YMM($0) }
   }
 
   /// Bytes of activations that one turn of the inner loop takes.
-  private var turnByteCount: Int { level == .int8 ? 32 : (level == .int6 ? 16 : 32) }
-  private var turns: Int { (level == .int8 ? 128 : 64) / turnByteCount }
+  private var turnByteCount: Int { words ? 32 : 16 }
+  private var turns: Int { (words ? 128 : 64) / turnByteCount }
 
   func emit(_ asm: borrowing X64Assembler, _ g: PanelGeneralRegisters) {
     loadFields(
@@ -87,7 +94,7 @@ struct PanelTileAVX2 {
     asm.mov(g.activations.bases[0], g.tileActivations)
     asm.mov(g.y.bases[0], g.tileY)
     for pointers in [g.x, g.activations, g.y] { pointers.derive(asm, rows: rows) }
-    if level == .int8 { emitWords(asm, g) } else { emitGroups(asm, g) }
+    if words { emitWords(asm, g) } else { emitGroups(asm, g) }
     // The next tile.
     let strides: [(Mem, PartialKeyPath<PanelArguments>)] = [
       (g.tileX, \.xRowStride), (g.tileActivations, \.activationRowStride), (g.tileStart, \.startRowStride),
@@ -100,7 +107,7 @@ struct PanelTileAVX2 {
     }
   }
 
-  /// Below 8 bits: integers per group, added to y, which begins as `start`.
+  /// Bytes: integers per group, added to y, which begins as `start`.
   private func emitGroups(_ asm: borrowing X64Assembler, _ g: PanelGeneralRegisters) {
     let ready = asm.newLabel()
     asm.mov(g.work, g.tileStart)
@@ -115,7 +122,13 @@ struct PanelTileAVX2 {
     }
     asm.bind(ready)
     let group = asm.here()
-    if level == .int6 { emitPairs(asm, g) } else { emitBytes(asm, g) }
+    if dots {
+      emitDots(asm, g)
+    } else if level == .int6 {
+      emitPairs(asm, g)
+    } else {
+      emitBytes(asm, g)
+    }
     emitGroupEnd(asm, g)
     asm.add(g.panelScales, panelScaleGroupByteCount)
     g.activations.advance(asm, rows: rows, by: MemoryLayout<ActivationGroup>.stride)
@@ -123,7 +136,7 @@ struct PanelTileAVX2 {
     asm.jnz(group)
   }
 
-  /// 8 bits: 16-bit fixed-point numbers whose products add up exactly in 32 bits over all groups, with half the
+  /// Words: 16-bit fixed-point numbers whose products add up exactly in 32 bits over all groups, with half the
   /// multiplications of the plain sum.
   ///
   /// Scales per group would cost as much as eight of 64 products (measured on Zen 3: 24.7 against 27.8 products per cycle).
@@ -176,6 +189,21 @@ struct PanelTileAVX2 {
       }
       asm.add(g.work, GPR64.rdi[offset(\PanelArguments.startRowStride)])
     }
+  }
+
+  /// AVX-VNNI, any level: 32-bit sums, the same code at every level. |Σ| ≤ 64 · 127 · 255 < 2³¹.
+  private func emitDots(_ asm: borrowing X64Assembler, _ g: PanelGeneralRegisters) {
+    for sum in accumulators { asm.vpxor(sum, sum, sum) }
+    for step in 0..<16 {
+      for part in 0..<2 { asm.vmovdqa(weights[part], g.panel[64 * step + 32 * part]) }
+      for row in 0..<rows {
+        let broadcast = temporaries[row % 2]
+        asm.vpbroadcastd(broadcast, g.x.address(row, 4 * step))
+        for part in 0..<2 { asm.vpdpbusdVEX(accumulators[2 * row + part], weights[part], broadcast) }
+      }
+    }
+    asm.add(g.panel, 1024)
+    g.x.advance(asm, rows: rows, by: 64)
   }
 
   /// 6 bits: two steps fit 16 bits.

@@ -4,9 +4,9 @@ import NestedFormat
 
 /// ``UnpackArguments``: planes to the panel that ``emitPanelAVX2(_:_:)`` of the same level reads.
 ///
-/// Below 8 bits the panel is the 16 vectors `v_j` of a block as unsigned bytes `U_b`. At 8 bits each byte becomes a 16-bit
-/// word, see ``unpackWordsReference(_:)``, and each `v_j` two vectors of pairs: first inputs 4j and 4j + 2 of every output,
-/// then 4j + 1 and 4j + 3.
+/// The panel is the 16 vectors `v_j` of a block as unsigned bytes `U_b`, but at 8 bits without AVX-VNNI: there each byte
+/// becomes a 16-bit word, see ``unpackWordsReference(_:)``, and each `v_j` two vectors of pairs: first inputs 4j and 4j + 2 of
+/// every output, then 4j + 1 and 4j + 3.
 func emitUnpackAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(AdaptQError) {
   let level = spec.level
   let r = try UnpackRegisters(spec)
@@ -16,7 +16,7 @@ func emitUnpackAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Adap
   asm.mov(nextScales, nextPlanes)
   asm.shl(nextPlanes, 8)
   asm.shl(nextScales, 6)
-  if level == .int8 { emitWordScales(asm, r) }
+  if spec.hasWords { emitWordScales(asm, r) }
   let planes: [GPR64] = [.rsi, .rdx, .rcx, .r8]
   let fields: [PartialKeyPath<UnpackArguments>] = [\.plane0, \.plane1, \.plane2, \.plane3]
   let (scales, panel, panelScales, groups) = (GPR64.r9, GPR64.r10, GPR64.r11, GPR64.rax)
@@ -24,10 +24,9 @@ func emitUnpackAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Adap
   loadFields(
     asm, (scales, \UnpackArguments.scales), (panel, \UnpackArguments.panel),
     (panelScales, \UnpackArguments.panelScales), (groups, \UnpackArguments.groups))
-  let masks = DecodeMasks(asm, UnpackRegisters.maskValues(level), registers: r.masks)
-  let decoder = DigitDecoder(masks: masks)
-  let vectorByteCount = level == .int8 ? 128 : 64
-  if level == .int8 {
+  let decoder = CodeDecoder(asm, spec, registers: r.constants)
+  let vectorByteCount = spec.hasWords ? 128 : 64
+  if spec.hasWords {
     asm.vmovdqa(r.places, asm.constants32(Array(repeating: 0x7F80_7F80, count: 8)))
     for odd in 0..<2 {
       let bytes = (0..<16).map { UInt8($0 / 2 * 2 + odd) }
@@ -46,39 +45,30 @@ func emitUnpackAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Adap
       asm.prefetcht0(planes[plane][256 + 64 * quarter])
     }
     for part in 0..<2 {
-      for plane in 0..<level.planes { asm.vmovdqu(r.planes[plane], planes[plane][64 * quarter + 32 * part]) }
+      for plane in 0..<level.planes {
+        asm.vmovdqu(r.planes[plane], planes[plane][64 * quarter + 32 * part])
+        if part == 0 { asm.prefetcht0(planes[plane][64 * quarter + 2048]) }
+      }
       let target = panel[4 * quarter * vectorByteCount + 32 * part]
-      switch level {
-      case .int8:
-        emitUnpack8(
+      if spec.hasWords {
+        emitWords(
           asm, r, decoder, target, step: panelScales[32 * part], minimum: panelScales[64 + 32 * part],
           products: r.products[part])
-      case .int6: emitUnpack6(asm, r, decoder, target)
-      case .int4:
-        decoder.mergePlanes(asm, r.planes[0], r.planes[1], temporary: r.temporaries[0])
-        for field in 0..<4 {
-          let digit = r.temporaries[field % 2]
-          decoder.nibble(
-            asm, digit, even: r.planes[1], odd: r.planes[0], r: field, temporary: r.temporaries[2])
-          asm.vmovdqa(target.offset(64 * field), digit)
-        }
-      default:
-        for field in 0..<4 {
-          let digit = r.temporaries[field % 3]
-          decoder.pair(asm, digit, r.planes[0], field: (3 + field) % 4)
-          asm.vmovdqa(target.offset(64 * field), digit)
+      } else {
+        decoder.emit(asm, r.planes, temporaries: r.temporaries) { asm, field, code in
+          asm.vmovdqa(target.offset(64 * field), code)
         }
       }
     }
   }
-  if level != .int8 { emitScales(asm, level, scales, panelScales, r.temporaries) }
+  if !spec.hasWords { emitScales(asm, level, scales, panelScales, r.temporaries) }
   for plane in 0..<level.planes { asm.add(planes[plane], 256) }
   asm.add(scales, 64)
   asm.add(panel, 16 * vectorByteCount)
   asm.add(panelScales, panelScaleGroupByteCount)
   asm.dec(groups)
   asm.jnz(loop)
-  if level == .int8 {
+  if spec.hasWords {
     asm.mov(panelScales, GPR64.rdi[offset(\UnpackArguments.panelScales)])
     for part in 0..<2 { asm.vmovdqu(panelScales[32 * part], r.products[part]) }
   }
@@ -90,8 +80,9 @@ func emitUnpackAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Adap
 struct UnpackRegisters {
   let planes: [YMM]
   let temporaries: [YMM]
-  let masks: [YMM]
-  /// Only at 8 bits: the mask of a code's place in a word, byte orders that double even and odd bytes, and sums of products.
+  /// The decoder's.
+  let constants: [YMM]
+  /// Only for words: the mask of a code's place in a word, byte orders that double even and odd bytes, and sums of products.
   let places: YMM
   let doubling: [YMM]
   let products: [YMM]
@@ -100,43 +91,22 @@ struct UnpackRegisters {
     var plan = RegisterPlan(count: 16, for: KernelName(spec).description)
     planes = try plan.take(4, "planes").map { YMM($0) }
     temporaries = try plan.take(4, "temporaries").map { YMM($0) }
-    masks = try plan.take(spec.level == .int8 ? 3 : 8, "masks").map { YMM($0) }
-    let more = spec.level == .int8 ? try plan.take(5, "words").map { YMM($0) } : Array(repeating: YMM(0), count: 5)
+    constants = try plan.take(min(CodeDecoder.constantCount(spec), 8), "constants").map { YMM($0) }
+    let more = spec.hasWords ? try plan.take(5, "words").map { YMM($0) } : Array(repeating: YMM(0), count: 5)
     places = more[0]
     doubling = Array(more[1...2])
     products = Array(more[3...4])
   }
-
-  static func maskValues(_ level: Level) -> [UInt8] {
-    switch level {
-    case .int8: [0xCC, 0xF0, 0x3C]
-    case .int6: [0xCC, 0xF0, 0x0C, 0xC0, 0x30, 0x03, 0x0F, 0x3C]
-    case .int4: DigitDecoder.nibbleMasks
-    default: DigitDecoder.pairMasks
-    }
-  }
 }
 
-/// 8 bits: merging planes twice leaves each code rotated left by 2r; doubling a byte to a word undoes the rotation with one
+/// Words: merging planes leaves each code rotated left by 2r; doubling a byte to a word undoes the rotation with one
 /// shift, which brings the code to bits 7 to 14: `⌊(2⁷ · U · m + 2¹⁴) / 2¹⁵⌋` is one rounding multiplication.
-private func emitUnpack8(
-  _ asm: borrowing X64Assembler, _ r: UnpackRegisters, _ decoder: DigitDecoder, _ target: Mem, step: Mem, minimum: Mem,
+private func emitWords(
+  _ asm: borrowing X64Assembler, _ r: UnpackRegisters, _ decoder: CodeDecoder, _ target: Mem, step: Mem, minimum: Mem,
   products: YMM
 ) {
   let t = r.temporaries[0]
-  decoder.mergePlanes(asm, r.planes[0], r.planes[1], temporary: t)
-  decoder.mergePlanes(asm, r.planes[2], r.planes[3], temporary: t)
-  // Even: high nibbles from planes 0 and 1 for r = 0, from planes 2 and 3 for r = 2.
-  asm.vpxor(t, r.planes[1], r.planes[3])
-  decoder.masks.and(asm, t, t, 0xF0)
-  asm.vpxor(r.planes[1], r.planes[1], t)
-  asm.vpxor(r.planes[3], r.planes[3], t)
-  // Odd: the middle four bits are r = 3's from planes 0 and 1.
-  asm.vpxor(t, r.planes[0], r.planes[2])
-  decoder.masks.and(asm, t, t, 0x3C)
-  asm.vpxor(r.planes[0], r.planes[0], t)
-  asm.vpxor(r.planes[2], r.planes[2], t)
-  let rotated = [r.planes[3], r.planes[0], r.planes[1], r.planes[2]]
+  let rotated = decoder.mergePlanes(asm, r.planes, temporary: t)
   let words = Array(r.temporaries[1...2])
   for field in 0..<4 {
     for odd in 0..<2 {
@@ -154,41 +124,6 @@ private func emitUnpack8(
     asm.vpmaddwd(t, words[0], words[1])
     asm.vpsubd(products, products, t)
   }
-}
-
-/// 6 bits: plane 2 keeps r in field (1 + r) mod 4, next to or apart from the digit of planes 0 and 1.
-private func emitUnpack6(_ asm: borrowing X64Assembler, _ r: UnpackRegisters, _ decoder: DigitDecoder, _ target: Mem) {
-  let (odd, even, low) = (r.planes[0], r.planes[1], r.planes[2])
-  let (a, b) = (r.temporaries[0], r.temporaries[1])
-  let masks = decoder.masks
-  decoder.mergePlanes(asm, odd, even, temporary: a)
-  // r = 0: all six bits lie together, two places too high.
-  masks.and(asm, a, even, 0xF0)
-  masks.and(asm, b, low, 0x0C)
-  asm.vpor(a, a, b)
-  asm.vpsrlw(a, a, 2)
-  asm.vmovdqa(target, a)
-  // r = 1
-  masks.and(asm, a, odd, 0xC0)
-  masks.and(asm, b, low, 0x30)
-  asm.vpor(a, a, b)
-  masks.and(asm, b, odd, 0x03)
-  asm.vpsrlw(a, a, 4)
-  asm.vpsllw(b, b, 4)
-  asm.vpor(a, a, b)
-  asm.vmovdqa(target.offset(64), a)
-  // r = 2
-  masks.and(asm, a, even, 0x0F)
-  asm.vpsrlw(b, low, 6)
-  asm.vpsllw(a, a, 2)
-  masks.and(asm, b, b, 0x03)
-  asm.vpor(a, a, b)
-  asm.vmovdqa(target.offset(128), a)
-  // r = 3: in place.
-  masks.and(asm, a, odd, 0x3C)
-  masks.and(asm, b, low, 0x03)
-  asm.vpor(a, a, b)
-  asm.vmovdqa(target.offset(192), a)
 }
 
 /// One line of scales: `s' = s · factor · 2^(8-b)`, `lo' = (lo + s · 2^(7-b)) · factor`.

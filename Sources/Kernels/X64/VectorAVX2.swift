@@ -6,6 +6,8 @@ import NestedFormat
 // A code is cut into digits that two neighbouring planes (4 bits) or one plane (2 bits) hold; `vpmaddubsw` multiplies a
 // digit by signed activations and adds pairs in 16 bits without saturating: 15 · 127 · 2 fits 8 times, 3 · 127 · 2 fits 16
 // times and more. `vpmaddwd` then widens to 32 bits and weighs the digit, so that the sum is A · 2^(8-b), exact.
+//
+// With AVX-VNNI `vpdpbusd` takes whole codes and adds up in 32 bits.
 
 /// ``VectorArguments`` for exactly `spec.rows` rows.
 func emitVectorAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(AdaptQError) {
@@ -27,7 +29,14 @@ func emitVectorAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Adap
   asm.mov(g.start, g.work)
   asm.mov(g.work, GPR64.rdi[offset(\VectorArguments.y)])
   asm.mov(g.y, g.work)
-  let decoder = DigitDecoder(masks: DecodeMasks(asm, v.maskValues, registers: v.masks))
+  let emitSums: (borrowing X64Assembler, Int) -> Void
+  if spec.isa == .avxvnni {
+    let decoder = CodeDecoder(asm, spec, registers: v.constants)
+    emitSums = { asm, part in emitDotSums(asm, spec, v, g, decoder, part: part) }
+  } else {
+    let decoder = DigitDecoder(masks: DecodeMasks(asm, VectorRegisters.maskValues(spec), registers: v.constants))
+    emitSums = { asm, part in emitDigitSums(asm, spec, v, g, decoder, part: part) }
+  }
 
   let block = asm.here()
   loadFields(
@@ -39,7 +48,10 @@ func emitVectorAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Adap
   for index in 0..<(2 * spec.rows) { asm.vmovdqa(g.sums.offset(32 * index), v.work) }
   asm.align(32)
   let group = asm.here()
-  for part in 0..<2 { emitVectorPart(asm, spec, v, g, decoder, part: part) }
+  for part in 0..<2 {
+    emitSums(asm, part)
+    emitGroupEnd(asm, spec, v, g, part: part)
+  }
   for plane in 0..<planes { asm.add(g.planes[plane], 256) }
   asm.add(g.scales, 64)
   g.x.advance(asm, rows: spec.rows, by: 64)
@@ -98,28 +110,65 @@ struct VectorGeneralRegisters {
   init(rows: Int) { x = RowPointers(bases: [.r10, .r11], stride: .rbx) }
 }
 
+/// How far ahead of the planes lines are fetched.
+private let prefetchDistance = 2048
+
 struct VectorRegisters {
-  /// Sums of one digit in 16 bits, and of all digits in 32 bits, per row.
-  let sums16: [YMM]
+  /// Sums of all digits in 32 bits, per row.
   let sums32: [YMM]
+  /// Sums of one digit in 16 bits, per row. With AVX-VNNI further 32-bit sums, which hide the latency of the dot product
+  /// where rows are few.
+  let moreSums: [YMM]
   let planes: [YMM]
   let product: YMM
   let work: YMM
   let digit: YMM
-  let masks: [YMM]
-  let maskValues: [UInt8]
+  /// The decoder's, as far as there is room.
+  let constants: [YMM]
 
   init(_ spec: GEMMSpec) throws(AdaptQError) {
+    let dots = spec.isa == .avxvnni
+    let (more, planeCount) = dots ? (spec.rows > 2 ? 0 : spec.rows, max(spec.level.planes, 2)) : (spec.rows, 2)
+    let wanted = dots ? CodeDecoder.constantCount(spec) : VectorRegisters.maskValues(spec).count
     var plan = RegisterPlan(count: 16, for: KernelName(spec).description)
-    sums16 = try plan.take(spec.rows, "16-bit sums").map { YMM($0) }
+    moreSums = try plan.take(more, "more sums").map { YMM($0) }
     sums32 = try plan.take(spec.rows, "32-bit sums").map { YMM($0) }
-    planes = try plan.take(2, "planes").map { YMM($0) }
+    planes = try plan.take(planeCount, "planes").map { YMM($0) }
     product = YMM(try plan.take("product"))
     work = YMM(try plan.take("work"))
     digit = YMM(try plan.take("digit"))
-    maskValues = spec.level == .int2 ? DigitDecoder.pairMasks : DigitDecoder.nibbleMasks
-    masks = try plan.take(min(maskValues.count, 16 - 2 * spec.rows - 5), "masks").map { YMM($0) }
+    constants = try plan.take(min(wanted, 16 - spec.rows - more - planeCount - 3), "constants").map { YMM($0) }
   }
+
+  /// The masks of digits.
+  static func maskValues(_ spec: GEMMSpec) -> [UInt8] {
+    spec.level == .int2 ? DigitDecoder.pairMasks : DigitDecoder.nibbleMasks
+  }
+}
+
+/// Eight outputs of one group with AVX-VNNI: A · 2^(8-b) in 32 bits.
+private func emitDotSums(
+  _ asm: borrowing X64Assembler, _ spec: GEMMSpec, _ v: VectorRegisters, _ g: VectorGeneralRegisters,
+  _ decoder: CodeDecoder, part: Int
+) {
+  let chains = v.moreSums.isEmpty ? [v.sums32] : [v.sums32, v.moreSums]
+  for sum in v.sums32 + v.moreSums { asm.vpxor(sum, sum, sum) }
+  for quarter in 0..<4 {
+    for plane in 0..<spec.level.planes {
+      let source = g.planes[plane]
+      asm.vmovdqu(v.planes[plane], source[64 * quarter + 32 * part])
+      if part == 0 { asm.prefetcht0(source[64 * quarter + prefetchDistance]) }
+    }
+    decoder.emit(asm, v.planes, temporaries: [v.digit, v.work]) { asm, r, codes in
+      for row in 0..<spec.rows {
+        asm.vpbroadcastd(v.product, g.x.address(row, 16 * quarter + 4 * r))
+        asm.vpdpbusdVEX(chains[r % chains.count][row], codes, v.product)
+      }
+    }
+  }
+  for row in v.moreSums.indices { asm.vpaddd(v.sums32[row], v.sums32[row], v.moreSums[row]) }
+  let shift = 8 - spec.level.bits
+  for sum in v.sums32 where shift > 0 { asm.vpslld(sum, sum, shift) }
 }
 
 /// One digit of the codes: the planes it comes from and its weight in `U_b · 2^(8-b)`.
@@ -139,12 +188,11 @@ private struct Digit {
   }
 }
 
-/// Eight outputs of one group: products of all digits, then the float part.
-private func emitVectorPart(
+/// Eight outputs of one group without dot products: A · 2^(8-b) in 32 bits out of the products of all digits.
+private func emitDigitSums(
   _ asm: borrowing X64Assembler, _ spec: GEMMSpec, _ v: VectorRegisters, _ g: VectorGeneralRegisters,
   _ decoder: DigitDecoder, part: Int
 ) {
-  let prefetchDistance = 2048
   var hasSum = false
   for digit in Digit.all(spec.level) {
     for quarter in 0..<4 {
@@ -166,10 +214,10 @@ private func emitVectorPart(
         for row in 0..<spec.rows {
           asm.vpbroadcastd(v.product, g.x.address(row, 16 * quarter + 4 * field))
           if first {
-            asm.vpmaddubsw(v.sums16[row], v.digit, v.product)
+            asm.vpmaddubsw(v.moreSums[row], v.digit, v.product)
           } else {
             asm.vpmaddubsw(v.product, v.digit, v.product)
-            asm.vpaddw(v.sums16[row], v.sums16[row], v.product)
+            asm.vpaddw(v.moreSums[row], v.moreSums[row], v.product)
           }
         }
       }
@@ -177,17 +225,22 @@ private func emitVectorPart(
         let weight = asm.constants32(Array(repeating: UInt32(digit.weight) &* 0x0001_0001, count: 8))
         for row in 0..<spec.rows {
           if hasSum {
-            asm.vpmaddwd(v.sums16[row], v.sums16[row], weight)
-            asm.vpaddd(v.sums32[row], v.sums32[row], v.sums16[row])
+            asm.vpmaddwd(v.moreSums[row], v.moreSums[row], weight)
+            asm.vpaddd(v.sums32[row], v.sums32[row], v.moreSums[row])
           } else {
-            asm.vpmaddwd(v.sums32[row], v.sums16[row], weight)
+            asm.vpmaddwd(v.sums32[row], v.moreSums[row], weight)
           }
         }
         hasSum = true
       }
     }
   }
-  // sum += a · (s · A) + offset · (lo + s · 2^(7-b))
+}
+
+/// The float part: sum += a · (s · A) + offset · (lo + s · 2^(7-b)).
+private func emitGroupEnd(
+  _ asm: borrowing X64Assembler, _ spec: GEMMSpec, _ v: VectorRegisters, _ g: VectorGeneralRegisters, part: Int
+) {
   let (s, lo) = (v.planes[0], v.planes[1])
   asm.vcvtph2ps(s, g.scales[16 * part])
   asm.vcvtph2ps(lo, g.scales[32 + 16 * part])

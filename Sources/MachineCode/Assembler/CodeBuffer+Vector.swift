@@ -117,7 +117,7 @@ struct VectorRoles {
         (number, limit) = (n, 31)
         byteCount = max(byteCount, bytes)
         highest = max(highest, n)
-      case .opmask(let n): (number, limit) = (n, 7)
+      case .opmask(let n), .tile(let n): (number, limit) = (n, 7)
       case .general(let n, _): (number, limit) = (n, 15)
       case .memory, .immediate: continue
       }
@@ -137,7 +137,7 @@ struct VectorRoles {
     if places.count != operands.count { return "\(operands.count) operands" }
     for (place, operand) in zip(places, operands) {
       switch operand {
-      case .vector(let n, _), .opmask(let n), .general(let n, _): self[keyPath: place] = n
+      case .vector(let n, _), .opmask(let n), .tile(let n), .general(let n, _): self[keyPath: place] = n
       case .memory(let address, let element): (memory, broadcast) = (address, element)
       case .immediate: return "an immediate in a register's place"
       }

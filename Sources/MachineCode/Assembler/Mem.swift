@@ -22,6 +22,8 @@ public struct Mem: Hashable, Sendable, CustomStringConvertible {
     return moved
   }
 
+  /// One 16-bit element, repeated over the whole vector (AVX512-FP16 only).
+  public var broadcast16: Broadcast { Broadcast(address: self, elementByteCount: 2) }
   /// One 32-bit element, repeated over the whole vector (EVEX only).
   public var broadcast32: Broadcast { Broadcast(address: self, elementByteCount: 4) }
   /// One 64-bit element, repeated over the whole vector (EVEX only).

@@ -40,6 +40,10 @@ struct Opcode {
   static func pF3x38(_ byte: UInt8) -> Opcode { Opcode(2, 2, byte) }
   static func pF2x38(_ byte: UInt8) -> Opcode { Opcode(3, 2, byte) }
   static func p66x3A(_ byte: UInt8) -> Opcode { Opcode(1, 3, byte) }
+  static func npMap5(_ byte: UInt8) -> Opcode { Opcode(0, 5, byte) }
+  static func p66Map5(_ byte: UInt8) -> Opcode { Opcode(1, 5, byte) }
+  static func pF3Map5(_ byte: UInt8) -> Opcode { Opcode(2, 5, byte) }
+  static func p66Map6(_ byte: UInt8) -> Opcode { Opcode(1, 6, byte) }
 
   private func with(_ change: (inout Opcode) -> Void) -> Opcode {
     var copy = self
@@ -53,6 +57,8 @@ struct Opcode {
   var evexW1: Opcode { with { $0.evexW = 1 } }
   var vexOnly: Opcode { with { $0.hasEVEX = false } }
   var evexOnly: Opcode { with { $0.hasVEX = false } }
+  /// Elements of 16 bits: a broadcast element has two bytes.
+  var d16: Opcode { with { $0.broadcastByteCount = 2 } }
   /// Elements of 32 bits: a broadcast element has four bytes.
   var d32: Opcode { with { $0.broadcastByteCount = 4 } }
   /// Elements of 64 bits: a broadcast element has eight bytes.

@@ -105,6 +105,13 @@ public struct OpMask: Hashable, Sendable, CustomStringConvertible {
   public static let k7 = OpMask(7)
 }
 
+/// An AMX tile register, `tmm0` to `tmm7`. Its rows and bytes per row are what `ldtilecfg` last said.
+public struct TMM: Hashable, Sendable, CustomStringConvertible {
+  public let number: Int
+  public init(_ number: Int) { self.number = number }
+  public var description: String { "tmm\(number)" }
+}
+
 /// A general register of one width.
 public protocol GeneralRegister: Hashable, Sendable, CustomStringConvertible {
   /// 0…15, in encoding order: rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8…r15.

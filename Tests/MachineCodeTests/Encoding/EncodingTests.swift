@@ -47,7 +47,7 @@ struct EncodingTests {
 
 /// The rows come in groups, so that one failing group does not hide the others.
 enum RowGroup: String, CaseIterable, Sendable {
-  case general, moves, float, integer, evex, masks
+  case general, moves, float, integer, evex, half, masks, tiles
 
   func rows() -> Rows {
     let rows = Rows()
@@ -57,7 +57,9 @@ enum RowGroup: String, CaseIterable, Sendable {
     case .float: rows.float()
     case .integer: rows.integer()
     case .evex: rows.evex()
+    case .half: rows.half()
     case .masks: rows.masks()
+    case .tiles: rows.tiles()
     }
     return rows
   }

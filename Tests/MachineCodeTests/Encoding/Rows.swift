@@ -107,9 +107,12 @@ final class Rows {
         for memoryIndex in index == 0 ? broadcasts.indices : (index % broadcasts.count)..<(index % broadcasts.count + 1)
         {
           let place = broadcasts[memoryIndex]
-          let pointer = element == 4 ? "dword ptr " : "qword ptr "
+          let pointer = element == 2 ? "word ptr " : element == 4 ? "dword ptr " : "qword ptr "
+          let operand = place.operand
           add(text(numbers, masking, last: pointer + place.text + "{1to\(lanes)}"), name) {
-            memory($0, target, numbers, element == 4 ? place.operand.broadcast32 : place.operand.broadcast64)
+            memory(
+              $0, target, numbers,
+              element == 2 ? operand.broadcast16 : element == 4 ? operand.broadcast32 : operand.broadcast64)
           }
         }
       }
