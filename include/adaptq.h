@@ -63,9 +63,14 @@
  *                    adaptq_runtime_options.allocate. Small objects, each below 64 KiB (and, while a model is opened, the
  *                    parsed header of its file, at most 100 MB of text) come from malloc; if that returns NULL the process
  *                    ends.
- * Environment        ADAPTQ_MAX_ISA is the only variable read: once per process, by the first adaptq_runtime_create() that
- *                    wants it. Ignored in a program that runs with more rights than its user (AT_SECURE) and with
- *                    adaptq_runtime_options.ignore_environment.
+ * Environment        ADAPTQ_MAX_ISA and ADAPTQ_PERF_MAP are the only variables read: each once per process, by the first
+ *                    adaptq_runtime_create() that wants it. Ignored in a program that runs with more rights than its user
+ *                    (AT_SECURE) and with adaptq_runtime_options.ignore_environment.
+ * Profilers          with ADAPTQ_PERF_MAP=1 (any other value: off) the call that generates a runtime's kernels appends their
+ *                    addresses, sizes and names to /tmp/perf-PID.map, where perf(1) looks for them: a regular file of the
+ *                    process's user, mode 0600 when it is created; symbolic links and others are refused. What goes wrong
+ *                    is a warning in the log, nothing else. The file stays; lines of a destroyed runtime stay, too. A child
+ *                    of fork() has no map of the kernels that it inherits.
  * Files              descriptors that adaptq opens are close-on-exec and are closed before the call returns.
  * What it never does install signal handlers, register atexit functions, change locale or environment, write to standard
  *                    output or standard error, unload itself (-z nodelete).
@@ -286,7 +291,7 @@ typedef struct adaptq_runtime_options {
   adaptq_allocate_callback allocate;
   adaptq_release_callback release; /* takes back what allocate gave */
   void *allocator_context;         /* handed to allocate and release */
-  int32_t ignore_environment; /* 1: ADAPTQ_MAX_ISA is not looked at; 0: it is */
+  int32_t ignore_environment; /* 1: no variable is looked at; 0: see Environment above */
   /* Threads, see above. */
   const int32_t *cpu_set;            /* CPU numbers, read during the call; NULL: none given */
   size_t n_cpus;                     /* 0 to 8192 */

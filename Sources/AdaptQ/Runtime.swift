@@ -1,5 +1,6 @@
 import Base
 import CAdaptQ
+import Glibc
 import Hardware
 import Kernels
 import Runtime
@@ -16,14 +17,19 @@ final class RuntimeObject: HandleObject, @unchecked Sendable {
   let maximum: InstructionSet
   let features: KernelFeatures
   private let generatesCode: Bool
+  /// Whether perf(1) is told the kernels' names.
+  private let writesPerfMap: Bool
   /// A child forked while another thread makes the kernels finds none and makes its own.
   private let lock = ForkSafeLock()
   private var set: KernelSet?
 
-  init(log: Log, calls: SystemCalls, generatesCode: Bool, maximum: InstructionSet, threads: Threads) {
+  init(
+    log: Log, calls: SystemCalls, generatesCode: Bool, writesPerfMap: Bool, maximum: InstructionSet, threads: Threads
+  ) {
     self.log = log
     self.calls = calls
     self.generatesCode = generatesCode
+    self.writesPerfMap = writesPerfMap
     self.threads = threads
     self.maximum = maximum
     cpu = CPUFeatures.live()
@@ -38,9 +44,10 @@ final class RuntimeObject: HandleObject, @unchecked Sendable {
 
   /// Generates the kernels if nobody has, and keeps them.
   func kernelSet() -> KernelSet {
-    let (made, isNew) = lock.withLock { setOrMake() }
+    let (made, isNew, perfMapError) = lock.withLock { setOrMake() }
     // Without the lock: the host's callback may use this runtime.
     if isNew { report(made) }
+    if let perfMapError { log.warning(perfMapError.message) }
     return made
   }
 
@@ -50,11 +57,18 @@ final class RuntimeObject: HandleObject, @unchecked Sendable {
   }
 
   /// Only with the lock.
-  private func setOrMake() -> (set: KernelSet, isNew: Bool) {
-    if let set { return (set, false) }
+  private func setOrMake() -> (set: KernelSet, isNew: Bool, perfMapError: AdaptQError?) {
+    if let set { return (set, false, nil) }
     let made = KernelSet(features: features, allowCodeGeneration: generatesCode)
     set = made
-    return (made, true)
+    if writesPerfMap {
+      do throws(AdaptQError) {
+        try made.writePerfMap(path: "/tmp/perf-\(getpid()).map")
+      } catch {
+        return (made, true, error)
+      }
+    }
+    return (made, true, nil)
   }
 
   private func report(_ made: KernelSet) {
@@ -84,10 +98,12 @@ private func makeRuntime(_ options: adaptq_runtime_options) throws(AdaptQError) 
   try requireOption(Int64(options.max_isa), .maximumISA)
   try requireOption(Int64(options.ignore_environment), .ignoreEnvironment)
   let logLevel = options.log_level == 0 ? ADAPTQ_LOG_WARNING : Int(options.log_level)
+  let ignoresEnvironment = options.ignore_environment != 0
   return RuntimeObject(
     log: Log(callback: options.log, context: options.log_context, maxLevel: logLevel),
     calls: try systemCalls(options), generatesCode: options.code_generation != ADAPTQ_CODE_GENERATION_OFF,
-    maximum: try maximumInstructionSet(options.max_isa, ignoresEnvironment: options.ignore_environment != 0),
+    writesPerfMap: !ignoresEnvironment && environmentWantsPerfMap,
+    maximum: try maximumInstructionSet(options.max_isa, ignoresEnvironment: ignoresEnvironment),
     threads: try makeThreads(options))
 }
 
@@ -114,6 +130,9 @@ private func systemCalls(_ options: adaptq_runtime_options) throws(AdaptQError) 
 
 /// What ADAPTQ_MAX_ISA says, read once.
 private let environmentMaximum = Result { () throws(AdaptQError) in try InstructionSet.maximumFromEnvironment() }
+
+/// Whether ADAPTQ_PERF_MAP is 1, read once.
+private let environmentWantsPerfMap = environmentValue("ADAPTQ_PERF_MAP") == "1"
 
 /// What the host asks for, else what ADAPTQ_MAX_ISA in the environment says, else no limit.
 private func maximumInstructionSet(

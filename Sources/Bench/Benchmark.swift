@@ -15,22 +15,13 @@ public enum Benchmark {
     _ options: BenchReport.Options, model: (model: Model, path: String)?, cases: [MatrixCase] = MatrixCase.standard,
     print: (String) -> Void
   ) throws(AdaptQError) -> BenchReport {
-    let machine = Machine.pinned()
-    let features = KernelFeatures(CPUFeatures.live(), maximum: try InstructionSet.maximumFromEnvironment())
-    let kernels = KernelSet(features: features)
-    var report = BenchReport(
-      options: options, machine: machine, instructionSet: features.highest.name,
-      generatedKernels: kernels.entries.filter { $0.whyNot == nil }.map(\.name),
-      portableKernels: kernels.entries.filter { $0.whyNot != nil }.map(\.description))
-    if let why = kernels.whyNotGenerated { report.portableKernels.append("all, because \(why)") }
     func show(_ lines: [String]) {
       for line in lines { print(line) }
       print("")
     }
-    show(report.header)
-
-    report.limits = try MachineLimits.measure(machine, features, rounds: max(options.roundCount, 31))
-    show(report.limits.lines)
+    let (begun, kernels) = try begin(options, show)
+    var report = begun
+    let machine = report.machine
 
     let bench = MatrixBench(
       machine: machine, limits: report.limits, kernels: kernels.table,
@@ -56,5 +47,51 @@ public enum Benchmark {
     }
     withExtendedLifetime(kernels) {}
     return report
+  }
+
+  /// Measures where a model's inferences spend their time, at every level it holds.
+  ///
+  /// - Parameters:
+  ///   - lengths: at batch 1.
+  ///   - print: takes lines as they become known.
+  /// - Throws: as ``run(_:model:cases:print:)``; `.outOfRange` for a length beyond the model's positions.
+  public static func profile(
+    _ options: BenchReport.Options, model: (model: Model, path: String), lengths: [Int], print: (String) -> Void
+  ) throws(AdaptQError) -> BenchReport {
+    func show(_ lines: [String]) {
+      for line in lines { print(line) }
+      print("")
+    }
+    let (begun, kernels) = try begin(options, show)
+    var report = begun
+    let bench = ProfileBench(
+      model: model.model, path: model.path, kernels: kernels, limits: report.limits, machine: report.machine,
+      rounds: InterleavedRounds(
+        rounds: options.roundCount, sampleNanoseconds: 0, warms: true,
+        budgetNanoseconds: options.quick ? 3_000_000_000 : 120_000_000_000))
+    report.profile = try bench.measure(lengths) { result, point in
+      if result.points.count == 1 { show(result.header) }
+      for lines in point.tables { show(lines) }
+    }
+    withExtendedLifetime(kernels) {}
+    return report
+  }
+
+  /// What every measurement begins with: one CPU, its kernels, its limits.
+  private static func begin(
+    _ options: BenchReport.Options, _ show: ([String]) -> Void
+  ) throws(AdaptQError) -> (report: BenchReport, kernels: KernelSet) {
+    let machine = Machine.pinned()
+    let features = KernelFeatures(CPUFeatures.live(), maximum: try InstructionSet.maximumFromEnvironment())
+    let kernels = KernelSet(features: features)
+    var report = BenchReport(
+      options: options, machine: machine, instructionSet: features.highest.name,
+      generatedKernels: kernels.entries.filter { $0.whyNot == nil }.map(\.name),
+      portableKernels: kernels.entries.filter { $0.whyNot != nil }.map(\.description))
+    if let why = kernels.whyNotGenerated { report.portableKernels.append("all, because \(why)") }
+    show(report.header)
+    report.limits = try MachineLimits.measure(machine, features, rounds: max(options.roundCount, 31))
+    show(report.limits.lines)
+    return (report, kernels)
   }
 }

@@ -273,7 +273,7 @@ for source in "$tests"/test_*.c; do
       cp -L "$prefix/lib/libadaptq.so.0" "$secure/"
       gcc -std=c11 -O1 "${flags[@]}" -I"$tests" "$source" -o "$secure/program" -L"$prefix/lib" -ladaptq -lm \
         -Wl,-rpath,"$secure" && chown 65534 "$secure/program" 2>/dev/null && chmod 4755 "$secure/program"
-      ADAPTQ_MAX_ISA=nonsense "$secure/program" secure
+      ADAPTQ_MAX_ISA=nonsense ADAPTQ_PERF_MAP=1 "$secure/program" secure
       status=$?
       if [ $status = 77 ]; then say "skip $name.secure: set-user-ID has no effect here"
       else check "$name.secure" test $status = 0; fi

@@ -37,6 +37,16 @@ public struct MachineLimits: Equatable, Sendable {
     level == .int8 && bytes?.name != MachineLimits.dotProductName ? words : bytes
   }
 
+  /// What a product from warm caches is bound by. With one row every weight is used once, so reading them is the bound;
+  /// with more, arithmetic.
+  ///
+  /// - Parameter byteCount: bytes of weights that are read over and over, which say where they come from.
+  func bound(rows: Int, _ level: Level, byteCount: Int, _ machine: Machine) -> MachineLimit? {
+    if rows > 1 { return level.isNested ? integer(level) : fp32 }
+    if byteCount <= machine.l2ByteCount * 3 / 4 { return l2Read }
+    return byteCount <= machine.l3ByteCount * 3 / 4 ? l3Read : memoryRead
+  }
+
   /// Measures all of them; about a second, some 256 MB.
   ///
   /// - Throws: `.outOfMemory`; `.unsupported` where the system refuses generated code.

@@ -125,10 +125,8 @@ struct MatrixBench {
     return row
   }
 
-  /// With one row every weight is used once, so reading them is the bound; with more, arithmetic.
   private func limit(_ matrix: MatrixCase, _ level: Level, _ byteCount: Int) -> MachineLimit? {
-    if matrix.fromMemory { return limits.memoryRead }
-    if matrix.rows == 1 { return byteCount <= machine.l2ByteCount * 3 / 4 ? limits.l2Read : limits.l3Read }
-    return level.isNested ? limits.integer(level) : limits.fp32
+    matrix.fromMemory
+      ? limits.memoryRead : limits.bound(rows: matrix.rows, level, byteCount: byteCount, machine)
   }
 }

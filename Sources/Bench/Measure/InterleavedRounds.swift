@@ -34,10 +34,13 @@ struct InterleavedRounds {
   /// A sample that waited for longer than this share of its time is left out.
   static let toleratedWait = 0.02
 
-  /// - Parameter run: makes `calls` calls of `contestant`; all of its time counts.
+  /// - Parameters:
+  ///   - sampled: told of each sample right after it was taken.
+  ///   - run: makes `calls` calls of `contestant`; all of its time counts.
   /// - Returns: one summary per contestant.
   func measure(
-    contestants: Int, _ run: (_ contestant: Int, _ calls: Int) throws(AdaptQError) -> Void
+    contestants: Int, sampled: (_ contestant: Int, _ sample: Sample) throws(AdaptQError) -> Void = { _, _ in },
+    _ run: (_ contestant: Int, _ calls: Int) throws(AdaptQError) -> Void
   ) throws(AdaptQError) -> [Summary] {
     var calls = [Int](repeating: 1, count: contestants)
     var samples = [[Sample]](repeating: [], count: contestants)
@@ -58,10 +61,11 @@ struct InterleavedRounds {
         try run(contestant, calls[contestant])
         let elapsed = monotonicNanoseconds() - start
         let waited = elapsed - (threadNanoseconds() - startOfThread)
-        samples[contestant].append(
-          Sample(
-            nanoseconds: Double(elapsed) / Double(calls[contestant]),
-            isDisturbed: Double(waited) > Double(elapsed) * InterleavedRounds.toleratedWait))
+        let sample = Sample(
+          nanoseconds: Double(elapsed) / Double(calls[contestant]),
+          isDisturbed: Double(waited) > Double(elapsed) * InterleavedRounds.toleratedWait)
+        samples[contestant].append(sample)
+        try sampled(contestant, sample)
       }
       if round + 1 >= InterleavedRounds.minimumRounds && monotonicNanoseconds() - begin > budgetNanoseconds { break }
     }

@@ -87,7 +87,8 @@ final class ModelInputs {
     return sum
   }
 
-  private static func count(_ graph: Graph, _ value: ValueID, length: Int) throws(AdaptQError) -> Int {
+  /// Elements of a value in runs of `length`.
+  static func count(_ graph: Graph, _ value: ValueID, length: Int) throws(AdaptQError) -> Int {
     var sizes: [Int] = []
     for dimension in graph.type(of: value).shape {
       switch dimension {

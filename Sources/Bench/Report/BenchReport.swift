@@ -35,6 +35,7 @@ public struct BenchReport: Sendable {
   public var limits = MachineLimits()
   public var matrices: [MatrixResult] = []
   public var model: ModelResult?
+  public var profile: ProfileResult?
 }
 
 // MARK: - JSON, as docs/bench.md describes it
@@ -68,7 +69,7 @@ extension BenchReport {
           .init("portable", .array(portableKernels.map { .string($0) })),
         ])),
       .init("limits", .array(limits.all.map(\.json))), .init("matrices", .array(matrices.map(\.json))),
-      .init("model", model?.json ?? .null),
+      .init("model", model?.json ?? .null), .init("profile", profile?.json ?? .null),
     ])
   }
 }

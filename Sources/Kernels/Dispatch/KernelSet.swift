@@ -23,8 +23,15 @@ public final class KernelSet: Sendable {
   public var operatorEntries: [OperatorSet.Entry] { operators.entries }
   /// Why nothing at all was generated; nil when something was.
   public let whyNotGenerated: String?
-  /// Names and places of the code, for perf maps.
+  /// Names and places of the code.
   public var code: [InstalledCode] { cache.entries + operators.cache.entries }
+
+  /// Appends names and places of the code to the file that perf(1) reads.
+  public func writePerfMap(path: String) throws(AdaptQError) {
+    if !cache.entries.isEmpty { try cache.writePerfMap(path: path) }
+    if !operators.cache.entries.isEmpty { try operators.cache.writePerfMap(path: path) }
+  }
+
   private let cache: CodeCache<GEMMSpec>
   private let operators: OperatorSet
 

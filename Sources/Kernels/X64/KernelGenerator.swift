@@ -7,7 +7,10 @@ import NestedFormat
 public enum KernelGenerator {
   /// - Returns: position-independent code that takes a pointer to the operation's arguments.
   /// - Throws: `.unsupported` for a spec that no generator serves or that does not fit the registers.
-  public static func generate(_ spec: GEMMSpec) throws(AdaptQError) -> [UInt8] {
+  public static func generate(_ spec: GEMMSpec) throws(AdaptQError) -> [UInt8] { try marked(spec).bytes }
+
+  /// ``generate(_:)-(GEMMSpec)`` for a listing.
+  public static func marked(_ spec: GEMMSpec) throws(AdaptQError) -> MarkedCode {
     let asm = X64Assembler()
     let isKnown = [.avx2, .avxvnni, .avx512, .avx512vnni].contains(spec.isa)
     guard isKnown, spec.rows > 0, spec.columns == 16, spec.groupSize == 64 else {
@@ -24,6 +27,6 @@ public enum KernelGenerator {
     case .expanded: emitExpandedAVX2(asm, spec)
     case .vector: if wide { try emitVectorAVX512(asm, spec) } else { try emitVectorAVX2(asm, spec) }
     }
-    return try asm.finish()
+    return try asm.finishMarked()
   }
 }

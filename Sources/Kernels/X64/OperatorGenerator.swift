@@ -3,21 +3,24 @@ import MachineCode
 
 extension KernelGenerator {
   /// - Returns: position-independent code that takes a pointer to the operation's arguments.
-  public static func generate(_ spec: OperatorSpec) throws(AdaptQError) -> [UInt8] {
+  public static func generate(_ spec: OperatorSpec) throws(AdaptQError) -> [UInt8] { try marked(spec).bytes }
+
+  /// ``generate(_:)-(OperatorSpec)`` for a listing.
+  public static func marked(_ spec: OperatorSpec) throws(AdaptQError) -> MarkedCode {
     switch spec.isa {
-    case .avx2: try generate(spec, YMM.self)
-    case .avx512: try generate(spec, ZMM.self)
+    case .avx2: try marked(spec, YMM.self)
+    case .avx512: try marked(spec, ZMM.self)
     default: throw .unsupported("\(spec): no generator")
     }
   }
 
-  private static func generate<V: VectorWidth>(_ spec: OperatorSpec, _: V.Type) throws(AdaptQError) -> [UInt8] {
+  private static func marked<V: VectorWidth>(_ spec: OperatorSpec, _: V.Type) throws(AdaptQError) -> MarkedCode {
     let asm = X64Assembler()
     switch spec.operation {
     case .gelu: emitGelu(asm, V.self)
     case .softmaxRows: emitSoftmax(asm, V.self)
     case .layerNorm: emitLayerNorm(asm, V.self)
     }
-    return try asm.finish()
+    return try asm.finishMarked()
   }
 }

@@ -24,6 +24,8 @@ final class CodeBuffer {
 
   private(set) var bytes: [UInt8] = []
   private var labels: [Int?] = []
+  /// Numbers of labels that were jumped to when they were bound already: loop heads.
+  private var loopHeads: Set<Int> = []
   private var fixups: [Fixup] = []
   private var constants: [(bytes: [UInt8], alignment: Int)] = []
   private var constantNumbers: [[UInt8]: Int] = [:]
@@ -63,10 +65,20 @@ final class CodeBuffer {
     labels[label.number] = position
   }
 
-  /// The target's distance from the end of an instruction of `size` bytes at the current position, where already known.
+  /// A jump's distance from the end of an instruction of `size` bytes at the current position, where already known.
   func knownDistance(to label: Label, size: Int) -> Int? {
     guard labels.indices.contains(label.number), let target = labels[label.number] else { return nil }
+    loopHeads.insert(label.number)
     return target - (position + size)
+  }
+
+  /// Where bound labels lie, in order; those at the same place once.
+  var marks: [CodeMark] {
+    var found: [Int: Bool] = [:]
+    for (number, place) in labels.enumerated() {
+      if let place { found[place] = found[place] == true || loopHeads.contains(number) }
+    }
+    return found.sorted { $0.key < $1.key }.map { CodeMark(offset: $0.key, isLoopHead: $0.value) }
   }
 
   func addFixup(_ fixup: Fixup) { fixups.append(fixup) }

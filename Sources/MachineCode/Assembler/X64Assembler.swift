@@ -19,6 +19,11 @@ public struct X64Assembler: ~Copyable {
   /// The finished code: instructions, then the constant pool. Position independent; place it at a multiple of 64.
   public func finish() throws(AdaptQError) -> [UInt8] { try code.finish() }
 
+  /// The same with what a listing shows.
+  public func finishMarked() throws(AdaptQError) -> MarkedCode {
+    MarkedCode(bytes: try code.finish(), instructionByteCount: code.position, marks: code.marks)
+  }
+
   /// Lets a generator refuse what it cannot emit; `finish()` throws it, if nothing was refused before.
   public func refuse(_ reason: String) { code.refuse(reason) }
 

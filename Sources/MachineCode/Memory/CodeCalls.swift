@@ -10,7 +10,8 @@ public struct CodeCalls: Sendable {
   /// Makes pages readable and executable, and no longer writable.
   public var makeExecutable: @Sendable (_ base: UnsafeMutableRawPointer, _ byteCount: Int) -> Int32
   public var unmap: @Sendable (_ base: UnsafeMutableRawPointer, _ byteCount: Int) -> Void
-  /// Appends to a file that is created if missing; symbolic links are not followed.
+  /// Appends to a file that is created if missing, for its owner only; refuses symbolic links, what is no regular file and
+  /// files of other users.
   public var append: @Sendable (_ path: String, _ bytes: [UInt8]) -> Int32
 
   public init(
@@ -37,9 +38,14 @@ public struct CodeCalls: Sendable {
     },
     unmap: { base, byteCount in _ = munmap(base, byteCount) },
     append: { path, bytes in
-      let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o600)
+      // Without waiting: a FIFO that somebody put there would keep us until it is read.
+      let flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY
+      let descriptor = open(path, flags, 0o600)
       if descriptor < 0 { return cmachine_errno() }
       defer { close(descriptor) }
+      var facts = stat()
+      if fstat(descriptor, &facts) != 0 { return cmachine_errno() }
+      if facts.st_mode & S_IFMT != S_IFREG || facts.st_uid != geteuid() { return EPERM }
       return bytes.withUnsafeBytes { buffer -> Int32 in
         var done = 0
         while done < buffer.count, let base = buffer.baseAddress {
