@@ -374,6 +374,8 @@ static void print_verdict(const mode *modes, adaptq_level high, int64_t budget) 
   printf("verdict: under load the budget %s with adaptq, %s at fixed %s; precision %s afterwards (%d of the last %d calls)\n",
          held[0][1][0] == 'y' ? "held" : "DID NOT HOLD", held[1][1][0] == 'y' ? "held" : "did not hold",
          adaptq_level_name(high), 2 * back > last ? "returned" : "DID NOT RETURN", back, last);
+  if (2 * back <= last && held[1][2][0] == 'N')
+    printf("         (fixed %s did not hold the budget in that phase either)\n", adaptq_level_name(high));
 }
 
 // Pins this thread to the first CPU it may use, so that load and program share exactly that one. Fills *cpus with it.
