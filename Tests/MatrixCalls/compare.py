@@ -10,8 +10,11 @@ the median of its samples; the figures are medians of rounds, and the ratio is t
 import argparse
 import os
 import statistics
-import subprocess
 import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Peers"))
+from contestants import Contestant, interleaved  # noqa: E402
 
 parser = argparse.ArgumentParser()
 parser.add_argument("program")
@@ -27,35 +30,11 @@ options = parser.parse_args()
 os.sched_setaffinity(0, {options.cpu})
 here = os.path.dirname(os.path.abspath(__file__))
 
-
-class Contestant:
-    def __init__(self, command):
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        ready = self.process.stdout.readline().split()
-        if not ready or ready[0] != "ready":
-            sys.exit(f"{command[0]}: does not start")
-        self.names = ready[1:]
-
-    def measure(self):
-        self.process.stdin.write(f"{options.samples} {options.calls}\n")
-        self.process.stdin.flush()
-        result = {}
-        for _ in self.names:
-            name, *times = self.process.stdout.readline().split()
-            result[name] = statistics.median(float(t) for t in times)
-        return result
-
-
 own = Contestant([options.program, str(options.n), str(options.k), "1", str(options.level)])
 contestants = [own]
 if options.peer:
     contestants.append(Contestant([options.peer, f"{here}/peer.py", str(options.n), str(options.k)]))
-rounds = []
-for number in range(options.rounds):
-    times = {}
-    for contestant in contestants if number % 2 == 0 else reversed(contestants):
-        times.update(contestant.measure())
-    rounds.append(times)
+rounds = interleaved(contestants, options.rounds, f"{options.samples} {options.calls}")
 
 print(f"{options.n} outputs, {options.k} inputs, 1 row, level {options.level}, one thread on CPU {options.cpu}: "
       f"{options.rounds} interleaved rounds, medians")

@@ -11,8 +11,11 @@ round gives the median of its samples; the figures are medians of rounds, ratios
 import argparse
 import os
 import statistics
-import subprocess
 import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Peers"))
+from contestants import Contestant, interleaved  # noqa: E402
 
 parser = argparse.ArgumentParser()
 parser.add_argument("program")
@@ -30,38 +33,13 @@ os.sched_setaffinity(0, {options.cpu})
 here = os.path.dirname(os.path.abspath(__file__))
 environment = dict(os.environ, OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
 
-
-class Contestant:
-    def __init__(self, *command):
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
-        ready = self.process.stdout.readline().split()
-        if not ready or ready[0] != "ready":
-            sys.exit(f"{' '.join(command)}: does not start")
-        self.names = ready[1:]
-
-    def measure(self):
-        self.process.stdin.write(f"{options.samples}\n")
-        self.process.stdin.flush()
-        result = {}
-        for _ in self.names:
-            name, *times = self.process.stdout.readline().split()
-            result[name] = statistics.median(float(t) for t in times)
-        return result
-
-
-contestants = [Contestant(options.program, options.model, *lengths)]
+contestants = [Contestant([options.program, options.model, *lengths])]
 for name in ("onnxruntime", "torch"):
     folder = getattr(options, name)
     if folder:
-        contestants.append(Contestant(options.python, f"{here}/peer.py", name, folder, *lengths))
-rounds = []
-for number in range(options.rounds):
-    times = {}
-    order = contestants[number % len(contestants):] + contestants[:number % len(contestants)]
-    for contestant in order:
-        times.update(contestant.measure())
-    rounds.append(times)
+        command = [options.python, f"{here}/peer.py", name, folder, *lengths]
+        contestants.append(Contestant(command, environment))
+rounds = interleaved(contestants, options.rounds, str(options.samples))
 
 print(f"one thread on CPU {options.cpu}, batch 1, {options.rounds} interleaved rounds, medians, milliseconds")
 kinds = list(dict.fromkeys(name.split("@")[0] for name in rounds[0]))
@@ -81,8 +59,9 @@ def ratios(title, own, peers):
     print(f"{title:24}" + "".join(f"{value:10.2f}" for value in values))
 
 
-print("times faster than the fastest peer of the kind")
 floats = [kind for kind in kinds if not kind.startswith("adaptq") and kind.endswith("fp32")]
 integers = [kind for kind in kinds if not kind.startswith("adaptq") and "int" in kind.split("-")[-1]]
+if floats or integers:
+    print("times faster than the fastest peer of the kind")
 for own, peers in (("adaptq-FP32", floats), ("adaptq-FP16", floats), ("adaptq-INT8", integers)):
     ratios(own, own, peers)
