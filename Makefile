@@ -89,13 +89,16 @@ test-long: setup
 	@.ci/test --long
 
 # The levels are compared with FP32 and FP16, which only this file keeps.
-.PHONY: bench
-bench: build
+.PHONY: all-levels
+all-levels: build
 	@model=$$(.ci/models) && \
 	if [ ! -e '$(ALL_LEVELS)' ] || [ '$(RELEASE)/adaptq-cli' -nt '$(ALL_LEVELS)' ]; then \
 	  $(RELEASE)/adaptq-cli convert "$$model" --keep fp16,fp32 --output '$(ALL_LEVELS).new' && \
 	  mv '$(ALL_LEVELS).new' '$(ALL_LEVELS)'; \
 	fi
+
+.PHONY: bench
+bench: all-levels
 	$(RELEASE)/adaptq-cli bench '$(ALL_LEVELS)' $(BENCH_OPTIONS)
 
 # The shipped C function, one row of a small matrix; PEER is a python that has onnxruntime, onnx and numpy.
@@ -110,16 +113,12 @@ bench-matrix: build
 # The shipped C function, whole inferences; PEER is a python that has onnxruntime, onnx, torch and transformers.
 PEER_FILES := $(patsubst %/models,%/peers,$(CACHE))/all-MiniLM-L6-v2
 .PHONY: bench-models
-bench-models: build
+bench-models: all-levels
 	@mkdir -p build/examples
 	ln -sf libadaptq.so $(RELEASE)/libadaptq.so.0
 	$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude Tests/ModelCalls/host.c -o build/examples/host -L$(RELEASE) \
 	  -Wl,-rpath,'$$ORIGIN/../../$(RELEASE)' -ladaptq
 	@model=$$(.ci/models) && \
-	if [ ! -e '$(ALL_LEVELS)' ] || [ '$(RELEASE)/adaptq-cli' -nt '$(ALL_LEVELS)' ]; then \
-	  $(RELEASE)/adaptq-cli convert "$$model" --keep fp16,fp32 --output '$(ALL_LEVELS).new' && \
-	  mv '$(ALL_LEVELS).new' '$(ALL_LEVELS)'; \
-	fi; \
 	if [ -n '$(PEER)' ] && [ ! -e '$(PEER_FILES)/int7.onnx' ]; then '$(PEER)' Tests/ModelCalls/export.py "$$model" '$(PEER_FILES)'; fi; \
 	python3 Tests/ModelCalls/compare.py build/examples/host '$(ALL_LEVELS)' \
 	  $(if $(PEER),--python '$(PEER)' --onnxruntime '$(PEER_FILES)' --torch "$$model") $(BENCH_OPTIONS)

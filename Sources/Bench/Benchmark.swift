@@ -7,6 +7,12 @@ import Kernels
 ///
 /// docs/bench.md says what each number means. Whoever calls this stays bound to that CPU.
 public enum Benchmark {
+  /// Lines, and an empty one behind them.
+  private static func showBlock(_ lines: [String], _ print: (String) -> Void) {
+    for line in lines { print(line) }
+    print("")
+  }
+
   /// - Parameters:
   ///   - model: a model to measure besides the products, and what to call it.
   ///   - print: takes lines as they become known.
@@ -15,10 +21,7 @@ public enum Benchmark {
     _ options: BenchReport.Options, model: (model: Model, path: String)?, cases: [MatrixCase] = MatrixCase.standard,
     print: (String) -> Void
   ) throws(AdaptQError) -> BenchReport {
-    func show(_ lines: [String]) {
-      for line in lines { print(line) }
-      print("")
-    }
+    func show(_ lines: [String]) { showBlock(lines, print) }
     let (begun, kernels) = try begin(options, show)
     var report = begun
     let machine = report.machine
@@ -58,10 +61,7 @@ public enum Benchmark {
   public static func profile(
     _ options: BenchReport.Options, model: (model: Model, path: String), lengths: [Int], print: (String) -> Void
   ) throws(AdaptQError) -> BenchReport {
-    func show(_ lines: [String]) {
-      for line in lines { print(line) }
-      print("")
-    }
+    func show(_ lines: [String]) { showBlock(lines, print) }
     let (begun, kernels) = try begin(options, show)
     var report = begun
     let bench = ProfileBench(

@@ -19,7 +19,7 @@ struct Disassembler {
   /// What objdump prints about x86-64 instructions at address 0; nil where it fails.
   func disassemble(_ bytes: some Sequence<UInt8>) -> String? {
     // objdump wants a file that it can measure; this one has no name any more when it runs.
-    var name = Array("/tmp/adaptq-code-XXXXXX\0".utf8CString.dropLast())
+    var name = Array("/tmp/adaptq-code-XXXXXX".utf8CString)
     let file = mkstemp(&name)
     if file < 0 { return nil }
     _ = fcntl(file, F_SETFD, FD_CLOEXEC)

@@ -17,8 +17,8 @@ import Base
 ///   Inference Under Distribution Shift", NeurIPS 2021, in the form that tracks the quantile itself.)
 ///
 /// `pressure` = slowdown · multiplier is what the load asks for, `held` decides the rung. A pressure above `held` raises it at
-/// once when the load has just jumped (and the noise of the window on top of it would miss) or runs on this rung do miss; a prediction alone moves nothing, since the multiplier
-/// errs by a few per cent either way. `held` is let down by one rung when the runs of one dwell, scaled to that rung, would
+/// once when the load has just jumped, and the noise of the window on top of it would miss, or when runs on this rung do
+/// miss; a prediction alone moves nothing, since the multiplier errs by a few per cent either way. `held` is let down by one rung when the runs of one dwell, scaled to that rung, would
 /// have stayed within the budget at its percentile; the dwell doubles when that fails, and a load that goes away ends what
 /// such failures taught. Hysteresis thus lies on the load, not on the rung: runs of different work get different rungs
 /// without waiting, because work is known and load is guessed.

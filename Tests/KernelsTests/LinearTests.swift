@@ -60,6 +60,29 @@ import Testing
     }
   }
 
+  /// All of one sign and just below the powers of two at which units change: where sums of words come closest to 2³¹.
+  @Test(arguments: TestTable.linear, [Float(1), -1])
+  func largestSumsFit(table: TestTable, sign: Float) throws {
+    let (n, k, rows) = (16, 512, 9)
+    for step in 0..<40 {
+      var random = SeededRandom("LinearTests.largestSumsFit", step)
+      let site = try Site(n: n, k: k, floats: Array(repeating: sign * 1.999, count: n * k), random: &random)
+      // Σ|x| · 1.01 from below to above a power of two.
+      let value = Float(1024) / (512 * 1.01) * (0.98 + 0.001 * Float(step))
+      let x = GuardedBuffer<Float>(Array(repeating: value, count: rows * k))
+      let y = GuardedBuffer<Float>(count: rows * n)
+      let scratch = Scratch(byteCount: linearScratchByteCount(maxRows: rows, k: k))
+      linear(
+        site.weights(.int8, withBias: false), .int8, table.kernels, x: x.base, xRowStride: k, rows: rows, y: y.base,
+        yRowStride: n, scratch: scratch.base)
+      let expected = Double(sign) * 1.999 * Double(value) * Double(k)
+      for index in 0..<(rows * n) {
+        #expect(
+          (Double(y[index]) / expected - 1).magnitude < 0.01, "\(table) value \(value): \(y[index]), not \(expected)")
+      }
+    }
+  }
+
   @Test(arguments: TestTable.linear, Level.nested)
   func poisonedRowsBecomeNaN(table: TestTable, level: Level) throws {
     for rows in [1, 3, 9] {

@@ -18,19 +18,19 @@ final class Site {
   private let planes: [GuardedBuffer<UInt8>]
   private let scales: GuardedBuffer<UInt8>
 
-  init(n: Int, k: Int, random: inout SeededRandom) throws {
+  init(n: Int, k: Int, floats: [Float]? = nil, random: inout SeededRandom) throws {
     self.n = n
     self.k = k
-    floats = (0..<(n * k)).map { _ in random.normal() * 0.1 }
+    self.floats = floats ?? (0..<(n * k)).map { _ in random.normal() * 0.1 }
     bias = (0..<n).map { _ in random.normal() }
     biasBuffer = GuardedBuffer(bias)
-    nested = try NestedMatrix(weights: floats, shape: NestedShape(n: n, k: k))
+    nested = try NestedMatrix(weights: self.floats, shape: NestedShape(n: n, k: k))
     shape32 = try DenseShape(n: n, k: k, level: .fp32)
     shape16 = try DenseShape(n: n, k: k, level: .fp16)
     dense32 = GuardedBuffer(count: shape32.byteCount)
     dense16 = GuardedBuffer(count: shape16.byteCount)
-    try shape32.pack(weights: floats, rowStride: k, into: UnsafeMutableRawPointer(dense32.base))
-    try shape16.pack(weights: floats, rowStride: k, into: UnsafeMutableRawPointer(dense16.base))
+    try shape32.pack(weights: self.floats, rowStride: k, into: UnsafeMutableRawPointer(dense32.base))
+    try shape16.pack(weights: self.floats, rowStride: k, into: UnsafeMutableRawPointer(dense16.base))
     let size = nested.shape.planeByteCount
     let all = nested.storage.bytes
     planes = (0..<4).map { GuardedBuffer(Array(all[($0 * size)..<(($0 + 1) * size)])) }

@@ -101,6 +101,7 @@ struct KernelCheck {
     p.x[5] = 100
     for index in 0..<64 { p.x[index + KernelCheck.k] = 0 }
     p.x[2 * KernelCheck.k + 3] = .infinity
+    // A level without words: those are checked with the panels that read them.
     quantize(x: p.x, xRowStride: KernelCheck.k, into: p.quantized, .int4, table)
     quantize(x: p.x, xRowStride: KernelCheck.k, into: p.quantizedTwin, .int4, twin)
     let (got, expected) = (p.quantized, p.quantizedTwin)
@@ -209,7 +210,8 @@ struct KernelCheck {
           weights, level, table, x: q, y: p.got, yRowStride: KernelCheck.n, firstBlock: 0, blocks: 2,
           scratch: p.scratch)
       }
-      // With words both compute the same in the same order. Per group |a · s' · A| ≤ 0.015 · 0.015 · 64 · 127 · 255 and |offset · lo'| ≤ 10 · 2.
+      // Products of words are the same bits. Else, per group, |a · s' · A| ≤ 0.015 · 0.015 · 64 · 127 · 255 and
+      // |offset · lo'| ≤ 10 · 2.
       let magnitude = Double(KernelCheck.groups) * (0.015 * 0.015 * 64 * 127 * 255 + 20)
       let bound =
         pass == 2 && !readsWords ? Float(2 * ErrorBound.nested(groups: KernelCheck.groups, magnitude: magnitude)) : 0
