@@ -27,7 +27,7 @@ public struct ControllerConfiguration: Hashable, Sendable, BitwiseCopyable {
 
   public init(
     rungCount: Int, budgetNanoseconds: Int? = nil, percentile: Double = 95, windowLength: Int = 64, dwell: Int = 32,
-    maximumDwell: Int = 2048, probation: Int = 128, minimumGain: Double = 0.03, ascentMargin: Double = 0.05,
+    maximumDwell: Int = 2048, probation: Int = 128, minimumGain: Double = 0.03, ascentMargin: Double = 0.03,
     learningRate: Double = 0.5
   ) {
     self.rungCount = rungCount
