@@ -93,6 +93,10 @@ import Testing
           let k = [1, 2, 3, 4, 5, 6, 7, 8, 13, 64][index % 10]
           second.append((spec, .dense(spec, rows: rows, k: k, atStart: index % 2 == 0, &random)))
         }
+        for k in [1, 3, 4, 6, 13, 64] {
+          let blocks = DenseArguments.wideBlocks
+          second.append((spec, .dense(spec, rows: 1, k: k, blocks: blocks, atStart: k % 2 == 0, &random)))
+        }
       case .panel:
         let pair = panels.filter { $0.key.isa == spec.isa && $0.key.level == spec.level }
         for panels in pair.values {

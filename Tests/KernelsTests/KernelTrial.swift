@@ -42,29 +42,35 @@ final class KernelTrial {
 
   // MARK: float kernels
 
-  static func dense(_ spec: GEMMSpec, rows: Int, k: Int, atStart: Bool, _ random: inout SeededRandom) -> KernelTrial {
+  /// - Parameter blocks: more than 1 with one row only.
+  static func dense(
+    _ spec: GEMMSpec, rows: Int, k: Int, blocks: Int = 1, atStart: Bool, _ random: inout SeededRandom
+  ) -> KernelTrial {
     let half = spec.level == .fp16
     let (xStride, yStride) = (k + 3, 19)
+    // Inputs of a block's weights in memory: more than the kernel reads.
+    let held = blocks > 1 ? k + 2 : k
     let x = GuardedBuffer<Float>(
       (0..<((rows - 1) * xStride + k)).map { _ in random.normal() }, edge: atStart ? .start : .end)
-    let values = (0..<(k * 16)).map { _ in random.normal() }
+    let values = (0..<(((blocks - 1) * held + k) * 16)).map { _ in random.normal() }
     let w32 = GuardedBuffer<Float>(half ? [0] : values, edge: atStart ? .start : .end)
     let w16 = GuardedBuffer<UInt16>(half ? values.map { Half($0).bits } : [0], edge: atStart ? .start : .end)
-    let start = GuardedBuffer<Float>((0..<16).map { _ in random.normal() }, edge: atStart ? .start : .end)
-    let count = (rows - 1) * yStride + 16
+    let start = GuardedBuffer<Float>((0..<(16 * blocks)).map { _ in random.normal() }, edge: atStart ? .start : .end)
+    let count = (rows - 1) * yStride + 16 * blocks
     let y = GuardedBuffer<Float>(Array(repeating: 7, count: count), edge: atStart ? .start : .end)
     let expected = GuardedBuffer<Float>(Array(repeating: 7, count: count))
     func arguments(_ y: GuardedBuffer<Float>) -> DenseArguments {
       DenseArguments(
         x: x.base, xRowStride: xStride * 4, w: half ? UnsafeRawPointer(w16.base) : UnsafeRawPointer(w32.base),
-        start: start.base, startRowStride: 0, y: y.base, yRowStride: yStride * 4, k: k, rows: rows, alpha: 0.75)
+        start: start.base, startRowStride: 0, y: y.base, yRowStride: yStride * 4, k: k, rows: rows,
+        blocks: blocks, blockStride: held * (half ? 32 : 64), alpha: 0.75)
     }
     var twin = arguments(expected)
     if half { portable.dense16(&twin) } else { portable.dense32(&twin) }
     // |x| and |w| are at most 6.
     let bound = 2 * ErrorBound.dense(k: k, magnitude: Double(k) * 27 + 6)
     return KernelTrial(
-      "\(KernelName(spec)) rows \(rows) k \(k)", arguments(y),
+      "\(KernelName(spec)) rows \(rows) k \(k) blocks \(blocks)", arguments(y),
       [
         .init(x, isWritable: false), .init(w32, isWritable: false), .init(w16, isWritable: false),
         .init(start, isWritable: false), .init(y),

@@ -14,7 +14,7 @@ public struct MachineLimit: Equatable, Sendable {
 
 /// The limits that products are compared with; nil where this CPU has no code for it.
 public struct MachineLimits: Equatable, Sendable {
-  /// Plain reads in order, from memory and out of buffers that fit each cache.
+  /// The fastest of several ways to read, from memory and out of buffers that fit each cache.
   public var memoryRead: MachineLimit?
   public var l3Read: MachineLimit?
   public var l2Read: MachineLimit?
@@ -71,7 +71,7 @@ public struct MachineLimits: Equatable, Sendable {
       (\MachineLimits.memoryRead, sizes.memory, "read from memory"), (\.l3Read, sizes.l3, "read from L3"),
       (\.l2Read, sizes.l2, "read from L2"),
     ] {
-      for code in [LimitCode.read, .prefetchedRead] {
+      for code in [LimitCode.read, .prefetchedRead, .fourStreamRead] {
         guard let function = functions[code]?.function else { continue }
         contestants.append(
           // Memory is read piece by piece, so that a sample is short.

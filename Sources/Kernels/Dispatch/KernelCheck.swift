@@ -7,6 +7,8 @@ import NestedFormat
 /// with all scales 1 a product with nested weights is an integer below 2²⁴, which every order of summation gives exactly.
 struct KernelCheck {
   private static let n = 32
+  /// Of float products: a single row takes several blocks at once, and one is left.
+  private static let denseN = 16 * (DenseArguments.wideBlocks + 1)
   /// Three groups, the last one short.
   private static let k = 150
   private static let groups = 3
@@ -37,9 +39,9 @@ struct KernelCheck {
   // MARK: memory
 
   /// Dense weights, or planes, scales and expanded codes.
-  private static let weightByteCount = n * 192 * 6
+  private static let weightByteCount = max(n * 192 * 6, denseN * k * 4)
   private static let inputByteCount = rows * k * 4
-  private static let outputByteCount = rows * n * 4
+  private static let outputByteCount = rows * max(n, denseN) * 4
   private static let quantizedByteCount = QuantizedActivations.byteCount(rows: rows, k: k)
   private static let byteCount =
     (weightByteCount + inputByteCount + 2 * outputByteCount + 2 * quantizedByteCount + 64 * 8)
@@ -123,7 +125,7 @@ struct KernelCheck {
     let p = parts(rows: KernelCheck.rows)
     var numbers = Numbers()
     for index in 0..<(KernelCheck.rows * KernelCheck.k) { p.x[index] = numbers.float() }
-    let count = KernelCheck.n * KernelCheck.k
+    let count = KernelCheck.denseN * KernelCheck.k
     for index in 0..<count {
       if level == .fp16 {
         p.weights.storeBytes(of: Half(numbers.float()).bits, toByteOffset: 2 * index, as: UInt16.self)
@@ -131,19 +133,19 @@ struct KernelCheck {
         p.weights.storeBytes(of: numbers.float(), toByteOffset: 4 * index, as: Float.self)
       }
     }
-    guard let shape = try? DenseShape(n: KernelCheck.n, k: KernelCheck.k, level: level) else { return "no shape" }
+    guard let shape = try? DenseShape(n: KernelCheck.denseN, k: KernelCheck.k, level: level) else { return "no shape" }
     let view = DenseView(base: UnsafeRawPointer(p.weights), shape: shape)
     let weights = LinearWeights(
-      n: KernelCheck.n, k: KernelCheck.k, fp16: level == .fp16 ? view : nil, fp32: level == .fp32 ? view : nil)
+      n: KernelCheck.denseN, k: KernelCheck.k, fp16: level == .fp16 ? view : nil, fp32: level == .fp32 ? view : nil)
     // Magnitudes are below 1, so k bounds their sum; both sides may be off.
     let bound = Float(2 * ErrorBound.dense(k: KernelCheck.k, magnitude: Double(KernelCheck.k)))
     for rows in [1, 2, 3, KernelCheck.rows] {
       for (table, y) in [(table, p.got), (twin, p.expected)] {
         linearDense(
-          weights, level, table, x: p.x, xRowStride: KernelCheck.k, rows: rows, y: y, yRowStride: KernelCheck.n,
-          firstBlock: 0, blocks: 2, scratch: p.scratch)
+          weights, level, table, x: p.x, xRowStride: KernelCheck.k, rows: rows, y: y, yRowStride: KernelCheck.denseN,
+          firstBlock: 0, blocks: KernelCheck.denseN / 16, scratch: p.scratch)
       }
-      if let why = firstDifference(p, rows: rows, bound: bound) { return why }
+      if let why = firstDifference(p, rows: rows, n: KernelCheck.denseN, bound: bound) { return why }
     }
     return nil
   }
@@ -215,16 +217,16 @@ struct KernelCheck {
       let magnitude = Double(KernelCheck.groups) * (0.015 * 0.015 * 64 * 127 * 255 + 20)
       let bound =
         pass == 2 && !readsWords ? Float(2 * ErrorBound.nested(groups: KernelCheck.groups, magnitude: magnitude)) : 0
-      if let why = firstDifference(p, rows: rows, bound: bound) { return "pass \(pass): \(why)" }
+      if let why = firstDifference(p, rows: rows, n: KernelCheck.n, bound: bound) { return "pass \(pass): \(why)" }
     }
     return nil
   }
 
-  private func firstDifference(_ p: Parts, rows: Int, bound: Float) -> String? {
-    for index in 0..<(rows * KernelCheck.n) {
+  private func firstDifference(_ p: Parts, rows: Int, n: Int, bound: Float) -> String? {
+    for index in 0..<(rows * n) {
       let (got, expected) = (p.got[index], p.expected[index])
       if !((got - expected).magnitude <= bound) {
-        let place = "row \(index / KernelCheck.n), output \(index % KernelCheck.n)"
+        let place = "row \(index / n), output \(index % n)"
         return "\(place) is \(got), expected \(expected) ± \(bound)"
       }
     }

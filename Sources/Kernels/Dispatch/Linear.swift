@@ -20,7 +20,7 @@ enum Blocking {
   /// The largest panel of any table: `panelGroups` portable groups.
   static let panelByteCount = 8 * 4096
   static let panelScaleByteCount = 8 * panelScaleGroupByteCount
-  static let startByteCount = 64
+  static let startByteCount = 64 * DenseArguments.wideBlocks
 }
 
 /// Bytes that `UnpackArguments.panelScales` has per group.
@@ -45,7 +45,7 @@ public func linearScratchByteCount(maxRows: Int, k: Int) -> Int {
 
 /// Where the parts of a thread's scratch lie.
 struct ProductScratch {
-  /// 16 floats: the bias of a block, padded with zeros, or zeros.
+  /// 16 floats: the bias of a block, padded with zeros, or zeros; or zeros for several blocks at once.
   var start: UnsafeMutablePointer<Float>
   var panelScales: UnsafeMutablePointer<Float>
   var panel: UnsafeMutableRawPointer

@@ -44,9 +44,17 @@ private func denseProduct(
   let wanted = rows <= Blocking.streamingRows ? 1 : (k &+ (Blocking.denseInputs &- 1)) / Blocking.denseInputs
   let size = ((k &+ wanted &- 1) / max(wanted, 1) &+ 7) & ~7
   let pieces = k > size ? (k &+ size &- 1) / size : 1
-  for index in 0..<max(pieces &* blocks, 0) {
-    let block = firstBlock &+ index % blocks
-    let firstInput = index / blocks &* size
+  var first = firstBlock
+  if rows == 1 {
+    first = denseWide(
+      kernel, x: x, w: w, rowByteCount: rowByteCount, n: n, k: k, bias: bias, alpha: alpha, y: y,
+      firstBlock: firstBlock,
+      blocks: blocks, scratch: scratch)
+  }
+  let left = firstBlock &+ blocks &- first
+  for index in 0..<max(pieces &* left, 0) {
+    let block = first &+ index % left
+    let firstInput = index / left &* size
     let cursor = OutputCursor(
       block: block, n: n, firstInput: firstInput, bias: bias, y: y, yRowStride: yRowStride, scratch: scratch)
     var arguments = DenseArguments(
@@ -59,4 +67,28 @@ private func denseProduct(
   if blocks > 0, last &+ 16 > n {
     storeTail(scratch.tile, rows: rows, firstOutput: last, n: n, y: y, yRowStride: yRowStride)
   }
+}
+
+/// One row over as many whole groups of ``DenseArguments/wideBlocks`` blocks as there are.
+///
+/// - Returns: the first block that is left.
+@inline(__always)
+private func denseWide(
+  _ kernel: Kernel, x: UnsafePointer<Float>, w: UnsafeRawPointer, rowByteCount: Int, n: Int, k: Int,
+  bias: UnsafePointer<Float>?, alpha: Float, y: UnsafeMutablePointer<Float>, firstBlock: Int, blocks: Int,
+  scratch: ProductScratch
+) -> Int {
+  let end = min(firstBlock &+ blocks, n / 16)
+  var block = firstBlock
+  if bias == nil { for lane in 0..<(16 &* DenseArguments.wideBlocks) { scratch.start[lane] = 0 } }
+  while block &+ DenseArguments.wideBlocks <= end {
+    var arguments = DenseArguments(
+      x: x, xRowStride: 0, w: w + block &* k &* rowByteCount,
+      start: bias.map { $0 + block &* 16 } ?? UnsafePointer(scratch.start),
+      startRowStride: 0, y: y + block &* 16, yRowStride: 0, k: k, rows: 1, blocks: DenseArguments.wideBlocks,
+      blockStride: k &* rowByteCount, alpha: alpha)
+    kernel(&arguments)
+    block &+= DenseArguments.wideBlocks
+  }
+  return block
 }

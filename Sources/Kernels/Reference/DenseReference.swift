@@ -3,7 +3,11 @@ import Base
 // The float products in plain Swift: the twin of generated kernels and what runs where nothing may be generated.
 
 /// ``DenseArguments`` with FP32 weights. Sums in order of `k`, one rounding per product and per sum.
-func denseReference(_ a: DenseArguments) {
+func denseReference(_ arguments: DenseArguments) {
+  for block in 0..<arguments.blocks { denseBlockReference(arguments.block(block)) }
+}
+
+private func denseBlockReference(_ a: DenseArguments) {
   for row in 0..<a.rows {
     let x = UnsafeRawPointer(a.x) + row &* a.xRowStride
     var sum = SIMD16<Float>(repeating: 0)
@@ -16,7 +20,11 @@ func denseReference(_ a: DenseArguments) {
 }
 
 /// ``DenseArguments`` with FP16 weights, converted exactly, summed as in ``denseReference(_:)``.
-func denseHalfReference(_ a: DenseArguments) {
+func denseHalfReference(_ arguments: DenseArguments) {
+  for block in 0..<arguments.blocks { denseHalfBlockReference(arguments.block(block)) }
+}
+
+private func denseHalfBlockReference(_ a: DenseArguments) {
   for row in 0..<a.rows {
     let x = UnsafeRawPointer(a.x) + row &* a.xRowStride
     var sum = SIMD16<Float>(repeating: 0)
@@ -24,6 +32,18 @@ func denseHalfReference(_ a: DenseArguments) {
       sum += floats(halvesAt: a.w + k &* 32) * x.load(fromByteOffset: k &* 4, as: Float.self)
     }
     finishRow(a, row, sum)
+  }
+}
+
+extension DenseArguments {
+  /// The call for one block alone.
+  fileprivate func block(_ index: Int) -> DenseArguments {
+    var one = self
+    one.blocks = 1
+    one.w = w + index &* blockStride
+    one.start = start + index &* 16
+    one.y = y + index &* 16
+    return one
   }
 }
 

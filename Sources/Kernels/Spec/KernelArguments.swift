@@ -9,7 +9,13 @@ public typealias Kernel = @convention(c) (UnsafeRawPointer) -> Void
 /// `y[r][0..<16] = start[r][0..<16] + alpha · Σ_k x[r][k] · w[k][0..<16]` for `r` below `rows`.
 ///
 /// `start` may be a bias (row stride 0), `y` itself (a further piece of K) or zeros.
+///
+/// With one row also over ``wideBlocks`` neighbouring blocks at once: `y` and `start` then go on behind the first 16. Every
+/// output has the same bits as in calls of single blocks.
 public struct DenseArguments: BitwiseCopyable {
+  /// A single row reads every weight once, and memory gives several streams at once more than one.
+  public static let wideBlocks = 3
+
   public var x: UnsafePointer<Float>
   public var xRowStride: Int
   /// `[k][16]` FP32, or FP16, which is converted exactly.
@@ -20,11 +26,16 @@ public struct DenseArguments: BitwiseCopyable {
   public var yRowStride: Int
   public var k: Int
   public var rows: Int
+  /// 1, or ``wideBlocks`` with one row.
+  public var blocks: Int
+  /// From one block's weights to the next one's; unused with one block.
+  public var blockStride: Int
   public var alpha: Float
 
   public init(
     x: UnsafePointer<Float>, xRowStride: Int, w: UnsafeRawPointer, start: UnsafePointer<Float>, startRowStride: Int,
-    y: UnsafeMutablePointer<Float>, yRowStride: Int, k: Int, rows: Int, alpha: Float
+    y: UnsafeMutablePointer<Float>, yRowStride: Int, k: Int, rows: Int, blocks: Int = 1, blockStride: Int = 0,
+    alpha: Float
   ) {
     self.x = x
     self.xRowStride = xRowStride
@@ -35,6 +46,8 @@ public struct DenseArguments: BitwiseCopyable {
     self.yRowStride = yRowStride
     self.k = k
     self.rows = rows
+    self.blocks = blocks
+    self.blockStride = blockStride
     self.alpha = alpha
   }
 }

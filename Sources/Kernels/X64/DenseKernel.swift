@@ -9,19 +9,30 @@ import NestedFormat
 /// ``DenseArguments`` for any number of rows, in tiles of at most `spec.rows`.
 ///
 /// Generic over the vector's width: a block of 16 outputs is two YMM or one ZMM. With few rows several partial sums per
-/// output hide the latency of the multiply-add. Each row's own sum depends only on the size of its tile.
+/// output hide the latency of the multiply-add. Each row's own sum depends only on the size of its tile, not on how many
+/// blocks a call takes.
 func emitDense<V: WideRegister>(
   _ asm: borrowing X64Assembler, _ spec: GEMMSpec, _: V.Type
 ) throws(AdaptQError) {
   var tiles: [DenseTile<V>] = []
   for rows in 1...spec.rows { tiles.append(try DenseTile<V>(rows: rows, spec)) }
+  let wide = try WideDenseTile<V>(spec, chains: tiles[0].chains)
   let g = DenseGeneralRegisters(rows: spec.rows)
   pushAll(asm, calleeSaved)
   loadFields(
     asm, (g.tileX, \DenseArguments.x), (g.x.stride, \DenseArguments.xRowStride), (g.tileW, \DenseArguments.w),
     (g.start, \DenseArguments.start), (g.startStride, \DenseArguments.startRowStride), (g.y, \DenseArguments.y),
     (g.rows, \DenseArguments.rows))
+  let (several, done) = (asm.newLabel(), asm.newLabel())
+  asm.mov(g.w, GPR64.rdi[offset(\DenseArguments.blocks)])
+  asm.cmp(g.w, 1)
+  asm.jne(several)
   emitRowTiles(asm, rows: g.rows, largest: spec.rows) { asm, size in tiles[size - 1].emit(asm, g) }
+  asm.jmp(done)
+  asm.align(16)
+  asm.bind(several)
+  wide.emit(asm, g)
+  asm.bind(done)
   asm.vzeroupper()
   popAll(asm, calleeSaved)
   asm.ret()
@@ -60,9 +71,10 @@ struct DenseTile<V: WideRegister> {
   init(rows: Int, _ spec: GEMMSpec) throws(AdaptQError) {
     self.rows = rows
     half = spec.level == .fp16
-    // A chain takes the same share of each turn of four inputs.
+    // A chain takes the same share of each turn of four inputs. A single row has no more than a wide tile has room for: one
+    // multiply-add per cycle is as fast as weights come out of the level-2 cache.
     let sums = rows * parts
-    chains = sums <= 3 ? 4 : (sums <= 6 ? 2 : 1)
+    chains = rows == 1 && V.byteCount == 32 ? 2 : (sums <= 3 ? 4 : (sums <= 6 ? 2 : 1))
     var plan = RegisterPlan(count: V.byteCount == 32 ? 16 : 32, for: KernelName(spec).description)
     accumulators = try plan.take(sums * chains, "accumulators").map { V($0) }
     weights = try plan.take(parts, "weights").map { V($0) }
@@ -147,5 +159,82 @@ struct DenseTile<V: WideRegister> {
       asm.add(g.start, g.startStride)
       asm.add(g.y, g.count)
     }
+  }
+}
+
+/// One row and ``DenseArguments/wideBlocks`` blocks at once: as many streams of weights, one broadcast for all of them.
+struct WideDenseTile<V: WideRegister> {
+  let half: Bool
+  let chains: Int
+  let parts = 64 / V.byteCount
+  let accumulators: [V]
+  let weights: V
+  let broadcast: V
+
+  init(_ spec: GEMMSpec, chains: Int) throws(AdaptQError) {
+    half = spec.level == .fp16
+    self.chains = chains
+    var plan = RegisterPlan(count: V.byteCount == 32 ? 16 : 32, for: KernelName(spec).description)
+    let sums = DenseArguments.wideBlocks * parts * chains
+    accumulators = try plan.take(sums, "accumulators of wide blocks").map { V($0) }
+    weights = V(try plan.take("weights"))
+    broadcast = V(try plan.take("activation"))
+  }
+
+  private func accumulator(_ chain: Int, _ block: Int, _ part: Int) -> V {
+    accumulators[(chain * DenseArguments.wideBlocks + block) * parts + part]
+  }
+
+  func emit(_ asm: borrowing X64Assembler, _ g: DenseGeneralRegisters) {
+    let w = RowPointers(bases: [g.tileW], stride: g.startStride)
+    asm.mov(w.stride, GPR64.rdi[offset(\DenseArguments.blockStride)])
+    for accumulator in accumulators { asm.vxorps(accumulator, accumulator, accumulator) }
+    asm.mov(g.count, GPR64.rdi[offset(\DenseArguments.k)])
+    emitLoop(asm, g, w, steps: 4)
+    emitLoop(asm, g, w, steps: 1)
+
+    asm.vbroadcastss(broadcast, GPR64.rdi[offset(\DenseArguments.alpha)])
+    for block in 0..<DenseArguments.wideBlocks {
+      for part in 0..<parts {
+        let sum = accumulator(0, block, part)
+        // In the order of a single block's.
+        for chain in stride(from: chains - 1, to: 0, by: -1) {
+          let previous = accumulator(chain - 1, block, part)
+          asm.vaddps(previous, previous, accumulator(chain, block, part))
+        }
+        let place = 64 * block + part * V.byteCount
+        asm.vfmadd213ps(sum, broadcast, g.start[place])
+        asm.vmovups(g.y[place], sum)
+      }
+    }
+  }
+
+  private func emitLoop(_ asm: borrowing X64Assembler, _ g: DenseGeneralRegisters, _ w: RowPointers, steps: Int) {
+    let rowByteCount = half ? 32 : 64
+    let skip = asm.newLabel()
+    asm.sub(g.count, steps)
+    asm.jl(skip)
+    asm.align(32)
+    let loop = asm.here()
+    for step in 0..<steps {
+      asm.vbroadcastss(broadcast, g.tileX[4 * step])
+      for block in 0..<DenseArguments.wideBlocks {
+        for part in 0..<parts {
+          let sum = accumulator(step % chains, block, part)
+          if half {
+            asm.vcvtph2ps(weights, w.address(block, step * 32 + part * V.byteCount / 2))
+            asm.vfmadd231ps(sum, broadcast, weights)
+          } else {
+            asm.vfmadd231ps(sum, broadcast, w.address(block, step * 64 + part * V.byteCount))
+          }
+        }
+      }
+    }
+    asm.add(g.tileX, 4 * steps)
+    asm.add(g.tileW, rowByteCount * steps)
+    asm.sub(g.count, steps)
+    asm.jge(loop)
+    asm.bind(skip)
+    asm.add(g.count, steps)
   }
 }
