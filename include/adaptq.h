@@ -596,7 +596,8 @@ enum {
   ADAPTQ_REASON_LEVELS_CHANGED = 7, /* the allowed levels were changed */
   ADAPTQ_REASON_BUDGET_CHANGED = 8, /* the budget was changed */
   ADAPTQ_REASON_NO_BUDGET = 9,      /* no budget: the best allowed level */
-  ADAPTQ_REASON_WORK_CHANGED = 10   /* same load, other sizes: another level fits */
+  ADAPTQ_REASON_WORK_CHANGED = 10,  /* same load, other sizes: another level fits */
+  ADAPTQ_REASON_DEADLINE = 11       /* the call's deadline_ns asked for a lower level, at its begin or on the way. Since 0.2 */
 };
 
 /** The name of a reason, for example "predicted miss"; "unknown" for any other value. Static. */
@@ -606,7 +607,11 @@ ADAPTQ_API const char *adaptq_reason_name(int32_t reason);
 typedef struct adaptq_run_options {
   size_t struct_size;
   adaptq_level level;   /* this call only; ADAPTQ_LEVEL_AUTO: what the session says */
-  int64_t deadline_ns;  /* reserved, must be 0 */
+  /** Nanoseconds from its begin within which this call should end, up to 2^50 - 1; 0: no deadline. The call begins at the
+      best level predicted to end in time, of those that the budget would choose or lower ones. Before each operator with
+      weights the time left is compared with the predicted rest: where it no longer suffices, this and all later ones go down
+      to a level that does, or to the fastest. A fixed level stays: then the deadline is only reported. Since 0.2 */
+  int64_t deadline_ns;
   int32_t max_threads;  /* this call only, at most so many threads, up to ADAPTQ_MAX_THREADS; 0: no limit */
 } adaptq_run_options;
 
@@ -616,7 +621,7 @@ typedef struct adaptq_run_report {
   uint64_t sequence;    /* number of this run in its session, from 1 */
   int64_t latency_ns;   /* monotonic time from the checked arguments to the written outputs */
   int64_t budget_ns;    /* 0: none */
-  adaptq_level level;   /* of the linear sites */
+  adaptq_level level;   /* of the linear sites; with a deadline: what the run began with */
   int32_t reason;       /* ADAPTQ_REASON_* */
   int32_t budget_missed;/* 1 if latency_ns > budget_ns > 0; not an error */
   int32_t level_changed;/* 1 if the run before used another level, or there was none */
@@ -625,12 +630,15 @@ typedef struct adaptq_run_report {
       failed run writes, and only if it gives ADAPTQ_BUFFER_TOO_SMALL; a run that succeeds makes them 0. */
   uint64_t needed_bytes;
   uint64_t needed_index; /* that tensor: input i is i, output i is n_inputs + i */
+  int32_t deadline_missed; /* 1 if latency_ns > deadline_ns > 0; not an error: the result is complete. Since 0.2 */
+  int32_t dropped_sites;   /* linear sites that ran at a lower level than `level`, because of the deadline. Since 0.2 */
 } adaptq_run_report;
 
 /** Runs one inference: reads n_inputs tensors, writes n_outputs tensors, returns when all are written.
  *
  *  Meaning   Tensors come in the order of adaptq_model_input() and adaptq_model_output(). With a budget set, the level
- *            is chosen for each run. A missed budget is not an error: the result is complete.
+ *            is chosen for each run. A missed budget is not an error: the result is complete. With a deadline for this call
+ *            the level may also go down between two operators of it.
  *  Shapes    Rank and sizes as in the model; a size the model leaves open takes 1 (or what one window of its
  *            convolutions needs) up to the bound given to adaptq_session_prepare(). Output sizes: adaptq_session_output_shape().
  *  Memory    All buffers stay the caller's; nothing is kept after return. Exactly the bytes of each tensor are read or
@@ -643,7 +651,7 @@ typedef struct adaptq_run_report {
  *                                     model's range (a token id that the embedding table does not have)
  *            ADAPTQ_OUT_OF_RANGE      a size above what was prepared
  *            ADAPTQ_OUT_OF_RANGE      (since 0.2) a growing state of the model has no room for what the run appends
- *            ADAPTQ_OUT_OF_RANGE      also a value that its type cannot hold, see adaptq_tensor
+ *            ADAPTQ_OUT_OF_RANGE      also a value that its type cannot hold, see adaptq_tensor, or options->deadline_ns
  *            ADAPTQ_BUFFER_TOO_SMALL  data_size below what the tensor needs: report->needed_bytes says how much that is
  *            ADAPTQ_UNSUPPORTED       options->level is not allowed in this session
  *            ADAPTQ_CANCELLED         adaptq_session_cancel() was called meanwhile

@@ -484,6 +484,11 @@ struct run_options : adaptq_run_options {
       : adaptq_run_options(detail::sized<adaptq_run_options>()) {
     level = call_level;
   }
+  /** Sets deadline_ns. */
+  run_options &within(std::chrono::nanoseconds time) noexcept {
+    deadline_ns = time.count();
+    return *this;
+  }
 };
 
 /** adaptq_run_report with struct_size set. */

@@ -63,7 +63,8 @@ extension Option {
     case .deadline:
       OptionRule(
         owner: "adaptq_run_options", name: "deadline_ns", type: ADAPTQ_OPTION_INT64,
-        description: "reserved, must be 0")
+        maximum: Double((Int64(1) << 50) - 1), status: .outOfRange,
+        description: "nanoseconds within which this call should end; 0: no deadline")
     case .maximumThreads:
       OptionRule(
         owner: "adaptq_run_options", name: "max_threads", type: ADAPTQ_OPTION_INT32,

@@ -17,13 +17,13 @@ import Runtime
         inputs, count: inputCount, "adaptq_tensor", parameter: "inputs", firstSize: FirstSize.tensor)
       let outputArray = try StructArray(
         outputs, count: outputCount, "adaptq_tensor", parameter: "outputs", firstSize: FirstSize.tensor)
-      let (callLevel, maximumThreads) = try readRunOptions(options, run)
+      let (callLevel, maximumThreads, deadline) = try readRunOptions(options, run)
       var target: OutStruct<adaptq_run_report>?
       if let report { target = try OutStruct(report, "adaptq_run_report", firstSize: FirstSize.runReport) }
       try run.setInputSizes(inputArray)
       try run.bindInputs(inputArray, target)
       try run.bindOutputs(outputArray, target)
-      let result = run.run(callLevel: callLevel, maximumThreads: maximumThreads)
+      let result = run.run(callLevel: callLevel, maximumThreads: maximumThreads, deadline: deadline)
       if result.outcome.kind != .done { throw outcomeError(result.outcome, run) }
       if let target { write(result, to: target) }
     }
@@ -41,24 +41,26 @@ private func write(_ result: RunReport, to target: OutStruct<adaptq_run_report>)
   value.budget_missed = result.budgetMissed ? 1 : 0
   value.level_changed = result.levelChanged ? 1 : 0
   value.budget_unreachable = result.budgetUnreachable ? 1 : 0
+  value.deadline_missed = result.deadlineMissed ? 1 : 0
+  value.dropped_sites = Int32(truncatingIfNeeded: result.droppedSites)
   target.write(value)
 }
 
-/// Bits of the level for this call, 0 for automatic; most threads for this call, 0 for all.
+/// Bits of the level for this call, 0 for automatic; most threads for this call, 0 for all; deadline in nanoseconds, 0 for none.
 @inline(__always)
 private func readRunOptions(
   _ options: UnsafePointer<adaptq_run_options>?, _ run: RunHandle
-) throws(AdaptQError) -> (level: UInt8, maximumThreads: Int) {
-  guard let options else { return (0, 0) }
+) throws(AdaptQError) -> (level: UInt8, maximumThreads: Int, deadline: Int) {
+  guard let options else { return (0, 0, 0) }
   var wanted = adaptq_run_options()
   try readStruct(options, "adaptq_run_options", firstSize: FirstSize.runOptions, into: &wanted)
   try requireOption(wanted.deadline_ns, .deadline)
   try requireOption(Int64(wanted.level), .runLevel)
   try requireOption(Int64(wanted.max_threads), .maximumThreads)
-  if wanted.level == ADAPTQ_LEVEL_AUTO { return (0, Int(wanted.max_threads)) }
+  if wanted.level == ADAPTQ_LEVEL_AUTO { return (0, Int(wanted.max_threads), Int(wanted.deadline_ns)) }
   let level = UInt8(truncatingIfNeeded: wanted.level)
   if Int32(level) != wanted.level || !run.hasLevel(level) { throw callLevelError(wanted.level) }
-  return (level, Int(wanted.max_threads))
+  return (level, Int(wanted.max_threads), Int(wanted.deadline_ns))
 }
 
 @inline(never)

@@ -62,6 +62,7 @@ import Runtime
   case 8: staticText("budget changed")
   case 9: staticText("no budget")
   case 10: staticText("work changed")
+  case 11: staticText("deadline")
   default: staticText("unknown")
   }
 }

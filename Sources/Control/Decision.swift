@@ -20,6 +20,8 @@ public enum DecisionReason: UInt8, Sendable, CaseIterable, BitwiseCopyable {
   case noBudget = 8
   /// Same load, other work: another rung fits.
   case workChanged = 9
+  /// The deadline of this call asked for less than the budget does, at its begin or between its steps.
+  case deadline = 10
 
   public var name: String {
     switch self {
@@ -33,6 +35,7 @@ public enum DecisionReason: UInt8, Sendable, CaseIterable, BitwiseCopyable {
     case .budgetChanged: "budget changed"
     case .noBudget: "no budget"
     case .workChanged: "work changed"
+    case .deadline: "deadline"
     }
   }
 }

@@ -12,7 +12,10 @@ extension LatencyController {
   /// Learns from one finished run. Call once after each run, with the rung it really used.
   ///
   /// Any integers are safe: an unknown rung is ignored, work and latency below 1 count as 1.
-  public mutating func observe(rung: Int, work: Int, latencyNanoseconds: Int) {
+  ///
+  /// - Parameter expectedShare: share of the rung's cost that the run was expected to take, above 0: below 1 where later steps
+  ///   went to a lower rung.
+  public mutating func observe(rung: Int, work: Int, latencyNanoseconds: Int, expectedShare: Double = 1) {
     if rung < 0 || rung >= configuration.rungCount { return }
     let nanoseconds = min(max(latencyNanoseconds, 1), CostCurve.maximumNanoseconds)
     let amount = Double(max(work, 1))
@@ -33,7 +36,7 @@ extension LatencyController {
       return
     }
 
-    var observed = Double(nanoseconds) / baseCost(rung, amount)
+    var observed = Double(nanoseconds) / (baseCost(rung, amount) * (expectedShare > 0 ? expectedShare : 1))
     observedRatios[slot] = Float(min(observed, 1e6))
     let residual = observed / slowdown
     learnMultiplier(residual, slot)

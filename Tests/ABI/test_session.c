@@ -395,8 +395,8 @@ static void refuses_to_run(void) {
   REFUSED(ADAPTQ_INVALID_ARGUMENT, n_out = SIZE_MAX);
   REFUSED(ADAPTQ_INVALID_ARGUMENT, options.struct_size = 0);
   REFUSED(ADAPTQ_INVALID_ARGUMENT, options.struct_size = sizeof options + 8);
-  REFUSED(ADAPTQ_INVALID_ARGUMENT, options.deadline_ns = 1);
-  REFUSED(ADAPTQ_INVALID_ARGUMENT, options.deadline_ns = -1);
+  REFUSED(ADAPTQ_OUT_OF_RANGE, options.deadline_ns = (int64_t)1 << 50);
+  REFUSED(ADAPTQ_OUT_OF_RANGE, options.deadline_ns = -1);
   REFUSED(ADAPTQ_INVALID_ARGUMENT, options.level = 3);
   REFUSED(ADAPTQ_INVALID_ARGUMENT, options.level = -1);
   for (int k = 0; k < FIXTURE_LEVELS; k++)  // the session was made with the best level only

@@ -67,7 +67,14 @@ public final class ExecutionPlan: @unchecked Sendable {
     }
     let slots = array(ValueSlot.self, valuesAt)
     let steps = array(Step.self, stepsAt)
-    for (index, step) in lowering.steps.enumerated() { steps[index] = step }
+    // Where the regions met so far end: a region's steps follow the one that leads past them.
+    var regionEnd = 0
+    for (index, step) in lowering.steps.enumerated() {
+      steps[index] = step
+      let hasWeights = step.kind == .linear || step.kind == .convolution || step.kind == .gru
+      steps[index].isCheckpoint = hasWeights && index >= regionEnd
+      regionEnd = max(regionEnd, Int(step.target))
+    }
     for (index, value) in graph.values.enumerated() {
       var slot = ValueSlot(
         data: arena.base + values.offsets[lowering.storage[index]], rank: value.type.rank,

@@ -52,13 +52,20 @@ extension PlanContext {
   }
 
   /// Executes all steps with the sizes and levels that are set, on the executor's threads.
-  static func execute(_ plan: UnsafePointer<PlanContext>, _ executor: ParallelExecutor) -> RunOutcome {
+  ///
+  /// - Parameter deadline: lowers the levels of later steps when the time left asks for it.
+  static func execute(
+    _ plan: UnsafePointer<PlanContext>, _ executor: ParallelExecutor,
+    deadline: UnsafeMutablePointer<DeadlineRun>? = nil
+  ) -> RunOutcome {
     // The value whose 8-bit codes are in `quantized`: projections of the same input share them. Codes made for INT8 have words
     // besides and serve every level.
     var coded: Int32 = -1
     var codedLevel = Level.int8
     for index in 0..<plan.pointee.stateCount { plan.pointee.states[index].isWritten = false }
     let isTraced = plan.pointee.trace.function != nil
+    let stepTimes = plan.pointee.stepTimes
+    let isTimed = isTraced || stepTimes != nil
     var index = 0
     while index < plan.pointee.stepCount {
       let step = plan.pointee.steps + index
@@ -69,7 +76,8 @@ extension PlanContext {
       }
       let position = index
       index &+= 1
-      let begin = isTraced ? monotonicNanoseconds() : 0
+      if let deadline, step.pointee.isCheckpoint { deadline.pointee.check(plan, position) }
+      let begin = isTimed ? monotonicNanoseconds() : 0
       switch step.pointee.kind {
       case .linear:
         let level = plan.pointee.level(step)
@@ -103,6 +111,7 @@ extension PlanContext {
         coded = -1
         if plan.pointee.repeatsLoop(step) { index = Int(step.pointee.target) }
       }
+      if let stepTimes { stepTimes[position] &+= monotonicNanoseconds() &- begin }
       if isTraced { plan.pointee.report(step, position, begin: begin) }
     }
     return RunOutcome()

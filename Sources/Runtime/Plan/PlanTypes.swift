@@ -25,6 +25,9 @@ struct Step: BitwiseCopyable {
   }
 
   var kind: Kind
+  /// A level may change before this step: it has weights, and its place in the list says how much of a run is left, because
+  /// it belongs to no region.
+  var isCheckpoint = false
   /// Raw value of a `UnaryOperation`, `BinaryOperation` or `ComparisonOperation`.
   var function: UInt8 = 0
   var site: Int32 = -1
@@ -165,6 +168,8 @@ struct PlanContext: BitwiseCopyable {
   /// Asked between steps whether to stop.
   var control: RunControl
   var trace = TraceHook()
+  /// While costs are measured: nanoseconds that each step has taken, summed over runs.
+  var stepTimes: UnsafeMutablePointer<Int>?
 }
 
 /// Why a run stopped. Trivial; the caller makes the text.

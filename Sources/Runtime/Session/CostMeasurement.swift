@@ -43,8 +43,10 @@ struct CostMeasurement {
 
   private var isLate: Bool { end.map { monotonicNanoseconds() > $0 } ?? false }
 
-  func measure() throws(AdaptQError) -> [LevelCost] {
+  /// - Parameter times: gets how long the steps took, at each size and level; its memory is zero before.
+  func measure(_ steps: StepTimes) throws(AdaptQError) -> [LevelCost] {
     let context = plan.context
+    var size = 0
     var points = [[CostPoint]](repeating: [], count: levels.count)
     var seen: Set<Int> = []
     defer { for symbol in 0..<context.symbolCount { context.symbols[symbol] = context.maximumSymbols[symbol] } }
@@ -59,9 +61,11 @@ struct CostMeasurement {
       }
       context.resolveShapes()
       if !seen.insert(context.work).inserted { continue }
-      for (index, nanoseconds) in try times().enumerated() {
+      for (index, nanoseconds) in try times(steps, size).enumerated() {
         points[index].append(CostPoint(work: context.work, nanoseconds: max(nanoseconds, 1)))
       }
+      steps.finish(size: size, work: context.work)
+      size += 1
     }
     return levels.enumerated().map { index, level in
       LevelCost(
@@ -70,7 +74,7 @@ struct CostMeasurement {
     }
   }
 
-  private func times() throws(AdaptQError) -> [Int] {
+  private func times(_ steps: StepTimes, _ size: Int) throws(AdaptQError) -> [Int] {
     var samples = [[Int]](repeating: [], count: levels.count)
     var first = [Int](repeating: 0, count: levels.count)
     let inputs = indexInputs()
@@ -84,7 +88,9 @@ struct CostMeasurement {
         fillInputs(indexes: inputs)
         let start = monotonicNanoseconds()
         let own = executor.acquire(maximum: 0)
-        let outcome = withUnsafePointer(to: plan.context) { PlanContext.execute($0, own) }
+        var timed = plan.context
+        timed.stepTimes = steps.times(size: size, rung: index)
+        let outcome = withUnsafePointer(to: timed) { PlanContext.execute($0, own) }
         own.release()
         let elapsed = monotonicNanoseconds() - start
         if outcome.kind == .cancelled { throw AdaptQError(.cancelled, "prepare was cancelled") }

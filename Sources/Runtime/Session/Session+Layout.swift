@@ -92,8 +92,9 @@ public struct RunHandle: BitwiseCopyable {
   /// - Parameters:
   ///   - callLevel: bits of a level for this call only; 0 for what the session says.
   ///   - maximumThreads: for this call only; 0 for all there are.
+  ///   - deadline: nanoseconds within which to end; 0 for none.
   @inline(__always)
-  public func run(callLevel: UInt8, maximumThreads: Int = 0) -> RunReport {
-    SessionState.run(state, callLevel: callLevel, maximumThreads: maximumThreads)
+  public func run(callLevel: UInt8, maximumThreads: Int = 0, deadline: Int = 0) -> RunReport {
+    SessionState.run(state, callLevel: callLevel, maximumThreads: maximumThreads, deadline: deadline)
   }
 }

@@ -31,8 +31,9 @@ extension SessionState {
   /// - Parameters:
   ///   - callLevel: bits of a level for this call only; 0 for what the session says.
   ///   - maximumThreads: for this call only; 0 for all there are.
+  ///   - deadline: nanoseconds within which to end; 0 for none.
   static func run(
-    _ state: UnsafeMutablePointer<SessionState>, callLevel: UInt8, maximumThreads: Int
+    _ state: UnsafeMutablePointer<SessionState>, callLevel: UInt8, maximumThreads: Int, deadline: Int
   ) -> RunReport {
     let start = monotonicNanoseconds()
     // The host may have set another rounding mode or flush-to-zero: results must not depend on it.
@@ -40,7 +41,7 @@ extension SessionState {
     cmachine_enter_floating(&outer)
     var report = RunReport()
     let executor = state.pointee.executor.acquire(maximum: maximumThreads)
-    run(state, UnsafePointer(state.pointee.plan), callLevel, start, executor, &report)
+    run(state, UnsafePointer(state.pointee.plan), callLevel, start, deadline, executor, &report)
     executor.release()
     cmachine_leave_floating(&outer)
     return report
@@ -49,7 +50,7 @@ extension SessionState {
   @inline(__always)
   private static func run(
     _ state: UnsafeMutablePointer<SessionState>, _ plan: UnsafePointer<PlanContext>, _ callLevel: UInt8,
-    _ start: Int, _ executor: ParallelExecutor, _ report: inout RunReport
+    _ start: Int, _ deadline: Int, _ executor: ParallelExecutor, _ report: inout RunReport
   ) {
     state.pointee.control.begin()
     defer { state.pointee.control.end() }
@@ -62,7 +63,15 @@ extension SessionState {
       return
     }
     let work = plan.pointee.work
-    let rung = chooseRung(state, callLevel, work, &report)
+    var rung = chooseRung(state, callLevel, work, &report)
+    // A level that the host has fixed stays, whatever the time.
+    let isWatched = deadline > 0 && !report.isFixed && state.pointee.shares.base != nil
+    let deadlineRun = isWatched ? state.pointee.deadlineRun : nil
+    if let deadlineRun {
+      let wanted = rung
+      rung = DeadlineRun.begin(deadlineRun, state, rung: rung, work: work, start: start, deadline: deadline)
+      if rung != wanted { report.reason = .deadline }
+    }
     let level = state.pointee.rungs[rung]
     setLevels(state, plan, level)
 
@@ -73,7 +82,7 @@ extension SessionState {
         return
       }
     }
-    report.outcome = PlanContext.execute(plan, executor)
+    report.outcome = PlanContext.execute(plan, executor, deadline: deadlineRun)
     if report.outcome.kind != .done { return }
     let outputs = state.pointee.bindings + plan.pointee.inputCount
     for index in 0..<plan.pointee.outputCount {
@@ -96,7 +105,17 @@ extension SessionState {
     report.level = Level(rawValue: level) ?? .int8
     report.levelChanged = state.pointee.lastRung != rung
     state.pointee.lastRung = rung
-    state.pointee.controller.observe(rung: rung, work: work, latencyNanoseconds: latency)
+    report.deadlineMissed = deadline > 0 && latency > deadline
+    var expectedShare = 1.0
+    if let deadlineRun {
+      expectedShare = deadlineRun.pointee.watch.finish(time: start &+ latency)
+      for site in 0..<plan.pointee.siteCount where state.pointee.isTable[site] == 0 {
+        if plan.pointee.levels[site] != level { report.droppedSites &+= 1 }
+      }
+      if report.droppedSites > 0 { report.reason = .deadline }
+    }
+    state.pointee.controller.observe(
+      rung: rung, work: work, latencyNanoseconds: latency, expectedShare: expectedShare)
     record(state, plan, report, rung, work)
     report.sequence = state.pointee.ring.total
   }

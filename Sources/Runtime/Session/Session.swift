@@ -31,6 +31,7 @@ public final class Session: @unchecked Sendable {
   private let measureNanoseconds: Int?
   private let calls: SystemCalls
   private var plan: ExecutionPlan?
+  private var stepTimes: StepTimes?
   private var trace = TraceHook()
 
   /// - Parameters:
@@ -59,6 +60,7 @@ public final class Session: @unchecked Sendable {
     let planAt = try layout.reserve(PlanContext.self, 1)
     let preparedAt = try layout.reserve(Bool.self, 1)
     let isTableAt = try layout.reserve(UInt8.self, siteCount)
+    let deadlineAt = try layout.reserve(DeadlineRun.self, 1)
     let mailboxAt = try layout.reserve(UInt64.self, 3 + RunControl.wordCount)
     memory = try MemoryBlock.allocate(byteCount: layout.byteCount, purpose: "session", calls: calls)
     states = try StateMemory(model.graph, calls: calls)
@@ -81,7 +83,8 @@ public final class Session: @unchecked Sendable {
           base: (base + recordsAt).assumingMemoryBound(to: InferenceRecord.self), capacity: Session.telemetryCapacity),
         siteLevels: (base + siteLevelsAt).assumingMemoryBound(to: UInt8.self), siteCount: siteCount, rungs: rungs,
         rungCount: levels.count, bindings: (base + bindingsAt).assumingMemoryBound(to: TensorBinding.self),
-        isTable: (base + isTableAt).assumingMemoryBound(to: UInt8.self)))
+        isTable: (base + isTableAt).assumingMemoryBound(to: UInt8.self),
+        deadlineRun: (base + deadlineAt).assumingMemoryBound(to: DeadlineRun.self)))
     mailbox = state.pointee.mailbox
     cmachine_atomic_store(mailbox + 2, mask)
     for (index, site) in model.graph.sites.enumerated() {
@@ -104,7 +107,9 @@ public final class Session: @unchecked Sendable {
   /// The parts of ``workingByteCount``, and what is kept besides.
   public var arenaByteCount: Int { plan?.arenaByteCount ?? 0 }
   public var scratchByteCount: Int { workingByteCount - arenaByteCount }
-  public var stateByteCount: Int { memory.byteCount + states.byteCount + (plan?.tableByteCount ?? 0) }
+  public var stateByteCount: Int {
+    memory.byteCount + states.byteCount + (plan?.tableByteCount ?? 0) + (stepTimes?.byteCount ?? 0)
+  }
 
   // MARK: - Preparation
 
@@ -117,11 +122,16 @@ public final class Session: @unchecked Sendable {
     let plan = try ExecutionPlan(
       model: model, maximumSymbols: symbols, kernels: kernels, states: states.slots,
       control: state.pointee.control, lanes: executor.width, calls: calls)
-    let costs = try CostMeasurement(plan, levels, state.pointee.isTable, executor, measureNanoseconds).measure()
+    let stepTimes = try StepTimes(
+      rungCount: levels.count, stepCount: plan.context.stepCount, sizeCount: CostMeasurement.shares.count, calls: calls)
+    let costs = try CostMeasurement(plan, levels, state.pointee.isTable, executor, measureNanoseconds)
+      .measure(stepTimes)
     var controller = try LatencyController(ControllerConfiguration(rungCount: levels.count))
     for (rung, cost) in costs.enumerated() { try controller.setCost(rung: rung, points: cost.points) }
     self.plan = plan
+    self.stepTimes = stepTimes
     self.costs = costs
+    state.pointee.shares = stepTimes.shares
     state.pointee.controller = controller
     // The mailbox is applied anew to the new controller.
     state.pointee.appliedBudget = 0

@@ -30,6 +30,10 @@ struct SessionState: BitwiseCopyable {
   var bindings: UnsafeMutablePointer<TensorBinding>
   /// Whether a site is a table, which keeps its level.
   var isTable: UnsafeMutablePointer<UInt8>
+  /// Memory for the run in progress, if it has a deadline.
+  var deadlineRun: UnsafeMutablePointer<DeadlineRun>
+  /// How the time of a run is spread over its steps; nil before the first preparation.
+  var shares = DeadlineShares()
   /// The threads of the preparation.
   var executor = ParallelExecutor.alone
 }
@@ -46,6 +50,9 @@ public struct RunReport: BitwiseCopyable, Sendable {
   public var levelChanged = false
   public var budgetMissed = false
   public var budgetUnreachable = false
+  public var deadlineMissed = false
+  /// Sites that ran at a lower level than the run began with.
+  public var droppedSites = 0
 
   public init() {}
 }

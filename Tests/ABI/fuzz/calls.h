@@ -212,6 +212,7 @@ static adaptq_status session_run(void) {
     shape.data_size = outputs[i].data_size;
     outputs[i] = shape;
   }
+  if (rarely(4)) options.deadline_ns = number64(1000000);
   if (wrongly(10)) options.deadline_ns = number64(1);
   if (rarely(3)) options.max_threads = number32(4);
   if (wrongly(20)) outputs[0].data = inputs[0].data;

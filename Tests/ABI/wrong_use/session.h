@@ -219,8 +219,10 @@ static void session_run(void) {
         "adaptq_run_options.level is 264", in.run.level = 264, run_call(w.session));
   WRONG(adaptq_session_run, "level that the session does not allow", ADAPTQ_UNSUPPORTED,
         "adaptq_run_options.level INT4 is not allowed in this session", in.run.level = ADAPTQ_LEVEL_INT4, run_restricted());
-  WRONG(adaptq_session_run, "deadline_ns not 0", ADAPTQ_INVALID_ARGUMENT, "adaptq_run_options.deadline_ns is 1",
-        in.run.deadline_ns = 1, run_call(w.session));
+  WRONG(adaptq_session_run, "deadline_ns negative", ADAPTQ_OUT_OF_RANGE,
+        "adaptq_run_options.deadline_ns is -1; expected 0 to 1125899906842623", in.run.deadline_ns = -1, run_call(w.session));
+  WRONG(adaptq_session_run, "deadline_ns huge", ADAPTQ_OUT_OF_RANGE,
+        "adaptq_run_options.deadline_ns is 9223372036854775807", in.run.deadline_ns = INT64_MAX, run_call(w.session));
   WRONG(adaptq_session_run, "max_threads negative", ADAPTQ_INVALID_ARGUMENT,
         "adaptq_run_options.max_threads is -1; expected 0 to 1024", in.run.max_threads = -1, run_call(w.session));
   WRONG(adaptq_session_run, "max_threads huge", ADAPTQ_INVALID_ARGUMENT, "adaptq_run_options.max_threads is 2147483647",
