@@ -92,6 +92,17 @@ HIDDEN int __wrap_openat(int folder, const char *path, int flags, ...) {
   return __real_openat(folder, path, call.escape != NULL ? flags | O_CLOEXEC : flags, mode);
 }
 
+// MARK: Numbers
+
+int __real_hwloc_bitmap_set(hwloc_bitmap_t set, unsigned number);
+
+/// A folder named cpu4294967295 would cost gigabytes. Linux has at most 8192 CPUs; as many as CPUSet.swift reads are taken.
+HIDDEN int __wrap_hwloc_bitmap_set(hwloc_bitmap_t set, unsigned number) {
+  if (number < 16384) return __real_hwloc_bitmap_set(set, number);
+  errno = EINVAL;
+  return -1;
+}
+
 // MARK: Data of the C library
 
 // The archive's code is made for programs: it reads these variables at a fixed distance, which a shared library cannot have to
@@ -129,9 +140,9 @@ struct hwloc_topology *chwloc_load(const char *root) {
     hwloc_topology_set_flags(
         topology, HWLOC_TOPOLOGY_FLAG_INCLUDE_DISALLOWED | HWLOC_TOPOLOGY_FLAG_NO_DISTANCES | HWLOC_TOPOLOGY_FLAG_NO_MEMATTRS);
     hwloc_topology_set_io_types_filter(topology, HWLOC_TYPE_FILTER_KEEP_NONE);
-    const hwloc_obj_type_t unread[] = {HWLOC_OBJ_GROUP, HWLOC_OBJ_DIE, HWLOC_OBJ_MEMCACHE, HWLOC_OBJ_MISC};
-    for (size_t i = 0; i < sizeof unread / sizeof unread[0]; i++)
-      hwloc_topology_set_type_filter(topology, unread[i], HWLOC_TYPE_FILTER_KEEP_NONE);
+    // Groups stay, though nobody reads them: a memory node that is near to a part of a package hangs on one.
+    hwloc_topology_set_type_filter(topology, HWLOC_OBJ_MEMCACHE, HWLOC_TYPE_FILTER_KEEP_NONE);
+    hwloc_topology_set_type_filter(topology, HWLOC_OBJ_MISC, HWLOC_TYPE_FILTER_KEEP_NONE);
     if (hwloc_topology_load(topology) != 0) {
       hwloc_topology_destroy(topology);
       topology = NULL;
