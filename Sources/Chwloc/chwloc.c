@@ -36,6 +36,8 @@ HIDDEN char *__wrap_getenv(const char *name) {
     {"HWLOC_HIDE_ERRORS", "2"},
     // What the process may use is read elsewhere (ControlGroups.swift).
     {"HWLOC_ALLOW", "all"},
+    // Emulated nodes may share CPUs, which hwloc 2.9 otherwise takes for a broken firmware.
+    {"HWLOC_DEBUG_ALLOW_OVERLAPPING_NODE_CPUSETS", "1"},
     // Version and name of the process, which nobody reads.
     {"HWLOC_DONT_ADD_VERSION_INFO", "1"},
   };

@@ -48,14 +48,15 @@ import Testing
     #expect(MachineTopology.read(whole.root).caches.count > 1, "the next one works")
   }
 
-  @Test(arguments: ["", "x", "0-99999999999", "0-", "4294967295", "99999", "-1", "0-16383,99999999"])
-  func listsThatLinuxCannotHaveAreNotBelieved(_ list: String) throws {
+  @Test func listsThatLinuxCannotHaveAreNotBelieved() throws {
     for file in ["cpu/online", "node/online"] {
       let tree = try TreeFixture("hybrid")
-      try tree.write("/sys/devices/system/\(file)", list)
-      let topology = MachineTopology.read(tree.root)
-      #expect(topology.caches.isEmpty && topology.nodes.isEmpty, "\(file) = \(list)")
-      #expect(topology.online == (file.hasPrefix("cpu") ? [] : CPUSet(0..<8)), "\(file) = \(list)")
+      for list in ["", "x", "0-99999999999", "0-", "4294967295", "99999", "-1", "0-16383,99999999"] {
+        try tree.write("/sys/devices/system/\(file)", list)
+        let topology = MachineTopology.read(tree.root)
+        #expect(topology.caches.isEmpty && topology.nodes.isEmpty, "\(file) = \(list)")
+        #expect(topology.online == (file.hasPrefix("cpu") ? [] : CPUSet(0..<8)), "\(file) = \(list)")
+      }
     }
   }
 
@@ -100,8 +101,8 @@ import Testing
     "cpu/cpu0x10/topology/core_cpus", "node/node99999999/cpumap", "node/node18446744073709551615/cpumap",
   ])
   func survivesStrangeNumbers(_ path: String) throws {
+    let tree = try TreeFixture("numa-smt")
     for list in [true, false] {
-      let tree = try TreeFixture("numa-smt")
       if !list {
         try FileManager.default.removeItem(at: tree.folder.appendingPathComponent("sys/devices/system/cpu/online"))
       }
