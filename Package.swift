@@ -24,7 +24,8 @@ let shellLinkerFlags: [String] =
 
 // hwloc's static library from libhwloc-dev, private to whatever is linked: Sources/Chwloc answers the redirected symbols.
 let hwlocLinkerFlags: [String] = [
-  "getenv", "stderr", "stdout", "program_invocation_name", "__assert_fail", "openat", "hwloc_bitmap_set",
+  "getenv", "stderr", "stdout", "program_invocation_name", "__assert_fail", "openat", "fdopendir", "fdopen",
+  "hwloc_bitmap_set",
 ].flatMap { ["-Xlinker", "--wrap=\($0)"] }
 
 let package = Package(

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "chwloc.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <hwloc/plugins.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define HIDDEN __attribute__((visibility("hidden")))
 
@@ -92,6 +94,22 @@ HIDDEN int __wrap_openat(int folder, const char *path, int flags, ...) {
   mode_t mode = flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE ? va_arg(rest, mode_t) : 0;
   va_end(rest);
   return __real_openat(folder, path, call.escape != NULL ? flags | O_CLOEXEC : flags, mode);
+}
+
+DIR *__real_fdopendir(int descriptor);
+FILE *__real_fdopen(int descriptor, const char *mode);
+
+/// What hwloc does not close when these two fail is closed for it.
+HIDDEN DIR *__wrap_fdopendir(int descriptor) {
+  DIR *folder = __real_fdopendir(descriptor);
+  if (folder == NULL && call.escape != NULL) close(descriptor);
+  return folder;
+}
+
+HIDDEN FILE *__wrap_fdopen(int descriptor, const char *mode) {
+  FILE *file = __real_fdopen(descriptor, mode);
+  if (file == NULL && call.escape != NULL) close(descriptor);
+  return file;
 }
 
 // MARK: Numbers
