@@ -63,6 +63,11 @@ static int refuse(unsigned long flags) {
 HIDDEN const struct hwloc_component hwloc_x86_component = ABSENT;
 HIDDEN const struct hwloc_component hwloc_noos_component = ABSENT;
 HIDDEN const struct hwloc_component hwloc_xml_nolibxml_component = ABSENT;
+HIDDEN const struct hwloc_component hwloc_xml_component = ABSENT;
+HIDDEN const struct hwloc_component hwloc_synthetic_component = ABSENT;
+// With these two the archive's XML stays out as well.
+HIDDEN void hwloc_xml_callbacks_register(void *callbacks) { (void)callbacks; }
+HIDDEN void hwloc_xml_callbacks_reset(void) {}
 
 // The archive asks libudev about disks and network cards. Devices are switched off, and libudev.so shall not be needed.
 HIDDEN void *udev_new(void) { return NULL; }
