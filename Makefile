@@ -6,6 +6,9 @@ DESTDIR ?=
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 BINDIR ?= $(PREFIX)/bin
+DOCDIR ?= $(PREFIX)/share/doc/adaptq
+# The notice of hwloc, whose static library is inside of what is installed (docs/third-party.md).
+HWLOC_NOTICE ?= /usr/share/doc/libhwloc-dev/copyright
 CC ?= gcc
 CXX ?= g++
 
@@ -29,7 +32,7 @@ help:
 	@echo 'make bench-matrix      time one small product from C; PEER=PYTHON compares with onnxruntime there'
 	@echo 'make bench-models      time whole inferences from C; PEER=PYTHON compares with onnxruntime and torch there'
 	@echo 'make docs              pages about the C and C++ headers in build/docs (needs doxygen)'
-	@echo 'make install           PREFIX=/usr/local DESTDIR=: library, header, pkg-config file, command line tool'
+	@echo 'make install           PREFIX=/usr/local DESTDIR=: library, header, pkg-config file, command line tool, notices'
 	@echo 'make format            format and check the sources'
 	@echo 'make setup             install what the build needs'
 	@echo 'make clean             remove everything built here (not the models)'
@@ -138,6 +141,8 @@ install:
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
 	  -e 's|@VERSION@|$(VERSION)|' pkgconfig/adaptq.pc.in > '$(DESTDIR)$(LIBDIR)/pkgconfig/adaptq.pc'
 	chmod 644 '$(DESTDIR)$(LIBDIR)/pkgconfig/adaptq.pc'
+	install -d '$(DESTDIR)$(DOCDIR)'
+	install -m 644 '$(HWLOC_NOTICE)' '$(DESTDIR)$(DOCDIR)/libhwloc.copyright'
 	@if [ -e $(RELEASE)/adaptq-cli ]; then set -ex; \
 	  install -d '$(DESTDIR)$(BINDIR)'; \
 	  strip --strip-unneeded -o '$(DESTDIR)$(BINDIR)/adaptq' $(RELEASE)/adaptq-cli; \

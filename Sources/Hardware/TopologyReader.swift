@@ -1,12 +1,12 @@
 import Base
+import Chwloc
 
 extension MachineTopology {
-  /// Reads `/sys/devices/system` below `root`. Never fails: a machine that shows nothing gives empty lists.
+  /// What hwloc finds below `root`. Never fails: a machine that shows nothing gives empty lists.
   ///
-  /// hwloc would find the same, and is the twin in the tests. It is not used here because `hwloc_topology_init` maps every
-  /// plugin it finds installed, GPU libraries among them, and only the environment, which belongs to the host, can stop it.
-  /// Source: Linux, Documentation/ABI/stable/sysfs-devices-system-cpu, .../testing/sysfs-devices-system-cpu, and
-  /// .../stable/sysfs-devices-node.
+  /// Where hwloc cannot load, in a sandbox that hides the topology, the CPUs of `/sys/devices/system/cpu/online` are cores of
+  /// one package and nothing else is known. Source: hwloc 2.9, "Topology Attributes" and "CPU Kinds"; the folder of events per
+  /// kind of core is in Linux, Documentation/ABI/testing/sysfs-bus-event_source-devices.
   public static func read(_ root: RootFolder) -> MachineTopology {
     var reader = TopologyReader(root: root)
     return reader.read()
@@ -17,119 +17,73 @@ extension MachineTopology {
 private struct TopologyReader {
   let root: RootFolder
   var result = MachineTopology()
-  private var computeUnits: [CPUSet] = []
-  private let base = "/sys/devices/system/cpu"
-
-  init(root: RootFolder) { self.root = root }
 
   mutating func read() -> MachineTopology {
-    result.online = onlineCPUs()
-    result.memoryByteCount = memory("/proc/meminfo", prefix: "MemTotal:")
-    readPackagesAndCores()
-    readNodes()
-    readCaches()
-    readKinds()
+    var kinds: [MachineTopology.Kind]?
+    // hwloc takes numbers as they come and would fill gigabytes, or end in an assertion.
+    let online = list("/sys/devices/system/cpu/online", limit: CPUSet.limit)
+    let nodes = list("/sys/devices/system/node/online", limit: 1024)
+    let machine = online.isSensible && nodes.isSensible ? HwlocMachine(root) : nil
+    if let machine {
+      result.online = machine.online
+      result.packages = machine.packages
+      result.nodes = machine.nodes
+      result.caches = machine.caches
+      kinds = announcedKinds() ?? measuredKinds(machine)
+    } else {
+      result.online = online.set ?? []
+    }
+    result.kinds = kinds ?? [.init(name: .uniform, cpus: result.online)]
+    result.memoryByteCount = memory()
+    claimTheRest()
+    addCores(machine?.cores ?? [])
     return result
   }
 
-  private func onlineCPUs() -> CPUSet {
-    if let text = root.text("\(base)/online"), let set = CPUSet(list: text), !set.isEmpty { return set }
-    // Some records lack the list: try numbers until a long gap.
-    var found = CPUSet()
-    var cpu = 0
-    var missing = 0
-    while missing < 64 && cpu < CPUSet.limit {
-      if root.text("\(base)/cpu\(cpu)/topology/core_id") != nil {
-        if root.text("\(base)/cpu\(cpu)/online") != "0" { found.insert(cpu) }
-        missing = 0
-      } else {
-        missing += 1
-      }
-      cpu += 1
-    }
-    return found
+  /// A list of numbers below `limit`. A missing file is sensible, an empty or malformed one is not.
+  private func list(_ path: String, limit: Int) -> (set: CPUSet?, isSensible: Bool) {
+    guard let text = root.text(path) else { return (nil, true) }
+    guard let set = CPUSet(list: text), !set.isEmpty, (set.cpus.last ?? 0) < limit else { return (nil, false) }
+    return (set, true)
   }
 
-  private mutating func readPackagesAndCores() {
+  /// CPUs that no package claims are one package.
+  private mutating func claimTheRest() {
+    let rest = result.packages.reduce(result.online) { $0.subtracting($1.cpus) }
+    if rest.isEmpty { return }
+    result.packages.append(.init(number: -1, cpus: rest))
+    result.packages.sort { ($0.cpus.first ?? 0) < ($1.cpus.first ?? 0) }
+  }
+
+  /// The cores of hwloc, and one for each CPU that is in none.
+  private mutating func addCores(_ known: [CPUSet]) {
     var unseen = result.online
-    for cpu in result.online.cpus {
-      let folder = "\(base)/cpu\(cpu)/topology"
-      // A CPU whose package says nothing is a package of its own only if no other takes it in.
-      let number = root.integer("\(folder)/physical_package_id") ?? -1
-      let around =
-        root.cpus(list: "\(folder)/package_cpus_list", mask: "\(folder)/package_cpus")
-        ?? root.cpus(list: "\(folder)/core_siblings_list", mask: "\(folder)/core_siblings")
-      if !result.packages.contains(where: { $0.cpus.contains(cpu) }) {
-        let cpus = around?.contains(cpu) == true ? around?.intersection(result.online) : nil
-        if let cpus {
-          result.packages.append(.init(number: number, cpus: cpus))
-        } else if let index = result.packages.firstIndex(where: { $0.number == number }) {
-          result.packages[index].cpus.insert(cpu)
-        } else {
-          result.packages.append(.init(number: number, cpus: [cpu]))
-        }
-      }
-      if !unseen.contains(cpu) { continue }
-      let siblings =
-        root.cpus(list: "\(folder)/core_cpus_list", mask: "\(folder)/core_cpus")
-        ?? root.cpus(list: "\(folder)/thread_siblings_list", mask: "\(folder)/thread_siblings") ?? [cpu]
-      // Never a CPU in two cores, whatever the files say.
-      var cpus = siblings.intersection(unseen)
-      // Two cores of AMD's family 15H share a front end and count as siblings; their numbers differ.
-      let coreNumber = root.integer("\(folder)/core_id")
-      let alike = CPUSet(cpus.cpus.filter { root.integer("\(base)/cpu\($0)/topology/core_id") == coreNumber })
-      if alike != cpus {
-        computeUnits.append(cpus)
-        cpus = alike
-      }
-      cpus.insert(cpu)
+    var cores: [CPUSet] = []
+    for core in known {
+      let cpus = core.intersection(unseen)
+      if cpus.isEmpty { continue }
       unseen = unseen.subtracting(cpus)
-      let package = result.packages.firstIndex { $0.cpus.contains(cpu) } ?? 0
-      result.cores.append(.init(cpus: cpus, package: package, node: nil, kind: 0))
+      cores.append(cpus)
     }
-  }
-
-  private mutating func readNodes() {
-    let base = "/sys/devices/system/node"
-    var numbers = root.text("\(base)/online").flatMap { CPUSet(list: $0) }?.cpus ?? []
-    if numbers.isEmpty { numbers = Array(0..<64) }
-    for number in numbers {
-      let folder = "\(base)/node\(number)"
-      guard let cpus = root.cpus(list: "\(folder)/cpulist", mask: "\(folder)/cpumap") else { continue }
-      let bytes = memory("\(folder)/meminfo", prefix: "Node \(number) MemTotal:")
-      result.nodes.append(.init(number: number, cpus: cpus.intersection(result.online), memoryByteCount: bytes))
-    }
-    // Memory without CPUs belongs to those whose memory is nearest to it.
-    let withCPUs = result.nodes.filter { !$0.cpus.isEmpty }
-    for index in result.nodes.indices where result.nodes[index].cpus.isEmpty {
-      let row = distances(result.nodes[index].number)
-      let near = withCPUs.compactMap { node in row[node.number].map { (distance: $0, cpus: node.cpus) } }
-      guard let nearest = near.map(\.distance).min() else { continue }
-      for node in near where node.distance == nearest {
-        result.nodes[index].cpus = result.nodes[index].cpus.union(node.cpus)
-      }
-    }
-    for index in result.cores.indices {
-      let first = result.cores[index].cpus.first ?? -1
+    cores += unseen.cpus.map { [$0] }
+    cores.sort { ($0.first ?? 0) < ($1.first ?? 0) }
+    for cpus in cores {
+      let first = cpus.first ?? -1
       let around = result.nodes.filter { $0.cpus.contains(first) }
-      result.cores[index].node = around.min { $0.cpus.count < $1.cpus.count }?.number
+      result.cores.append(
+        .init(
+          cpus: cpus, package: result.packages.firstIndex { $0.cpus.contains(first) } ?? 0,
+          node: around.min { $0.cpus.count < $1.cpus.count }?.number,
+          kind: result.kinds.firstIndex { $0.cpus.contains(first) } ?? 0))
     }
   }
 
-  /// From one node to each other one, by its number: the file has one column per online node.
-  private func distances(_ number: Int) -> [Int: Int] {
-    let columns = root.text("/sys/devices/system/node/node\(number)/distance")?.split(separator: " ") ?? []
-    var result: [Int: Int] = [:]
-    for (node, column) in zip(self.result.nodes, columns) { result[node.number] = Int(column) }
-    return result
-  }
-
-  /// Bytes from a line such as `MemTotal:  16384 kB`.
-  private func memory(_ path: String, prefix: String) -> Int? {
+  /// hwloc has the memory of the nodes, without what belongs to none.
+  private func memory() -> Int? {
     var bytes: Int?
-    root.forEachLine(path) { line in
-      if bytes != nil || !line.hasPrefix(prefix) { return }
-      guard let number = line.dropFirst(prefix.count).split(separator: " ").first, let kibibytes = Int(number),
+    root.forEachLine("/proc/meminfo") { line in
+      if bytes != nil || !line.hasPrefix("MemTotal:") { return }
+      guard let number = line.dropFirst("MemTotal:".count).split(separator: " ").first, let kibibytes = Int(number),
         kibibytes > 0
       else { return }
       let (product, overflow) = kibibytes.multipliedReportingOverflow(by: 1024)
@@ -138,48 +92,10 @@ private struct TopologyReader {
     return bytes
   }
 
-  private mutating func readCaches() {
-    var caches: [MachineTopology.Cache] = []
-    for cpu in result.online.cpus {
-      for index in 0..<10 {
-        let folder = "\(base)/cpu\(cpu)/cache/index\(index)"
-        guard let type = root.text("\(folder)/type"), type != "Instruction",
-          let level = root.integer("\(folder)/level"), (1...9).contains(level),
-          let byteCount = root.text("\(folder)/size").flatMap(Self.size)
-        else { continue }
-        if caches.contains(where: { $0.level == level && $0.cpus.contains(cpu) }) { continue }
-        var cpus = root.cpus(list: "\(folder)/shared_cpu_list", mask: "\(folder)/shared_cpu_map") ?? [cpu]
-        cpus = cpus.intersection(result.online)
-        cpus.insert(cpu)
-        // Kernels of their time did not know that such cores share this cache.
-        if level == 2, let unit = computeUnits.first(where: { $0.contains(cpu) }) { cpus = cpus.union(unit) }
-        let line = root.integer("\(folder)/coherency_line_size").flatMap { $0 > 0 ? $0 : nil }
-        caches.append(
-          .init(level: level, isUnified: type == "Unified", byteCount: byteCount, lineByteCount: line, cpus: cpus))
-      }
-    }
-    result.caches = caches.sorted { ($0.level, $0.cpus.first ?? 0) < ($1.level, $1.cpus.first ?? 0) }
-  }
-
-  /// `32K`, `24M`, or bytes.
-  private static func size(_ text: String) -> Int? {
-    let factor = text.hasSuffix("K") ? 1024 : text.hasSuffix("M") ? 1 << 20 : text.hasSuffix("G") ? 1 << 30 : 1
-    guard let number = Int(factor == 1 ? text[...] : text.dropLast()), number > 0 else { return nil }
-    let (product, overflow) = number.multipliedReportingOverflow(by: factor)
-    return overflow ? nil : product
-  }
-
   // MARK: Kinds of cores
 
-  private mutating func readKinds() {
-    result.kinds = announcedKinds() ?? measuredKinds() ?? [.init(name: .uniform, cpus: result.online)]
-    for index in result.cores.indices {
-      let first = result.cores[index].cpus.first ?? -1
-      result.cores[index].kind = result.kinds.firstIndex { $0.cpus.contains(first) } ?? 0
-    }
-  }
-
-  /// Intel hybrid CPUs have one performance monitoring device per kind.
+  /// Intel hybrid CPUs have one performance monitoring device per kind. hwloc 2.9 would take kinds from the CPUID instruction,
+  /// for which it binds the thread to every CPU in turn.
   private func announcedKinds() -> [MachineTopology.Kind]? {
     var kinds: [MachineTopology.Kind] = []
     let devices: [(String, MachineTopology.Kind.Name)] = [
@@ -193,19 +109,18 @@ private struct TopologyReader {
     return kinds.count > 1 ? kinds : nil
   }
 
-  /// By what the scheduler thinks of them (`cpu_capacity`), else by base frequency, else by maximum frequency. Favoured
-  /// cores of one kind differ by some percent: a kind begins where the next value is a sixth lower.
-  private func measuredKinds() -> [MachineTopology.Kind]? {
-    grouped("cpu_capacity") ?? grouped("cpufreq/base_frequency") ?? grouped("cpufreq/cpuinfo_max_freq")
+  /// By what the scheduler thinks of them, else by base frequency, else by maximum frequency. Favoured cores of one kind
+  /// differ by some percent: a kind begins where the next value is a sixth lower.
+  private func measuredKinds(_ machine: HwlocMachine) -> [MachineTopology.Kind]? {
+    for key in ["LinuxCapacity", "FrequencyBaseMHz", "FrequencyMaxMHz"] {
+      if let kinds = grouped(machine.speeds(key)) { return kinds }
+    }
+    return nil
   }
 
-  private func grouped(_ file: String) -> [MachineTopology.Kind]? {
-    var groups: [Int: CPUSet] = [:]
-    for cpu in result.online.cpus {
-      // All CPUs have the file or none.
-      guard let value = root.integer("\(base)/cpu\(cpu)/\(file)"), value > 0 else { return nil }
-      groups[value, default: []].insert(cpu)
-    }
+  private func grouped(_ groups: [Int: CPUSet]) -> [MachineTopology.Kind]? {
+    // All CPUs have the value or none.
+    if !result.online.isSubset(of: groups.values.reduce(CPUSet()) { $0.union($1) }) { return nil }
     var kinds: [MachineTopology.Kind] = []
     var previous: Int?
     for value in groups.keys.sorted(by: >) {
@@ -218,5 +133,92 @@ private struct TopologyReader {
       previous = value
     }
     return kinds.count > 1 ? kinds : nil
+  }
+}
+
+/// A topology that hwloc has loaded; it goes away with this.
+private final class HwlocMachine {
+  private let topology: hwloc_topology_t
+
+  init?(_ root: RootFolder) {
+    let loaded = root.isLive ? chwloc_load(nil) : root.prefix.withCString { chwloc_load($0) }
+    guard let loaded else { return nil }
+    topology = loaded
+  }
+
+  deinit { hwloc_topology_destroy(topology) }
+
+  /// CPUs that run, allowed to this process or not.
+  var online: CPUSet { cpus(hwloc_topology_get_topology_cpuset(topology)) }
+
+  var packages: [MachineTopology.Package] {
+    objects(HWLOC_OBJ_PACKAGE).map { .init(number: number($0), cpus: cpus($0.cpuset)) }
+      .sorted { ($0.cpus.first ?? 0) < ($1.cpus.first ?? 0) }
+  }
+
+  var cores: [CPUSet] { objects(HWLOC_OBJ_CORE).map { cpus($0.cpuset) } }
+
+  /// Empty where the system says nothing of nodes: hwloc then makes one up.
+  var nodes: [MachineTopology.Node] {
+    guard let support = hwloc_topology_get_support(topology), support.pointee.discovery.pointee.numa != 0 else {
+      return []
+    }
+    return objects(HWLOC_OBJ_NUMANODE)
+      .map {
+        .init(number: number($0), cpus: cpus($0.cpuset), memoryByteCount: size($0.attr?.pointee.numanode.local_memory))
+      }
+      .sorted { $0.number < $1.number }
+  }
+
+  var caches: [MachineTopology.Cache] {
+    var result: [MachineTopology.Cache] = []
+    let levels = [HWLOC_OBJ_L1CACHE, HWLOC_OBJ_L2CACHE, HWLOC_OBJ_L3CACHE, HWLOC_OBJ_L4CACHE, HWLOC_OBJ_L5CACHE]
+    for (index, type) in levels.enumerated() {
+      for object in objects(type) {
+        guard let cache = object.attr?.pointee.cache, let byteCount = size(cache.size) else { continue }
+        result.append(
+          .init(
+            level: index + 1, isUnified: cache.type == HWLOC_OBJ_CACHE_UNIFIED, byteCount: byteCount,
+            lineByteCount: cache.linesize == 0 ? nil : Int(cache.linesize), cpus: cpus(object.cpuset)))
+      }
+    }
+    return result.sorted { ($0.level, $0.cpus.first ?? 0) < ($1.level, $1.cpus.first ?? 0) }
+  }
+
+  /// CPUs by the value that hwloc gives their kind under `key`; zero is no value.
+  func speeds(_ key: String) -> [Int: CPUSet] {
+    guard let set = hwloc_bitmap_alloc() else { return [:] }
+    defer { hwloc_bitmap_free(set) }
+    var result: [Int: CPUSet] = [:]
+    for kind in 0..<max(0, hwloc_cpukinds_get_nr(topology, 0)) {
+      var count: UInt32 = 0
+      var infos: UnsafeMutablePointer<hwloc_info_s>?
+      if hwloc_cpukinds_get_info(topology, UInt32(kind), set, nil, &count, &infos, 0) != 0 { continue }
+      for info in UnsafeBufferPointer(start: infos, count: infos == nil ? 0 : Int(count)) {
+        guard let name = info.name, let text = info.value, String(cString: name) == key,
+          let value = Int(String(cString: text)), value > 0
+        else { continue }
+        result[value] = result[value, default: []].union(cpus(set))
+      }
+    }
+    return result
+  }
+
+  private func objects(_ type: hwloc_obj_type_t) -> [hwloc_obj] {
+    (0..<max(0, hwloc_get_nbobjs_by_type(topology, type))).compactMap {
+      hwloc_get_obj_by_type(topology, type, UInt32($0))?.pointee
+    }
+  }
+
+  /// -1 where the system gives none.
+  private func number(_ object: hwloc_obj) -> Int { Int(Int32(bitPattern: object.os_index)) }
+
+  private func size(_ bytes: UInt64?) -> Int? { bytes.flatMap { $0 == 0 ? nil : Int(exactly: $0) } }
+
+  /// A set without an end, which only a broken file gives, is empty.
+  private func cpus(_ bitmap: hwloc_const_bitmap_t?) -> CPUSet {
+    guard let bitmap else { return [] }
+    let count = min(hwloc_bitmap_nr_ulongs(bitmap), Int32(CPUSet.limit / 64))
+    return CPUSet(words: (0..<max(0, count)).map { UInt64(hwloc_bitmap_to_ith_ulong(bitmap, UInt32($0))) })
   }
 }

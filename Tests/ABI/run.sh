@@ -77,6 +77,7 @@ else
     make --no-print-directory install PREFIX=/usr DESTDIR="$stage" >/dev/null
     test -f "$stage/usr/lib/libadaptq.so.'"$version"'" -a -L "$stage/usr/lib/libadaptq.so.0" -a -L "$stage/usr/lib/libadaptq.so"
     test -f "$stage/usr/include/adaptq.h" -a -f "$stage/usr/include/adaptq.hpp"
+    test -s "$stage/usr/share/doc/adaptq/libhwloc.copyright"
     ! grep -q "$stage" "$stage/usr/lib/pkgconfig/adaptq.pc"'
 
   # --------------------------------------------------------------------------------------------------------- library
@@ -143,7 +144,7 @@ fi
 # --------------------------------------------------------------------------------------------------------------- programs
 compile() {
   "$compiler" -std=c11 -O1 -g "${warnings[@]}" -pthread -DADAPTQ_TESTS="\"$root/Tests\"" "${flags[@]}" \
-    -I"$tests" "$1" -o "$2" "${libraries[@]}" -lm
+    -I"$tests" "$1" -o "$2" "${@:3}" "${libraries[@]}" -lm
 }
 # run_program NAME COMMAND...: a program of check.h's kind; a crash or a missing end is a failure of its own.
 run_program() {
@@ -256,9 +257,25 @@ for source in "$tests"/test_*.c; do
       # Reading the machine loads no library, even for a moment: the dynamic linker logs each one.
       LD_DEBUG=files LD_DEBUG_OUTPUT=$build/probe-ld "$build/$name" >/dev/null 2>"$build/probe-errors"
       check "$name.quiet" bash -c 'test ! -s "$1-errors" && grep -q "libadaptq.so" "$1"-ld.* &&
-        ! grep -iE "libOpenCL|cuda|nvidia|libX11|libGL|XNVCtrl|hwloc|amdgpu|rocm|level_zero|ze_loader" "$1"-ld.*' \
+        ! grep -iE "libOpenCL|cuda|nvidia|libX11|libGL|XNVCtrl|libhwloc|/hwloc/|libudev|libxml|pciaccess|amdgpu|rocm|level_zero|ze_loader" "$1"-ld.*' \
         - "$build/probe"
       rm -f "$build"/probe-ld.*
+      ;;
+    test_hwloc)
+      run_program "$name" "$build/$name"
+      [ -n "$sanitizer" ] && continue
+      check "$name.quiet" bash -c 'test -z "$("$1" print 2>&1 >/dev/null)"' - "$build/$name"
+      # What the library sees is this machine, whatever the host tells its own hwloc to look at.
+      for variable in HWLOC_FSROOT=/nonexistent HWLOC_XMLFILE=/nonexistent.xml HWLOC_COMPONENTS=synthetic,stop \
+        HWLOC_SYNTHETIC=core:7 HWLOC_PLUGINS_VERBOSE=1 HWLOC_COMPONENTS_VERBOSE=1 HWLOC_THISSYSTEM=0; do
+        check "$name.${variable%%=*}-is-the-hosts" bash -c 'cmp <("$1" print 2>&1) <(env "$2" "$1" print 2>&1)' \
+          - "$build/$name" "$variable"
+      done
+      # Beside a libhwloc.so that the host itself uses.
+      if ! pkg-config --exists hwloc; then say "skip $name.host: no libhwloc-dev"; continue; fi
+      read -r -a hwloc <<<"$(pkg-config --cflags --libs hwloc)"
+      check "$name.host-compiles" compile "$source" "$build/$name-host" -DWITH_HWLOC "${hwloc[@]}"
+      [ -x "$build/$name-host" ] && run_program "$name.host" "$build/$name-host"
       ;;
     test_allocator)
       if [ -n "$sanitizer" ]; then run_program "$name" "$build/$name"

@@ -5,7 +5,8 @@ import Testing
 @Suite struct RoomTests {
   /// What a room may use besides Base; what those may use follows.
   static let table: [String: [String]] = [
-    "CMachine": [], "Base": ["CMachine"], "MachineCode": ["CMachine"], "Hardware": ["CMachine"],
+    "CMachine": [], "Chwloc": [], "Base": ["CMachine"], "MachineCode": ["CMachine"],
+    "Hardware": ["CMachine", "Chwloc"],
     "NestedFormat": [], "Kernels": ["MachineCode", "Hardware", "NestedFormat"], "Graph": ["NestedFormat"],
     "Control": [], "Text": [], "Runtime": ["Graph", "Kernels", "Hardware", "Control", "CMachine"],
     "Tuning": ["Runtime"], "Importers": ["Graph", "Text"], "Simulation": ["Control"], "Pictures": [],
@@ -17,12 +18,12 @@ import Testing
   static let system: Set<String> = ["Swift", "Glibc", "Synchronization", "Builtin"]
 
   static func allowed(_ room: String) -> Set<String> {
-    var result: Set<String> = room == "CMachine" ? [] : ["Base"]
+    var result: Set<String> = ["CMachine", "Chwloc"].contains(room) ? [] : ["Base"]
     var open = table[room] ?? []
     while let next = open.popLast() {
       if !result.insert(next).inserted { continue }
       // C modules are for the rooms that name them: they do not spread.
-      open += (table[next] ?? []).filter { !["CMachine", "CAdaptQ"].contains($0) }
+      open += (table[next] ?? []).filter { !["CMachine", "Chwloc", "CAdaptQ"].contains($0) }
     }
     return result
   }
