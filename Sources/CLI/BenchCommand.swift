@@ -29,7 +29,7 @@ struct BenchCommand: ParsableCommand {
   @Option(help: "With --profile: lengths, with commas between (default: 16,128).")
   var lengths: String?
 
-  @Option(help: "With --profile: also draw it as SVG into this file.")
+  @Option(help: "Also draw it as SVG into this file: a roofline per level or, with --profile, where the time goes.")
   var svg: String?
 
   @Flag(help: "Measure nothing; print the generated kernels of this CPU, disassembled where objdump is on the PATH.")
@@ -45,7 +45,10 @@ struct BenchCommand: ParsableCommand {
     }
     if arguments.count > 1 && !dumpCode { throw ValidationError("one model, not \(arguments.count)") }
     if profile && arguments.isEmpty { throw ValidationError("--profile wants a model") }
-    if !profile && (svg != nil || lengths != nil) { throw ValidationError("--svg and --lengths belong to --profile") }
+    if !profile && lengths != nil { throw ValidationError("--lengths belongs to --profile") }
+    if svg != nil && (matrixCalls || dumpCode) {
+      throw ValidationError("--matrix-calls and --dump-code have no picture")
+    }
     if let lengths, ProfileLengths(parsing: lengths) == nil {
       throw ValidationError("--lengths \(lengths): expected numbers up to \(ProfileLengths.maximum), commas between")
     }
@@ -73,7 +76,7 @@ struct BenchCommand: ParsableCommand {
       return try Benchmark.run(options, model: loaded) { writeNow($0 + "\n") }
     }
     if let json { try write(report.json.text + "\n", to: json) }
-    if let svg, let picture = report.picture { try write(picture, to: svg) }
+    if let svg { try write(report.picture, to: svg) }
   }
 
   private func write(_ text: String, to path: String) throws {

@@ -66,7 +66,7 @@ import Testing
     var boxes: [(text: String, x: ClosedRange<Double>, y: ClosedRange<Double>)] = []
     for element in elements where element.name == "text" {
       let size = element.number("font-size")
-      let length = Double(ProfilePicture.textWidth(element.text, size: Int(size)))
+      let length = Double(SVGCanvas.textWidth(element.text, size: Int(size)))
       var x = element.number("x")
       if element.attributes["text-anchor"] == "middle" { x -= length / 2 }
       if element.attributes["text-anchor"] == "end" { x -= length }
@@ -114,9 +114,9 @@ import Testing
   }
 
   @Test func longTextsAreShortened() {
-    #expect(ProfilePicture.shortened("short", size: 12, width: 100) == "short")
-    let long = ProfilePicture.shortened(String(repeating: "x", count: 500), size: 12, width: 300)
-    #expect(long.hasSuffix("…") && ProfilePicture.textWidth(long, size: 12) <= 300)
-    #expect(ProfilePicture.shortened("xyz", size: 12, width: 0) == "…")
+    #expect(SVGCanvas.shortened("short", size: 12, width: 100) == "short")
+    let long = SVGCanvas.shortened(String(repeating: "x", count: 500), size: 12, width: 300)
+    #expect(long.hasSuffix("…") && SVGCanvas.textWidth(long, size: 12) <= 300)
+    #expect(SVGCanvas.shortened("xyz", size: 12, width: 0) == "…")
   }
 }

@@ -92,7 +92,10 @@ public struct MachineLimits: Equatable, Sendable {
         Contestant(target: target, name: name, unit: unit, function: function, count: turns, work: work, span: 0))
     }
     let base = UnsafeRawPointer(buffer.base)
-    var positions = [Int](repeating: 0, count: contestants.count)
+    // Each begins elsewhere: what one has read the next would find in the last cache.
+    var positions = contestants.enumerated().map { index, contestant in
+      contestant.count > 0 ? index * (contestant.span / contestants.count) / contestant.count * contestant.count : 0
+    }
     let summaries = try InterleavedRounds(rounds: rounds, sampleNanoseconds: 300_000)
       .measure(contestants: contestants.count) { index, calls throws(AdaptQError) in
         let contestant = contestants[index]

@@ -17,8 +17,6 @@ struct ProfilePicture {
   private static let otherColours = [
     "#EE8866", "#44BB99", "#BBCC33", "#FFAABB", "#99DDFF", "#77AADD", "#EEDD88", "#AAAA00",
   ]
-  /// Keeps lines of the grid away from a text.
-  private static let halo = " stroke=\"#FFFFFF\" stroke-width=\"4\" paint-order=\"stroke\""
   private static let restColour = "#BBBBBB"
 
   private let result: ProfileResult
@@ -26,7 +24,7 @@ struct ProfilePicture {
   /// In the order of the legend and of every bar: by the time they take at all levels and lengths together.
   private let operations: [String]
   private let colours: [String: String]
-  private var body: [String] = []
+  private var canvas = SVGCanvas(width: ProfilePicture.width)
   private var y = 0
 
   /// - Parameter subtitle: where the numbers come from.
@@ -54,25 +52,17 @@ struct ProfilePicture {
   var svg: String {
     var drawing = self
     drawing.drawAll()
-    let (width, height) = (ProfilePicture.width, drawing.y)
-    return
-      ([
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>",
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"\(width)\" height=\"\(height)\" "
-          + "viewBox=\"0 0 \(width) \(height)\" font-family=\"DejaVu Sans, Verdana, sans-serif\" font-size=\"12\">",
-        "<title>\(escaped(drawing.title))</title>",
-        "<rect width=\"\(width)\" height=\"\(height)\" fill=\"#FFFFFF\"/>",
-      ] + drawing.body + ["</svg>", ""]).joined(separator: "\n")
+    return drawing.canvas.document(height: drawing.y, title: drawing.title)
   }
 
   private var title: String { "Where an inference of \(result.path) spends its time" }
 
   private mutating func drawAll() {
     y = 32
-    text(title, x: 20, y: y, size: 18, weight: "bold")
+    canvas.text(title, x: 20, y: y, size: 18, weight: "bold")
     for line in [subtitle, "batch 1; rest: untraced time less the operators; \(clock)"] {
       y += 20
-      text(line, x: 20, y: y, colour: "#555555")
+      canvas.text(line, x: 20, y: y, colour: "#555555")
     }
     drawLegend()
     for point in result.points { draw(point) }
@@ -85,20 +75,20 @@ struct ProfilePicture {
     y += 30
     var x = 20
     for (name, colour) in operations.map({ ($0, colours[$0] ?? "#000000") }) + [("rest", ProfilePicture.restColour)] {
-      let width = 18 + ProfilePicture.textWidth(name, size: 12) + 22
+      let width = 18 + SVGCanvas.textWidth(name, size: 12) + 22
       if x + width > ProfilePicture.width - 20 {
         x = 20
         y += 20
       }
-      rectangle(x: Double(x), y: y - 11, width: 12, height: 12, colour)
-      text(name, x: x + 18, y: y)
+      canvas.rectangle(x: Double(x), y: y - 11, width: 12, height: 12, colour)
+      canvas.text(name, x: x + 18, y: y)
       x += width
     }
   }
 
   private mutating func draw(_ point: ProfilePoint) {
     y += 38
-    text("\(point.length) tokens", x: 20, y: y, size: 14, weight: "bold")
+    canvas.text("\(point.length) tokens", x: 20, y: y, size: 14, weight: "bold")
     y += 12
     let longest =
       point.rows.map { row in
@@ -110,16 +100,16 @@ struct ProfilePicture {
     let bottom = y + point.rows.count * ProfilePicture.barStep
     for (index, tick) in axis.ticks.enumerated() {
       let x = Double(ProfilePicture.left) + tick * scale
-      body.append(
-        "<line x1=\"\(fixed(x, 1))\" y1=\"\(top)\" x2=\"\(fixed(x, 1))\" y2=\"\(bottom + 4)\" stroke=\"#DDDDDD\"/>")
-      text(axis.labels[index], x: clampedInt(x, in: 0...2000), y: bottom + 18, colour: "#555555", anchor: "middle")
+      canvas.line(x, Double(top), x, Double(bottom + 4), "#DDDDDD")
+      canvas.text(
+        axis.labels[index], x: clampedInt(x, in: 0...2000), y: bottom + 18, colour: "#555555", anchor: "middle")
     }
     for row in point.rows {
       draw(row, scale)
       y += ProfilePicture.barStep
     }
     y = bottom + 36
-    text(
+    canvas.text(
       "time per inference, \(axis.unit)", x: ProfilePicture.left + ProfilePicture.barWidth / 2, y: y,
       colour: "#555555", anchor: "middle")
   }
@@ -127,7 +117,7 @@ struct ProfilePicture {
   private mutating func draw(_ row: ProfileRow, _ scale: Double) {
     let barY = y + (ProfilePicture.barStep - ProfilePicture.barHeight) / 2
     let textY = barY + 15
-    text(row.level.name, x: ProfilePicture.left - 10, y: textY, anchor: "end")
+    canvas.text(row.level.name, x: ProfilePicture.left - 10, y: textY, anchor: "end")
     var x = Double(ProfilePicture.left)
     let parts = row.parts
     var segments = operations.compactMap { name in parts.first { $0.operation == name } }
@@ -138,9 +128,9 @@ struct ProfilePicture {
       let width = segment.nanoseconds * scale
       let share = "\(fixed(row.share(segment.nanoseconds) * 100, 0)) %"
       let exact = "\(segment.name): \(fixed(segment.nanoseconds / 1000, 1)) us, \(share)"
-      rectangle(x: x, y: barY, width: width, height: ProfilePicture.barHeight, segment.colour, tip: exact)
-      if width > Double(ProfilePicture.textWidth(share, size: 11) + 8) {
-        text(
+      canvas.rectangle(x: x, y: barY, width: width, height: ProfilePicture.barHeight, segment.colour, tip: exact)
+      if width > Double(SVGCanvas.textWidth(share, size: 11) + 8) {
+        canvas.text(
           share, x: clampedInt(x + width / 2, in: 0...2000), y: textY, size: 11,
           colour: ProfilePicture.isDark(segment.colour) ? "#FFFFFF" : "#000000", anchor: "middle")
       }
@@ -149,37 +139,8 @@ struct ProfilePicture {
     let time =
       row.untraced.median >= 1e6
       ? "\(fixed(row.untraced.median / 1e6, 2)) ms" : "\(fixed(row.untraced.median / 1000, 1)) us"
-    text(
+    canvas.text(
       time + (row.isSpoiled ? ", disturbed" : ""), x: clampedInt(x, in: 0...2000) + 8, y: textY, hasHalo: true)
-  }
-
-  // MARK: Elements
-
-  private mutating func rectangle(
-    x: Double, y: Int, width: Double, height: Int, _ colour: String, tip: String? = nil
-  ) {
-    let place = "x=\"\(fixed(x, 2))\" y=\"\(y)\" width=\"\(fixed(width, 2))\" height=\"\(height)\""
-    let tag = "<rect \(place) fill=\"\(colour)\""
-    body.append(tip.map { "\(tag)><title>\(escaped($0))</title></rect>" } ?? "\(tag)/>")
-  }
-
-  private mutating func text(
-    _ text: String, x: Int, y: Int, size: Int = 12, colour: String = "#000000", weight: String = "normal",
-    anchor: String = "start", hasHalo: Bool = false
-  ) {
-    let room = ProfilePicture.width - 20 - (anchor == "start" ? x : 0)
-    let shown = ProfilePicture.shortened(text, size: size, width: room)
-    body.append(
-      "<text x=\"\(x)\" y=\"\(y)\" font-size=\"\(size)\" font-weight=\"\(weight)\" fill=\"\(colour)\" "
-        + "text-anchor=\"\(anchor)\"\(hasHalo ? ProfilePicture.halo : "")>\(escaped(shown))</text>")
-  }
-
-  /// What a text takes at most, in the widest of the fonts named.
-  static func textWidth(_ text: String, size: Int) -> Int { (text.count * size * 68 + 99) / 100 }
-
-  static func shortened(_ text: String, size: Int, width: Int) -> String {
-    if textWidth(text, size: size) <= width { return text }
-    return text.prefix(max(width * 100 / (size * 68) - 1, 0)) + "…"
   }
 
   /// Luma below the middle (ITU-R BT.601 weights).
@@ -189,31 +150,13 @@ struct ProfilePicture {
   }
 }
 
-/// Text between tags and in attributes of XML 1.0; characters that it has no place for become U+FFFD.
-func escaped(_ text: String) -> String {
-  var result = ""
-  for scalar in text.unicodeScalars {
-    switch scalar {
-    case "&": result += "&amp;"
-    case "<": result += "&lt;"
-    case ">": result += "&gt;"
-    case "\"": result += "&quot;"
-    case "'": result += "&apos;"
-    case "\t": result += " "
-    case _ where scalar.value < 32 || scalar.value == 0xFFFE || scalar.value == 0xFFFF: result += "\u{FFFD}"
-    default: result.unicodeScalars.append(scalar)
-    }
-  }
-  return result
-}
-
 extension BenchReport {
-  /// The profile as SVG; nil without one.
-  public var picture: String? {
+  /// The profile as SVG; without one, products against the machine's limits.
+  public var picture: String {
     profile.map { profile in
       let cpu = "\(machine.cpu), \(instructionSet), one thread"
       let rounds = "medians of \(options.roundCount) interleaved rounds\(options.quick ? ", quick" : "")"
       return ProfilePicture(profile, subtitle: "\(cpu); \(rounds); adaptq \(options.version)").svg
-    }
+    } ?? RooflinePicture(self).svg
   }
 }
