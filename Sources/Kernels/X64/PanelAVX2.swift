@@ -77,8 +77,9 @@ struct PanelTileAVX2 {
     dots = spec.isa == .avxvnni
     var plan = RegisterPlan(count: 16, for: KernelName(spec).description)
     // As second operands low registers make shorter instructions, and the decoded form of fewer bytes is denser.
-    temporaries = try plan.take(words ? 4 : 2, "products").map { YMM($0) }
-    weights = try plan.take(words ? 4 : 2, "weights").map { YMM($0) }
+    let wide = words || (level == .int6 && !dots)
+    temporaries = try plan.take(wide ? 4 : 2, "products").map { YMM($0) }
+    weights = try plan.take(wide ? 4 : 2, "weights").map { YMM($0) }
     accumulators = try plan.take(rows * 2, "accumulators").map { YMM($0) }
   }
 
@@ -206,25 +207,29 @@ struct PanelTileAVX2 {
     g.x.advance(asm, rows: rows, by: 64)
   }
 
-  /// 6 bits: two steps fit 16 bits.
+  /// 6 bits: two steps fit 16 bits. Both halves of the outputs share what was broadcast, which takes four registers of weights
+  /// and four for products, and leaves them to four rows.
   private func emitPairs(_ asm: borrowing X64Assembler, _ g: PanelGeneralRegisters) {
     let ones = asm.constants32(Array(repeating: 0x0001_0001, count: 8))
+    let t = temporaries
     for accumulator in accumulators { asm.vpxor(accumulator, accumulator, accumulator) }
     emitTurns(asm, g) { asm in
       for pair in 0..<(turnByteCount / 8) {
-        for part in 0..<2 {
-          asm.vmovdqa(weights[0], g.panel[128 * pair + 32 * part])
-          asm.vmovdqa(weights[1], g.panel[128 * pair + 64 + 32 * part])
-          for row in 0..<rows {
-            let sum = accumulators[2 * row + part]
-            for step in 0..<2 {
-              asm.vpbroadcastd(temporaries[step], g.x.address(row, 8 * pair + 4 * step))
-              asm.vpmaddubsw(temporaries[step], weights[step], temporaries[step])
-            }
-            asm.vpaddw(temporaries[0], temporaries[0], temporaries[1])
-            asm.vpmaddwd(temporaries[0], temporaries[0], ones)
-            asm.vpaddd(sum, sum, temporaries[0])
-          }
+        // The first step's halves, then the second's.
+        for part in 0..<4 { asm.vmovdqa(weights[part], g.panel[128 * pair + 32 * part]) }
+        for row in 0..<rows {
+          asm.vpbroadcastd(t[0], g.x.address(row, 8 * pair))
+          asm.vpbroadcastd(t[1], g.x.address(row, 8 * pair + 4))
+          asm.vpmaddubsw(t[2], weights[0], t[0])
+          asm.vpmaddubsw(t[3], weights[2], t[1])
+          asm.vpmaddubsw(t[0], weights[1], t[0])
+          asm.vpmaddubsw(t[1], weights[3], t[1])
+          asm.vpaddw(t[2], t[2], t[3])
+          asm.vpaddw(t[0], t[0], t[1])
+          asm.vpmaddwd(t[2], t[2], ones)
+          asm.vpmaddwd(t[0], t[0], ones)
+          asm.vpaddd(accumulators[2 * row], accumulators[2 * row], t[2])
+          asm.vpaddd(accumulators[2 * row + 1], accumulators[2 * row + 1], t[0])
         }
       }
       asm.add(g.panel, 64 * turnByteCount / 4)
