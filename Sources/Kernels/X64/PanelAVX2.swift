@@ -28,11 +28,22 @@ func emitPanelAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Adapt
   loadFields(
     asm, (g.x.stride, \PanelArguments.xRowStride), (g.activations.stride, \PanelArguments.activationRowStride),
     (g.y.stride, \PanelArguments.yRowStride), (g.rows, \PanelArguments.rows))
+  if spec.hasWords { emitAhead(asm, g) }
   emitRowTiles(asm, rows: g.rows, largest: spec.rows) { asm, size in tiles[size - 1].emit(asm, g) }
   asm.vzeroupper()
   asm.mov(GPR64.rsp, g.savedPointer)
   popAll(asm, calleeSaved)
   asm.ret()
+}
+
+/// Copies what is to be fetched to the frame, behind it twice the panel, which is there already, for all further tiles.
+private func emitAhead(_ asm: borrowing X64Assembler, _ g: PanelGeneralRegisters) {
+  for half in 0..<2 {
+    asm.vmovdqu(YMM(0), GPR64.rdi[offset(\PanelArguments.ahead) + 32 * half])
+    asm.vmovdqu(g.ahead.offset(32 * half), YMM(0))
+  }
+  asm.mov(g.work, GPR64.rdi[offset(\PanelArguments.panel)])
+  for place in 8..<10 { asm.mov(g.ahead.offset(8 * place), g.work) }
 }
 
 /// Roles of the general registers and of the stack frame.
@@ -53,7 +64,9 @@ struct PanelGeneralRegisters {
   let tileStart = GPR64.rsp[16]
   let tileY = GPR64.rsp[24]
   let savedPointer = GPR64.rsp[40]
-  /// 32-bit sums that do not fit the registers while 16-bit ones are added up.
+  /// Words: pairs of addresses to fetch from, the current tile's first.
+  let ahead = GPR64.rsp[64]
+  /// Bytes: 32-bit sums that do not fit the registers while 16-bit ones are added up.
   let sums = 64
   let frameByteCount = 64 + 12 * 32
 }
@@ -155,8 +168,16 @@ struct PanelTileAVX2 {
       for part in 0..<2 { asm.vpaddd(accumulators[2 * row + part], t[row % 4], g.panelScales[32 * part]) }
     }
     asm.imul(g.groups, g.groups, turns)
+    // Unpacking is too short to fetch what it needs next: the requests would queue up. Here two lines per turn go unnoticed.
+    // The inputs move 32 bytes per turn.
+    let ahead = [g.work, g.y.bases[1]]
+    for (index, pointer) in ahead.enumerated() {
+      asm.mov(pointer, g.ahead.offset(8 * index))
+      for _ in 0..<2 { asm.sub(pointer, g.x.bases[0]) }
+    }
     asm.align(32)
     let loop = asm.here()
+    for pointer in ahead { asm.prefetcht1(pointer[g.x.bases[0], 2]) }
     for vector in 0..<(turnByteCount / 8) {
       // Even inputs of both halves of the outputs, then odd inputs.
       for part in 0..<4 { asm.vmovdqa(weights[part], g.panel[128 * vector + 32 * part]) }
@@ -177,7 +198,10 @@ struct PanelTileAVX2 {
     g.x.advance(asm, rows: rows, by: turnByteCount)
     asm.dec(g.groups)
     asm.jnz(loop)
+    for half in 0..<2 { asm.vmovdqu(t[half], g.ahead.offset(16 + 32 * half)) }
+    for half in 0..<2 { asm.vmovdqu(g.ahead.offset(32 * half), t[half]) }
     // y = start + wordScale · S · A
+    g.y.derive(asm, rows: rows)
     asm.mov(g.work, g.tileStart)
     for row in 0..<rows {
       asm.vbroadcastss(t[0], g.activations.address(row, offset(\ActivationGroup.shared)))
