@@ -291,14 +291,18 @@ final class KernelTrial {
     let y = GuardedBuffer<Float>(count: rows * 16, edge: atStart ? .start : .end)
     let start = GuardedBuffer<Float>((0..<16).map { Float($0) }, edge: atStart ? .start : .end)
     let expected = GuardedBuffer<Float>(count: rows * 16)
+    let nowhere = UnsafeRawPointer(bitPattern: 64) ?? UnsafeRawPointer(y.base)
     func arguments(_ panel: UnsafeRawPointer, _ scales: UnsafePointer<Float>, _ y: GuardedBuffer<Float>, words: Bool)
       -> PanelArguments
     {
-      PanelArguments(
+      var arguments = PanelArguments(
         x: words ? UnsafeRawPointer(x.words.base) : UnsafeRawPointer(x.codes.base),
         xRowStride: groups * 64 * (words ? 2 : 1), panel: panel, panelScales: scales, activations: x.scales.base,
         activationRowStride: groups * 16, start: start.base, startRowStride: 0, y: y.base,
         yRowStride: 64, groups: groups, rows: rows)
+      // Nothing is there: fetching must not be reading.
+      for index in 0..<8 { arguments.ahead[index] = nowhere }
+      return arguments
     }
     let kernels = readsWords ? KernelTable.portableWords.int8 : portable.nested(spec.level)
     let twinPanel = Panel(panel.weights, groupByteCount: kernels.panelGroupByteCount)

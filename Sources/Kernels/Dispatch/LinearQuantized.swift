@@ -76,21 +76,28 @@ private func panelProduct(
   let width = set.readsWords ? 2 : 1
   let pieces = (nested.kBlocks &+ (Blocking.panelGroups &- 1)) / Blocking.panelGroups
   let inStorageOrder = Blocking.isSmall(rows: x.rows, rowByteCount: x.rowStride &* width)
-  @inline(__always)
-  func place(_ index: Int) -> Int {
-    let block = firstBlock &+ (inStorageOrder ? index / pieces : index % blocks)
-    return block &* nested.kBlocks &+ (inStorageOrder ? index % pieces : index / blocks) &* Blocking.panelGroups
-  }
-  for index in 0..<(pieces &* blocks) {
-    let block = firstBlock &+ (inStorageOrder ? index / pieces : index % blocks)
-    let first = place(index)
-    let group = first &- block &* nested.kBlocks
+  let lastBlock = firstBlock &+ (blocks &- 1)
+  var (block, piece) = (firstBlock, 0)
+  for left in stride(from: pieces &* blocks, to: 0, by: -1) {
+    // Without divisions, which few rows would notice.
+    var (nextBlock, nextPiece) = (block, piece)
+    if inStorageOrder {
+      nextPiece &+= 1
+      if nextPiece == pieces { (nextBlock, nextPiece) = (block &+ 1, 0) }
+    } else if block == lastBlock {
+      (nextBlock, nextPiece) = (firstBlock, piece &+ 1)
+    } else {
+      nextBlock &+= 1
+    }
+    let group = piece &* Blocking.panelGroups
+    let first = block &* nested.kBlocks &+ group
+    let next = nextBlock &* nested.kBlocks &+ nextPiece &* Blocking.panelGroups
     let groups = min(Blocking.panelGroups, nested.kBlocks &- group)
     let source = planes.at(block: first)
     var unpacking = UnpackArguments(
       plane0: source.plane0, plane1: source.plane1, plane2: source.plane2, plane3: source.plane3,
       scales: source.scales, panel: scratch.panel, panelScales: scratch.panelScales, groups: groups,
-      groupsToNext: index &+ 1 < pieces &* blocks ? place(index &+ 1) &- place(index) : 0, factor: nested.factor)
+      groupsToNext: left > 1 ? next &- first : 0, factor: nested.factor)
     set.unpack(&unpacking)
     let cursor = OutputCursor(
       block: block, n: weights.n, firstInput: group, bias: weights.bias, y: y, yRowStride: yRowStride,
@@ -100,7 +107,17 @@ private func panelProduct(
       panelScales: UnsafePointer(scratch.panelScales), activations: UnsafePointer(x.groupScales + group),
       activationRowStride: x.groups &* MemoryLayout<ActivationGroup>.stride, start: cursor.start,
       startRowStride: cursor.startRowStride, y: cursor.y, yRowStride: cursor.yRowStride, groups: groups, rows: x.rows)
+    if left > 1 && set.readsWords {
+      let ahead = planes.at(block: next)
+      // One plane per tile of four rows, or two where there are fewer than four tiles.
+      let distance = x.rows > 12 ? 2 : 1
+      arguments.ahead[0] = ahead.plane0
+      arguments.ahead[distance] = ahead.plane1
+      arguments.ahead[2 &* distance] = ahead.plane2
+      arguments.ahead[3 &* distance] = ahead.plane3
+    }
     set.panel(&arguments)
+    (block, piece) = (nextBlock, nextPiece)
   }
 }
 

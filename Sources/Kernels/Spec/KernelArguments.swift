@@ -140,7 +140,8 @@ public struct UnpackArguments: BitwiseCopyable {
   /// words leaves something else, see ``unpackWordsReference(_:)``.
   public var panelScales: UnsafeMutablePointer<Float>
   public var groups: Int
-  /// What will be unpacked next lies so many groups further on and may be fetched meanwhile; 0 if nothing.
+  /// What will be unpacked next lies so many groups further on and may be fetched meanwhile; 0 if nothing. Kernels of words
+  /// leave its planes to the product, see ``PanelArguments/ahead``.
   public var groupsToNext: Int
   public var factor: Float
 
@@ -180,7 +181,11 @@ public struct PanelArguments: BitwiseCopyable {
   public var yRowStride: Int
   public var groups: Int
   public var rows: Int
+  /// What may be fetched meanwhile: kernels of words touch 256 bytes per group from two addresses in each of the first four
+  /// tiles of rows. Any addresses.
+  public var ahead: InlineArray<8, UnsafeRawPointer>
 
+  /// With nothing to fetch.
   public init(
     x: UnsafeRawPointer, xRowStride: Int, panel: UnsafeRawPointer, panelScales: UnsafePointer<Float>,
     activations: UnsafePointer<ActivationGroup>, activationRowStride: Int, start: UnsafePointer<Float>,
@@ -198,6 +203,7 @@ public struct PanelArguments: BitwiseCopyable {
     self.yRowStride = yRowStride
     self.groups = groups
     self.rows = rows
+    ahead = InlineArray(repeating: panel)
   }
 }
 

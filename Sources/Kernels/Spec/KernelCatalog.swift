@@ -34,7 +34,7 @@ public enum KernelCatalog {
       }
       add(.unpack, rows: 1)
       if words && level == .int8 { add(.words, rows: 1) }
-      add(.panel, rows: words && level == .int8 ? 4 : nestedRows, decodes: false)
+      add(.panel, rows: words && level.bits >= 6 ? 4 : nestedRows, decodes: false)
       for rows in 1...4 { add(.vector, rows: rows) }
       // With VNNI and GFNI decoding hides behind reading. A CPU with AVX-VNNI and without GFNI is not known.
       if words && level == .int8 { add(.expanded, rows: 1) }

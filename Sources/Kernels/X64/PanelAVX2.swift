@@ -28,11 +28,22 @@ func emitPanelAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Adapt
   loadFields(
     asm, (g.x.stride, \PanelArguments.xRowStride), (g.activations.stride, \PanelArguments.activationRowStride),
     (g.y.stride, \PanelArguments.yRowStride), (g.rows, \PanelArguments.rows))
+  if spec.hasWords { emitAhead(asm, g) }
   emitRowTiles(asm, rows: g.rows, largest: spec.rows) { asm, size in tiles[size - 1].emit(asm, g) }
   asm.vzeroupper()
   asm.mov(GPR64.rsp, g.savedPointer)
   popAll(asm, calleeSaved)
   asm.ret()
+}
+
+/// Copies what is to be fetched to the frame, behind it twice the panel, which is there already, for all further tiles.
+private func emitAhead(_ asm: borrowing X64Assembler, _ g: PanelGeneralRegisters) {
+  for half in 0..<2 {
+    asm.vmovdqu(YMM(0), GPR64.rdi[offset(\PanelArguments.ahead) + 32 * half])
+    asm.vmovdqu(g.ahead.offset(32 * half), YMM(0))
+  }
+  asm.mov(g.work, GPR64.rdi[offset(\PanelArguments.panel)])
+  for place in 8..<10 { asm.mov(g.ahead.offset(8 * place), g.work) }
 }
 
 /// Roles of the general registers and of the stack frame.
@@ -53,7 +64,9 @@ struct PanelGeneralRegisters {
   let tileStart = GPR64.rsp[16]
   let tileY = GPR64.rsp[24]
   let savedPointer = GPR64.rsp[40]
-  /// 32-bit sums that do not fit the registers while 16-bit ones are added up.
+  /// Words: pairs of addresses to fetch from, the current tile's first.
+  let ahead = GPR64.rsp[64]
+  /// Bytes: 32-bit sums that do not fit the registers while 16-bit ones are added up.
   let sums = 64
   let frameByteCount = 64 + 12 * 32
 }
@@ -77,8 +90,9 @@ struct PanelTileAVX2 {
     dots = spec.isa == .avxvnni
     var plan = RegisterPlan(count: 16, for: KernelName(spec).description)
     // As second operands low registers make shorter instructions, and the decoded form of fewer bytes is denser.
-    temporaries = try plan.take(words ? 4 : 2, "products").map { YMM($0) }
-    weights = try plan.take(words ? 4 : 2, "weights").map { YMM($0) }
+    let wide = words || (level == .int6 && !dots)
+    temporaries = try plan.take(wide ? 4 : 2, "products").map { YMM($0) }
+    weights = try plan.take(wide ? 4 : 2, "weights").map { YMM($0) }
     accumulators = try plan.take(rows * 2, "accumulators").map { YMM($0) }
   }
 
@@ -154,8 +168,16 @@ struct PanelTileAVX2 {
       for part in 0..<2 { asm.vpaddd(accumulators[2 * row + part], t[row % 4], g.panelScales[32 * part]) }
     }
     asm.imul(g.groups, g.groups, turns)
+    // Unpacking is too short to fetch what it needs next: the requests would queue up. Here two lines per turn go unnoticed.
+    // The inputs move 32 bytes per turn.
+    let ahead = [g.work, g.y.bases[1]]
+    for (index, pointer) in ahead.enumerated() {
+      asm.mov(pointer, g.ahead.offset(8 * index))
+      for _ in 0..<2 { asm.sub(pointer, g.x.bases[0]) }
+    }
     asm.align(32)
     let loop = asm.here()
+    for pointer in ahead { asm.prefetcht1(pointer[g.x.bases[0], 2]) }
     for vector in 0..<(turnByteCount / 8) {
       // Even inputs of both halves of the outputs, then odd inputs.
       for part in 0..<4 { asm.vmovdqa(weights[part], g.panel[128 * vector + 32 * part]) }
@@ -176,7 +198,10 @@ struct PanelTileAVX2 {
     g.x.advance(asm, rows: rows, by: turnByteCount)
     asm.dec(g.groups)
     asm.jnz(loop)
+    for half in 0..<2 { asm.vmovdqu(t[half], g.ahead.offset(16 + 32 * half)) }
+    for half in 0..<2 { asm.vmovdqu(g.ahead.offset(32 * half), t[half]) }
     // y = start + wordScale · S · A
+    g.y.derive(asm, rows: rows)
     asm.mov(g.work, g.tileStart)
     for row in 0..<rows {
       asm.vbroadcastss(t[0], g.activations.address(row, offset(\ActivationGroup.shared)))
@@ -206,25 +231,29 @@ struct PanelTileAVX2 {
     g.x.advance(asm, rows: rows, by: 64)
   }
 
-  /// 6 bits: two steps fit 16 bits.
+  /// 6 bits: two steps fit 16 bits. Both halves of the outputs share what was broadcast, which takes four registers of weights
+  /// and four for products, and leaves them to four rows.
   private func emitPairs(_ asm: borrowing X64Assembler, _ g: PanelGeneralRegisters) {
     let ones = asm.constants32(Array(repeating: 0x0001_0001, count: 8))
+    let t = temporaries
     for accumulator in accumulators { asm.vpxor(accumulator, accumulator, accumulator) }
     emitTurns(asm, g) { asm in
       for pair in 0..<(turnByteCount / 8) {
-        for part in 0..<2 {
-          asm.vmovdqa(weights[0], g.panel[128 * pair + 32 * part])
-          asm.vmovdqa(weights[1], g.panel[128 * pair + 64 + 32 * part])
-          for row in 0..<rows {
-            let sum = accumulators[2 * row + part]
-            for step in 0..<2 {
-              asm.vpbroadcastd(temporaries[step], g.x.address(row, 8 * pair + 4 * step))
-              asm.vpmaddubsw(temporaries[step], weights[step], temporaries[step])
-            }
-            asm.vpaddw(temporaries[0], temporaries[0], temporaries[1])
-            asm.vpmaddwd(temporaries[0], temporaries[0], ones)
-            asm.vpaddd(sum, sum, temporaries[0])
-          }
+        // The first step's halves, then the second's.
+        for part in 0..<4 { asm.vmovdqa(weights[part], g.panel[128 * pair + 32 * part]) }
+        for row in 0..<rows {
+          asm.vpbroadcastd(t[0], g.x.address(row, 8 * pair))
+          asm.vpbroadcastd(t[1], g.x.address(row, 8 * pair + 4))
+          asm.vpmaddubsw(t[2], weights[0], t[0])
+          asm.vpmaddubsw(t[3], weights[2], t[1])
+          asm.vpmaddubsw(t[0], weights[1], t[0])
+          asm.vpmaddubsw(t[1], weights[3], t[1])
+          asm.vpaddw(t[2], t[2], t[3])
+          asm.vpaddw(t[0], t[0], t[1])
+          asm.vpmaddwd(t[2], t[2], ones)
+          asm.vpmaddwd(t[0], t[0], ones)
+          asm.vpaddd(accumulators[2 * row], accumulators[2 * row], t[2])
+          asm.vpaddd(accumulators[2 * row + 1], accumulators[2 * row + 1], t[0])
         }
       }
       asm.add(g.panel, 64 * turnByteCount / 4)

@@ -39,15 +39,15 @@ func emitUnpackAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Adap
   let loop = asm.here()
   asm.prefetcht1(scales[nextScales, 1, 0])
   for quarter in 0..<4 {
-    // While rows pass over this panel, the next one's planes come closer.
+    // While rows pass over this panel, the next one's planes come closer; a product of words fetches them itself.
     for plane in 0..<level.planes {
-      asm.prefetcht1(planes[plane][nextPlanes, 1, 64 * quarter])
-      asm.prefetcht0(planes[plane][256 + 64 * quarter])
+      if !spec.hasWords { asm.prefetcht1(planes[plane][nextPlanes, 1, 64 * quarter]) }
+      asm.prefetcht0(planes[plane][(spec.hasWords ? 512 : 256) + 64 * quarter])
     }
     for part in 0..<2 {
       for plane in 0..<level.planes {
         asm.vmovdqu(r.planes[plane], planes[plane][64 * quarter + 32 * part])
-        if part == 0 { asm.prefetcht0(planes[plane][64 * quarter + 2048]) }
+        if part == 0 && !spec.hasWords { asm.prefetcht0(planes[plane][64 * quarter + 2048]) }
       }
       let target = panel[4 * quarter * vectorByteCount + 32 * part]
       if spec.hasWords {
