@@ -165,8 +165,8 @@ import Testing
           shares: base, stepCount: Self.stepCount)
         var isSound = true
         for step in 0..<Self.stepCount {
-          isSound = isSound && (0..<4).contains(watch.rung(atStep: step, time: number()))
-          isSound = isSound && watch.speed.isFinite && watch.speed > 0
+          let rung = watch.rung(atStep: step, time: number())
+          if !(0..<4).contains(rung) || !watch.speed.isFinite || watch.speed <= 0 { isSound = false }
         }
         let share = watch.finish(time: number())
         #expect(isSound && share > 0 && share <= 1)
