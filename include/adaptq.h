@@ -597,7 +597,8 @@ enum {
   ADAPTQ_REASON_BUDGET_CHANGED = 8, /* the budget was changed */
   ADAPTQ_REASON_NO_BUDGET = 9,      /* no budget: the best allowed level */
   ADAPTQ_REASON_WORK_CHANGED = 10,  /* same load, other sizes: another level fits */
-  ADAPTQ_REASON_DEADLINE = 11       /* the call's deadline_ns asked for a lower level, at its begin or on the way. Since 0.2 */
+  ADAPTQ_REASON_DEADLINE = 11,      /* the call's deadline_ns asked for a lower level, at its begin or on the way. Since 0.2 */
+  ADAPTQ_REASON_PROBE = 12          /* this run only: the next better level, to see whether it would hold. Since 0.2 */
 };
 
 /** The name of a reason, for example "predicted miss"; "unknown" for any other value. Static. */

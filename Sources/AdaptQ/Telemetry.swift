@@ -63,6 +63,7 @@ import Runtime
   case 9: staticText("no budget")
   case 10: staticText("work changed")
   case 11: staticText("deadline")
+  case 12: staticText("probe")
   default: staticText("unknown")
   }
 }

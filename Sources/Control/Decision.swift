@@ -22,6 +22,8 @@ public enum DecisionReason: UInt8, Sendable, CaseIterable, BitwiseCopyable {
   case workChanged = 9
   /// The deadline of this call asked for less than the budget does, at its begin or between its steps.
   case deadline = 10
+  /// One run at the next better rung, to see whether it would hold; the rung in use stays.
+  case probe = 11
 
   public var name: String {
     switch self {
@@ -36,6 +38,7 @@ public enum DecisionReason: UInt8, Sendable, CaseIterable, BitwiseCopyable {
     case .noBudget: "no budget"
     case .workChanged: "work changed"
     case .deadline: "deadline"
+    case .probe: "probe"
     }
   }
 }
@@ -70,6 +73,8 @@ public struct ControlCounters: Hashable, Sendable, BitwiseCopyable {
   /// Times it tried one rung up.
   public var ascents: UInt64 = 0
   public var failedAscents: UInt64 = 0
+  /// Runs at a better rung to see whether it would hold.
+  public var probes: UInt64 = 0
 
   public init() {}
 }

@@ -45,6 +45,10 @@ extension LatencyController {
   /// - Parameter work: as in the cost points; values below 1 count as 1.
   public mutating func decide(work: Int) -> Decision {
     let amount = Double(max(work, 1))
+    runsOfSameWork = amount == lastWork ? runsOfSameWork &+ 1 : 0
+    let wasProbe = lastWasProbe
+    lastWasProbe = false
+    isProbing = false
     guard let limit = configuration.budgetNanoseconds else {
       var best = select(amount, pressure: 0, budget: 1)
       // Without a budget quality alone counts, measured or not.
@@ -83,7 +87,18 @@ extension LatencyController {
       // The better step's limit on the pressure. Costs of both steps may agree to the last digit: stay clear of it.
       let limit = budget / selection.betterCost * 0.999_999
       runsWithRoom = wouldHaveHeld(limit / (1 + configuration.ascentMargin)) ? runsWithRoom &+ 1 : 0
-      if runsWithRoom >= runsToWait {
+      runsSinceProbe &+= 1
+      let hasProved = probesHeld >= Self.probesWanted
+      if !hasProved && runsWithRoom < runsToWait && mayProbe(limit) {
+        runsSinceProbe = 0
+        counters.probes &+= 1
+        isProbing = true
+        lastWasProbe = true
+        lastWork = amount
+        let better = select(amount, pressure: limit, budget: budget)
+        return finish(better, .probe, unreachable: false)
+      }
+      if runsWithRoom >= runsToWait || hasProved {
         // Off the limit, so that the first corrections of the costs do not take it back, but not as far as another rung up.
         let next = select(amount, pressure: limit, budget: budget)
         held = limit / (1 + configuration.ascentMargin)
@@ -100,7 +115,7 @@ extension LatencyController {
         selection = select(amount, pressure: held, budget: budget)
       }
     }
-    if cause == nil && amount == lastWork && selection.rung > lastRung && lastRung >= 0 {
+    if cause == nil && !wasProbe && amount == lastWork && selection.rung > lastRung && lastRung >= 0 {
       // Same work, same load: a run on the rung entered has shown that it costs more than was measured.
       cause = descend(.predictedMiss)
     }
@@ -129,19 +144,38 @@ extension LatencyController {
     return above > length &- nearestRank(configuration.percentile, length)
   }
 
+  /// Whether a single run at the better rung may see what it would take: the runs of one dwell, scaled to that rung, would have
+  /// held in the middle, and its miss would still be tolerated. Work must be the same for long enough, since what one amount
+  /// of work shows on a rung says little about another.
+  private func mayProbe(_ limit: Double) -> Bool {
+    let length = configuration.windowLength
+    let tolerated = length &- nearestRank(configuration.percentile, length)
+    // What the percentile tolerates is for the rung in use: a window without misses has one to spare.
+    if recentProbeMisses > 0 || recentMisses > 0 || tolerated == 0 || onProbation && !isClimbing { return false }
+    let settled = isClimbing ? configuration.dwell / 4 : roomLength
+    if runsOfSameWork < roomLength || runsSinceMove < settled { return false }
+    if runsSinceProbe < max(probeInterval, currentDwell / 8) { return false }
+    return above(limit) <= roomLength / 2
+  }
+
   private var roomLength: Int { min(configuration.dwell, configuration.windowLength) }
 
   /// Whether the last `dwell` runs, each scaled to another rung by its measured cost, would have been within the budget as
   /// often as the percentile asks: at most that share of them has observed / expected above `limit`.
   private func wouldHaveHeld(_ limit: Double) -> Bool {
     if counters.runs < UInt64(roomLength) { return false }
+    return above(limit) <= roomLength &- nearestRank(configuration.percentile, roomLength)
+  }
+
+  /// Runs of the last dwell with observed / expected above `limit`.
+  private func above(_ limit: Double) -> Int {
     var above = 0
     var slot = windowNext
     for _ in 0..<roomLength {
       slot = slot == 0 ? configuration.windowLength &- 1 : slot &- 1
       if Double(observedRatios[slot]) > limit { above &+= 1 }
     }
-    return above <= roomLength &- nearestRank(configuration.percentile, roomLength)
+    return above
   }
 
   /// Decisions with room that must follow each other. The window looks back over one dwell already, so a dwell that no failure

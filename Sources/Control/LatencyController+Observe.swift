@@ -23,7 +23,11 @@ extension LatencyController {
     latencies.append(nanoseconds)
     let slot = windowNext
     windowNext = slot &+ 1 >= configuration.windowLength ? 0 : slot &+ 1
+    // A deadline may have taken the run elsewhere.
+    let wasProbe = isProbing && rung == lastRung && expectedShare == 1
+    isProbing = wasProbe
     noteOutcome(rung, amount, nanoseconds, slot)
+    runsSinceMove &+= 1
     runsSinceAscent &+= 1
     runsOnRung &+= 1
     if runsSinceRise < Int.max { runsSinceRise &+= 1 }
@@ -39,6 +43,11 @@ extension LatencyController {
     var observed = Double(nanoseconds) / (baseCost(rung, amount) * (expectedShare > 0 ? expectedShare : 1))
     observedRatios[slot] = Float(min(observed, 1e6))
     let residual = observed / slowdown
+    if wasProbe {
+      // What it tells is whether it held. Costs and slow-down belong to the rung in use, which it must not move by itself.
+      residuals[slot] = Float(min(residual, 1e6))
+      return
+    }
     learnMultiplier(residual, slot)
     spread += (min(abs(residual - 1), 0.5) - spread) / 32
     if lastObservedRung >= 0 && rung != lastObservedRung && residual > 0.5 && residual < 2 {
@@ -63,6 +72,7 @@ extension LatencyController {
       } else {
         // The load has gone, and with it what failed ascents under it have taught.
         currentDwell = configuration.dwell
+        probeInterval = Self.shortestProbeInterval
       }
       slowdown = median
     } else {
@@ -96,13 +106,25 @@ extension LatencyController {
         counters.unavoidableMisses &+= 1
         outcome = 2
       }
+      if isProbing { outcome = 3 }
+    }
+    if isProbing {
+      isProbing = false
+      probesHeld = outcome == 0 ? probesHeld &+ 1 : 0
+      if outcome != 0 { probeInterval = min(probeInterval &* 2, Self.longestProbeInterval) }
     }
     let old = outcomes[slot]
-    if old != 0 { recentMisses &-= 1 }
-    if old == 2 { recentUnavoidable &-= 1 }
-    if outcome != 0 { recentMisses &+= 1 }
-    if outcome == 2 { recentUnavoidable &+= 1 }
+    countOutcome(old, -1)
+    countOutcome(outcome, 1)
     outcomes[slot] = outcome
+  }
+
+  @inline(__always)
+  private mutating func countOutcome(_ outcome: UInt8, _ amount: Int) {
+    // A probe's miss says nothing on the rung in use.
+    if outcome == 1 || outcome == 2 { recentMisses &+= amount }
+    if outcome == 2 { recentUnavoidable &+= amount }
+    if outcome == 3 { recentProbeMisses &+= amount }
   }
 
   private mutating func fastestCost(_ work: Double) -> Double {

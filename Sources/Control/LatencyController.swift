@@ -18,9 +18,13 @@ import Base
 ///
 /// `pressure` = slowdown · multiplier is what the load asks for, `held` decides the rung. A pressure above `held` raises it at
 /// once when the load has just jumped, and the noise of the window on top of it would miss, or when runs on this rung do
-/// miss; a prediction alone moves nothing, since the multiplier errs by a few per cent either way. `held` is let down by one rung when the runs of one dwell, scaled to that rung, would
-/// have stayed within the budget at its percentile; the dwell doubles when that fails, and a load that goes away ends what
-/// such failures taught. Hysteresis thus lies on the load, not on the rung: runs of different work get different rungs
+/// miss; a prediction alone moves nothing, since the multiplier errs by a few per cent either way. `held` is let down by one
+/// rung when the runs of one dwell, scaled to that rung, would have stayed within the budget at its percentile; the dwell
+/// doubles when that fails, and a load that goes away ends what such failures taught.
+///
+/// Noise does not scale with cost: a neighbour on the same core may slow one rung down by half and another by a tenth. Where
+/// the runs of the rung in use do not promise that the better one holds, but half of them do, single runs there see for
+/// themselves (probes), as long as their misses fit into what the percentile tolerates. Hysteresis thus lies on the load, not on the rung: runs of different work get different rungs
 /// without waiting, because work is known and load is guessed.
 public struct LatencyController: BitwiseCopyable, Sendable {
   /// As given, with later changes of the budget.
@@ -47,16 +51,35 @@ public struct LatencyController: BitwiseCopyable, Sendable {
   /// Mean distance of the residuals from 1, large ones clipped.
   var spread = 0.05
   var latencies: LatencyWindow
-  /// Runs since the load last moved the rung: 1 missed, 2 missed and unavoidable.
+  /// Runs since the load last moved the rung: 1 missed, 2 missed and unavoidable, 3 a probe that missed.
   var outcomes: InlineArray<256, UInt8>
   var windowNext = 0
   var recentMisses = 0
   var recentUnavoidable = 0
+  var recentProbeMisses = 0
   /// Runs since the outcomes were last forgotten.
   var runsOnRung = 0
   /// Runs since the slow-down last jumped up.
   var runsSinceRise = Int.max
   static let runsOfARise = 8
+
+  /// The decision pending observation is a probe.
+  var isProbing = false
+  /// So was the decision before this one: going back down is no descent.
+  var lastWasProbe = false
+  var runsSinceProbe = 0
+  /// Runs between two probes: doubled by one that misses, until the load goes away.
+  var probeInterval = LatencyController.shortestProbeInterval
+  static let shortestProbeInterval = 4
+  static let longestProbeInterval = 1024
+  /// Runs in a row with the same work.
+  var runsOfSameWork = 0
+  /// Probes in a row that stayed within the budget.
+  var probesHeld = 0
+  /// Runs since the load last moved the rung.
+  var runsSinceMove = 0
+  /// Probes in a row that must hold before the rung is taken.
+  static let probesWanted = 12
 
   var held: Double
   var runsWithRoom = 0
@@ -141,6 +164,9 @@ public struct LatencyController: BitwiseCopyable, Sendable {
     for index in 0..<configuration.windowLength { outcomes[index] = 0 }
     recentMisses = 0
     recentUnavoidable = 0
+    recentProbeMisses = 0
+    probesHeld = 0
+    runsSinceMove = 0
     runsOnRung = 0
   }
 

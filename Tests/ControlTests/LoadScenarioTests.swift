@@ -246,6 +246,41 @@ import Testing
     #expect(held >= seeds * 97 / 100)
   }
 
+  /// A neighbour on the same core slows the low rungs down by up to 40 % and the high ones by up to 10 %. What a low rung takes
+  /// then says that the high one would miss, although it would not: only trying tells.
+  @Test func probesSeeThroughUnequalNoise() throws {
+    var returned = 0
+    var rung = 0.0
+    let seeds = 100
+    for seed in 0..<seeds {
+      var machine = SimulatedMachine(milliseconds: [24, 23.1, 16, 13.3, 10.2, 9.3], "unequal \(seed)")
+      machine.noise = 0.04
+      machine.tailShare = 0.03
+      machine.tail = 0.25
+      machine.drift = 0.03
+      machine.sharing = [0.1, 0.1, 0.4, 0.4, 0.4, 0.4]
+      machine.slices = { (200..<400).contains($0) ? 3e6 : 0 }
+      machine.load = { $0 < 200 ? 1 : 1.05 }
+      var controller = try controller(machine, budget: 30, rungs: 6)
+      let trace = try controller.drive(&machine, runs: 1400)
+      if trace.meanRung(550..<600) <= 1.5 { returned += 1 }
+      rung += trace.meanRung(600..<1400) / Double(seeds)
+      #expect(trace.missRate(400..<1400) <= 0.05, "seed \(seed)")
+      #expect(controller.counters.probes < 140, "seed \(seed)")
+    }
+    print("control: unequal noise: returned \(returned) of \(seeds), mean rung \(rung)")
+    // Without probes 32 of 100 and 0.9.
+    #expect(returned >= seeds * 45 / 100 && rung <= 0.75)
+  }
+
+  /// The highest percentiles tolerate no miss in a window: nothing is tried there.
+  @Test func probesAreForThoseWhoTolerateMisses() throws {
+    var machine = SimulatedMachine(milliseconds: ladder, "no probes")
+    var controller = try controller(machine, budget: 3.9, percentile: 99.9)
+    _ = try controller.drive(&machine, runs: 3000)
+    #expect(controller.counters.probes == 0)
+  }
+
   /// Costs measured while something else ran: one rung looks 20 % cheaper, another 20 % dearer than it is.
   @Test func wrongCostsAreCorrectedByRuns() throws {
     for seed in 0..<5 {

@@ -18,6 +18,9 @@ struct SimulatedMachine {
   /// Standard deviation of a slow wander of the machine's speed (correlated over some 30 runs), as a share.
   var drift = 0.0
   private var wander = 0.0
+  /// How much a neighbour on the same core slows each rung down when it is busy, as a share; empty: there is none.
+  var sharing: [Double] = []
+  private var neighbour = 0.5
   /// Nanoseconds that a competing process holds the CPU after every 6 ms of ours; 0: none competes.
   var slices: (_ run: Int) -> Double = { _ in 0 }
   var work: (_ run: Int) -> Int = { _ in 1 }
@@ -30,9 +33,13 @@ struct SimulatedMachine {
   }
 
   mutating func latency(rung: Int, work: Int, run: Int) -> Int {
-    let factor = max(0.5, 1 + noise * Double(random.normal()))
+    var factor = max(0.5, 1 + noise * Double(random.normal()))
     let stalled = Double.random(in: 0..<1, using: &random) < stallShare
     wander = wander * 0.967 + drift * 0.255 * Double(random.normal())
+    if rung < sharing.count {
+      neighbour = min(max(neighbour + 0.15 * Double(random.normal()), 0), 1)
+      factor *= 1 + sharing[rung] * neighbour
+    }
     var time = cost(rung, work) * load(run) * factor * max(0.7, 1 + wander)
     if tailShare > 0, Double.random(in: 0..<1, using: &random) < tailShare {
       time *= 1 + Double.random(in: 0...tail, using: &random)
@@ -57,7 +64,13 @@ struct Trace {
     Double(missed[range].count { $0 }) / Double(range.count)
   }
 
-  func switches(_ range: Range<Int>) -> Int { decisions[range].count { $0.changed } }
+  /// Without single runs at another rung and the way back from them.
+  func switches(_ range: Range<Int>) -> Int {
+    range.count { run in
+      let isProbe = decisions[run].reason == .probe || (run > 0 && decisions[run - 1].reason == .probe)
+      return decisions[run].changed && !isProbe
+    }
+  }
 
   func meanRung(_ range: Range<Int>) -> Double {
     Double(decisions[range].reduce(0) { $0 + $1.rung }) / Double(range.count)
