@@ -109,13 +109,19 @@ import Testing
     #expect(row.parts[0].shareOfLimit == nil)
   }
 
-  @Test func oneRowReadsFromWhereWeightsFit() {
+  @Test func oneRowReadsFromWhereWeightsFit() throws {
     var limits = ReportTests.limits()
     limits.l2Read = MachineLimit(name: "L2", unit: "GB/s", median: 50, best: 50)
     limits.l3Read = MachineLimit(name: "L3", unit: "GB/s", median: 20, best: 20)
-    let machine = ReportTests.machine
+    var machine = ReportTests.machine
     #expect(limits.bound(rows: 1, .int8, byteCount: 48 << 10, machine)?.name == "L2")
-    #expect(limits.bound(rows: 1, .int8, byteCount: 49 << 10, machine)?.name == "L3")
+    // Half of them may lie in L2: 1 / (0.5 / 50 + 0.5 / 20).
+    let mixed = try #require(limits.bound(rows: 1, .int8, byteCount: 128 << 10, machine))
+    #expect(mixed.name == "read from L2 and L3" && (mixed.median - 200.0 / 7).magnitude < 1e-9)
+    #expect(limits.bound(rows: 1, .int8, byteCount: 49 << 10, machine)?.median == 50)
+    machine.l3ByteCount = 4 << 20
+    #expect(limits.bound(rows: 1, .int8, byteCount: 600 << 10, machine)?.name == "L3")
+    machine.l3ByteCount = 256 << 10
     #expect(limits.bound(rows: 1, .fp32, byteCount: 200 << 10, machine)?.name == "read from memory")
     #expect(limits.bound(rows: 2, .fp32, byteCount: 200 << 10, machine)?.name == "fp32 multiply-add")
     #expect(limits.bound(rows: 2, .int4, byteCount: 1, machine) == nil)

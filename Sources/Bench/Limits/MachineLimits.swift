@@ -38,12 +38,20 @@ public struct MachineLimits: Equatable, Sendable {
   }
 
   /// What a product from warm caches is bound by. With one row every weight is used once, so reading them is the bound;
-  /// with more, arithmetic.
+  /// with more, arithmetic. Weights somewhat larger than L2 may be there in part: then the bound is that of reading as much as
+  /// L2 holds from there and the rest from L3.
   ///
   /// - Parameter byteCount: bytes of weights that are read over and over, which say where they come from.
   func bound(rows: Int, _ level: Level, byteCount: Int, _ machine: Machine) -> MachineLimit? {
     if rows > 1 { return level.isNested ? integer(level) : fp32 }
     if byteCount <= machine.l2ByteCount * 3 / 4 { return l2Read }
+    if byteCount < machine.l2ByteCount * 8, byteCount <= machine.l3ByteCount * 3 / 4, let l2Read, let l3Read {
+      let part = min(1, Double(machine.l2ByteCount) / Double(byteCount))
+      func mixed(_ rate: (MachineLimit) -> Double) -> Double { 1 / (part / rate(l2Read) + (1 - part) / rate(l3Read)) }
+      return MachineLimit(
+        name: "read from L2 and L3", unit: l3Read.unit, median: mixed { max($0.median, 1e-9) },
+        best: mixed { max($0.best, 1e-9) })
+    }
     return byteCount <= machine.l3ByteCount * 3 / 4 ? l3Read : memoryRead
   }
 
