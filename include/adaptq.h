@@ -610,8 +610,9 @@ typedef struct adaptq_run_options {
   adaptq_level level;   /* this call only; ADAPTQ_LEVEL_AUTO: what the session says */
   /** Nanoseconds from its begin within which this call should end, up to 2^50 - 1; 0: no deadline. The call begins at the
       best level predicted to end in time, of those that the budget would choose or lower ones. Before each operator with
-      weights the time left is compared with the predicted rest: where it no longer suffices, this and all later ones go down
-      to a level that does, or to the fastest. A fixed level stays: then the deadline is only reported. Since 0.2 */
+      weights outside of conditionals and loops, the time left is compared with the predicted rest: where it no longer
+      suffices, this and all later ones go down to a level that does, or to the fastest. A fixed level stays: then the
+      deadline is only reported. Since 0.2 */
   int64_t deadline_ns;
   int32_t max_threads;  /* this call only, at most so many threads, up to ADAPTQ_MAX_THREADS; 0: no limit */
 } adaptq_run_options;

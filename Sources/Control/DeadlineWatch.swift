@@ -23,7 +23,8 @@ public struct DeadlineWatch: BitwiseCopyable {
   private var deadline: Int
   private var lastStep = 0
   private var lastTime: Int
-  private var firstRung: Int
+  /// What the inference begins with.
+  public private(set) var firstRung: Int
   /// Time that the steps so far would have taken without slow-down, at the rungs they ran at.
   private var expected = 0.0
   /// Observed over expected time.
@@ -32,7 +33,7 @@ public struct DeadlineWatch: BitwiseCopyable {
 
   /// - Parameters:
   ///   - controller: knows costs, slow-down and allowed rungs.
-  ///   - rung: where to begin.
+  ///   - rung: the best that may be used; ``firstRung`` is this one or, where it would not end in time, a lower one.
   ///   - start: when the inference began; any clock that counts nanoseconds.
   ///   - deadline: nanoseconds from `start` on.
   ///   - shares: `[rung][step + 1]`, falling from 1 to 0 with the step, for every rung of the controller.
@@ -52,6 +53,7 @@ public struct DeadlineWatch: BitwiseCopyable {
     allowed = controller.allowed
     totals = InlineArray(repeating: 0)
     for index in 0..<rungCount { totals[index] = controller.baseCost(index, Double(max(work, 1))) }
+    firstRung = self.rung(atStep: 0, time: start)
   }
 
   /// The rung for the steps from `step` on; steps must not go backwards.
@@ -72,9 +74,6 @@ public struct DeadlineWatch: BitwiseCopyable {
     rung = chosen
     return chosen
   }
-
-  /// Takes note of where the inference begins: after the first choice.
-  public mutating func begin() { firstRung = rung }
 
   /// How the time expected at the rungs that ran compares with that of the first rung for the whole inference; 1 where
   /// nothing went down. For ``LatencyController/observe(rung:work:latencyNanoseconds:expectedShare:)``.

@@ -45,7 +45,12 @@ extension LatencyController {
   /// - Parameter work: as in the cost points; values below 1 count as 1.
   public mutating func decide(work: Int) -> Decision {
     let amount = Double(max(work, 1))
-    runsOfSameWork = amount == lastWork ? runsOfSameWork &+ 1 : 0
+    if amount == lastWork {
+      runsOfSameWork &+= 1
+    } else {
+      runsOfSameWork = 0
+      probesHeld = 0
+    }
     let wasProbe = lastWasProbe
     lastWasProbe = false
     isProbing = false
@@ -151,7 +156,7 @@ extension LatencyController {
     let length = configuration.windowLength
     let tolerated = length &- nearestRank(configuration.percentile, length)
     // What the percentile tolerates is for the rung in use: a window without misses has one to spare.
-    if recentProbeMisses > 0 || recentMisses > 0 || tolerated == 0 || onProbation && !isClimbing { return false }
+    if recentProbeMisses > 0 || recentMisses > 0 || tolerated == 0 { return false }
     let settled = isClimbing ? configuration.dwell / 4 : roomLength
     if runsOfSameWork < roomLength || runsSinceMove < settled { return false }
     if runsSinceProbe < max(probeInterval, currentDwell / 8) { return false }

@@ -29,7 +29,7 @@ private struct TopologyReader {
       result.packages = machine.packages
       result.nodes = machine.nodes
       result.caches = machine.caches
-      kinds = announcedKinds() ?? measuredKinds(machine)
+      kinds = MachineTopology.Kind.announced(root, online: result.online) ?? measuredKinds(machine)
     } else {
       result.online = online.set ?? []
     }
@@ -92,35 +92,35 @@ private struct TopologyReader {
     return bytes
   }
 
-  // MARK: Kinds of cores
+  /// By what the scheduler thinks of them, else by base frequency, else by maximum frequency.
+  private func measuredKinds(_ machine: HwlocMachine) -> [MachineTopology.Kind]? {
+    for key in ["LinuxCapacity", "FrequencyBaseMHz", "FrequencyMaxMHz"] {
+      if let kinds = MachineTopology.Kind.grouped(machine.speeds(key), online: result.online) { return kinds }
+    }
+    return nil
+  }
+}
 
+extension MachineTopology.Kind {
   /// Intel hybrid CPUs have one performance monitoring device per kind. hwloc 2.9 would take kinds from the CPUID instruction,
   /// for which it binds the thread to every CPU in turn.
-  private func announcedKinds() -> [MachineTopology.Kind]? {
+  static func announced(_ root: RootFolder, online: CPUSet) -> [MachineTopology.Kind]? {
     var kinds: [MachineTopology.Kind] = []
-    let devices: [(String, MachineTopology.Kind.Name)] = [
+    let devices: [(String, Name)] = [
       ("cpu_core", .performance), ("cpu_atom", .efficiency), ("cpu_lowpower", .lowPower),
     ]
     for (device, name) in devices {
       guard let set = root.text("/sys/devices/\(device)/cpus").flatMap({ CPUSet(list: $0) }) else { continue }
-      let cpus = set.intersection(result.online)
+      let cpus = set.intersection(online)
       if !cpus.isEmpty { kinds.append(.init(name: name, cpus: cpus)) }
     }
     return kinds.count > 1 ? kinds : nil
   }
 
-  /// By what the scheduler thinks of them, else by base frequency, else by maximum frequency. Favoured cores of one kind
-  /// differ by some percent: a kind begins where the next value is a sixth lower.
-  private func measuredKinds(_ machine: HwlocMachine) -> [MachineTopology.Kind]? {
-    for key in ["LinuxCapacity", "FrequencyBaseMHz", "FrequencyMaxMHz"] {
-      if let kinds = grouped(machine.speeds(key)) { return kinds }
-    }
-    return nil
-  }
-
-  private func grouped(_ groups: [Int: CPUSet]) -> [MachineTopology.Kind]? {
-    // All CPUs have the value or none.
-    if !result.online.isSubset(of: groups.values.reduce(CPUSet()) { $0.union($1) }) { return nil }
+  /// Kinds by speed; nil unless every CPU has one and they differ. Favoured cores of one kind differ by some percent: a kind
+  /// begins where the next value is a sixth lower.
+  static func grouped(_ groups: [Int: CPUSet], online: CPUSet) -> [MachineTopology.Kind]? {
+    if !online.isSubset(of: groups.values.reduce(CPUSet()) { $0.union($1) }) { return nil }
     var kinds: [MachineTopology.Kind] = []
     var previous: Int?
     for value in groups.keys.sorted(by: >) {

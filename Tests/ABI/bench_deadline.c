@@ -4,17 +4,11 @@
 // operator in its middle, by up to 0.8 deadlines. It could still end in time if what was left then, at the fastest level, as
 // measured just before, fits into the time left then. The same calls at the fixed high level beside it, taking turns.
 #define _GNU_SOURCE
-#include <time.h>
 
+#include "clock.h"
 #include "fixture.h"
 
 enum { STEPS = 4096, ROUNDS = 21 };
-
-static int64_t now_ns(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
-}
 
 static int compare(const void *a, const void *b) {
   int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;

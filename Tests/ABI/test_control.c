@@ -1,20 +1,14 @@
 // Cancel, trace, what callbacks may do, memory reports and metadata.
 #define _GNU_SOURCE
 #include <pthread.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "fixture.h"
 
 enum { BATCH = 2, LENGTH = 8 };
 
 static uint32_t best(const fixture *f) { return fixture_allow[fixture_best_level(f->levels)]; }
-
-static int64_t now_ns(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
-}
 
 // ----------------------------------------------------------------------------------------------------------------- trace
 

@@ -1,18 +1,12 @@
 // Deadlines of single calls: where a call begins, what happens when its time runs out on the way, and what is reported.
 #define _GNU_SOURCE
 #include <math.h>
-#include <time.h>
 
+#include "clock.h"
 #include "fixture.h"
 
 enum { BATCH = 2, LENGTH = 32 };
 static const int64_t LATE_NS = 1000000000;  // far longer than the model takes, also under a sanitizer
-
-static int64_t now_ns(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
-}
 
 static int position(adaptq_level level) {
   for (int i = 0; i < FIXTURE_LEVELS; i++) if (fixture_level[i] == level) return i;

@@ -49,6 +49,15 @@ import Testing
     }
   }
 
+  /// What probes have shown at one amount of work is no proof for another.
+  @Test func probesCountForTheirWorkOnly() throws {
+    var controller = try LatencyController(.init(rungCount: 2, budgetNanoseconds: 1000))
+    _ = controller.decide(work: 1)
+    controller.probesHeld = LatencyController.probesWanted
+    _ = controller.decide(work: 2)
+    #expect(controller.probesHeld == 0)
+  }
+
   @Test func sameObservationsSameDecisions() throws {
     func run() throws -> [Decision] {
       var machine = SimulatedMachine(milliseconds: [4, 2, 1], "repeat")

@@ -63,8 +63,6 @@ import Testing
       let start = 1_000_000
       var watch = DeadlineWatch(
         controller, rung: 0, work: 1, start: start, deadline: Int(deadline), shares: base, stepCount: Self.stepCount)
-      _ = watch.rung(atStep: 0, time: start)
-      watch.begin()
       let cheapest = Self.costs.count - 1
       for step in 0..<Self.stepCount {
         if step == atStep {

@@ -195,19 +195,13 @@ import Testing
     #expect(trace.decisions[200].rung == 3 && trace.decisions[200].reason == .fixed)
   }
 
-  /// A noisy virtual machine that changes its speed by itself (5 % noise with a heavy tail, a drift of a few per cent),
-  /// and a competing process that takes a third of the CPU in slices of 3 ms: what `examples-c/embed.c` meets.
+  /// What `examples-c/embed.c` meets.
   @Test func returnsAfterTimeSlicesOnANoisyMachine() throws {
     var returned = 0
     var held = 0
     let seeds = 100
     for seed in 0..<seeds {
-      var machine = SimulatedMachine(milliseconds: [24, 23.1, 16, 13.3, 10.2, 9.3], "embed \(seed)")
-      machine.noise = 0.04
-      machine.tailShare = 0.03
-      machine.tail = 0.25
-      machine.drift = 0.03
-      machine.slices = { (200..<400).contains($0) ? 3e6 : 0 }
+      var machine = SimulatedMachine.likeEmbed("embed \(seed)")
       var controller = try controller(machine, budget: 30, rungs: 6)
       let trace = try controller.drive(&machine, runs: 600)
       if trace.meanRung(550..<600) <= 1.5 { returned += 1 }
@@ -229,12 +223,7 @@ import Testing
     var held = 0
     let seeds = 100
     for seed in 0..<seeds {
-      var machine = SimulatedMachine(milliseconds: [24, 23.1, 16, 13.3, 10.2, 9.3], "slower \(seed)")
-      machine.noise = 0.04
-      machine.tailShare = 0.03
-      machine.tail = 0.25
-      machine.drift = 0.03
-      machine.slices = { (200..<400).contains($0) ? 3e6 : 0 }
+      var machine = SimulatedMachine.likeEmbed("slower \(seed)")
       machine.load = { $0 < 200 ? 1 : 1.12 }
       var controller = try controller(machine, budget: 30, rungs: 6)
       let trace = try controller.drive(&machine, runs: 1400)
@@ -253,13 +242,8 @@ import Testing
     var rung = 0.0
     let seeds = 100
     for seed in 0..<seeds {
-      var machine = SimulatedMachine(milliseconds: [24, 23.1, 16, 13.3, 10.2, 9.3], "unequal \(seed)")
-      machine.noise = 0.04
-      machine.tailShare = 0.03
-      machine.tail = 0.25
-      machine.drift = 0.03
+      var machine = SimulatedMachine.likeEmbed("unequal \(seed)")
       machine.sharing = [0.1, 0.1, 0.4, 0.4, 0.4, 0.4]
-      machine.slices = { (200..<400).contains($0) ? 3e6 : 0 }
       machine.load = { $0 < 200 ? 1 : 1.05 }
       var controller = try controller(machine, budget: 30, rungs: 6)
       let trace = try controller.drive(&machine, runs: 1400)

@@ -32,6 +32,18 @@ struct SimulatedMachine {
     random = SeededRandom(name)
   }
 
+  /// Six levels on a noisy virtual machine that changes its speed by itself (noise with a heavy tail, a drift of a few per
+  /// cent), and from run 200 to 400 a competing process that takes a third of the CPU in slices of 3 ms.
+  static func likeEmbed(_ name: String) -> SimulatedMachine {
+    var machine = SimulatedMachine(milliseconds: [24, 23.1, 16, 13.3, 10.2, 9.3], name)
+    machine.noise = 0.04
+    machine.tailShare = 0.03
+    machine.tail = 0.25
+    machine.drift = 0.03
+    machine.slices = { (200..<400).contains($0) ? 3e6 : 0 }
+    return machine
+  }
+
   mutating func latency(rung: Int, work: Int, run: Int) -> Int {
     var factor = max(0.5, 1 + noise * Double(random.normal()))
     let stalled = Double.random(in: 0..<1, using: &random) < stallShare

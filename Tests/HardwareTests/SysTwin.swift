@@ -171,52 +171,24 @@ private struct Reader {
 
   // MARK: Kinds of cores
 
+  /// The rule that makes kinds of speeds is the library's: what is compared here are the speeds, and whose they are.
   private mutating func readKinds() {
-    result.kinds = announcedKinds() ?? measuredKinds() ?? [.init(name: .uniform, cpus: result.online)]
+    let measured = ["cpu_capacity", "cpufreq/base_frequency", "cpufreq/cpuinfo_max_freq"].lazy
+      .compactMap { [self] in MachineTopology.Kind.grouped(speeds($0), online: result.online) }
+    result.kinds =
+      MachineTopology.Kind.announced(root, online: result.online) ?? measured.first
+      ?? [.init(name: .uniform, cpus: result.online)]
     for index in result.cores.indices {
       let first = result.cores[index].cpus.first ?? -1
       result.cores[index].kind = result.kinds.firstIndex { $0.cpus.contains(first) } ?? 0
     }
   }
 
-  /// Intel hybrid CPUs have one performance monitoring device per kind.
-  private func announcedKinds() -> [MachineTopology.Kind]? {
-    var kinds: [MachineTopology.Kind] = []
-    let devices: [(String, MachineTopology.Kind.Name)] = [
-      ("cpu_core", .performance), ("cpu_atom", .efficiency), ("cpu_lowpower", .lowPower),
-    ]
-    for (device, name) in devices {
-      guard let set = root.text("/sys/devices/\(device)/cpus").flatMap({ CPUSet(list: $0) }) else { continue }
-      let cpus = set.intersection(result.online)
-      if !cpus.isEmpty { kinds.append(.init(name: name, cpus: cpus)) }
-    }
-    return kinds.count > 1 ? kinds : nil
-  }
-
-  /// By what the scheduler thinks of them (`cpu_capacity`), else by base frequency, else by maximum frequency. Favoured
-  /// cores of one kind differ by some percent: a kind begins where the next value is a sixth lower.
-  private func measuredKinds() -> [MachineTopology.Kind]? {
-    grouped("cpu_capacity") ?? grouped("cpufreq/base_frequency") ?? grouped("cpufreq/cpuinfo_max_freq")
-  }
-
-  private func grouped(_ file: String) -> [MachineTopology.Kind]? {
+  private func speeds(_ file: String) -> [Int: CPUSet] {
     var groups: [Int: CPUSet] = [:]
     for cpu in result.online.cpus {
-      // All CPUs have the file or none.
-      guard let value = root.integer("\(base)/cpu\(cpu)/\(file)"), value > 0 else { return nil }
-      groups[value, default: []].insert(cpu)
+      if let value = root.integer("\(base)/cpu\(cpu)/\(file)"), value > 0 { groups[value, default: []].insert(cpu) }
     }
-    var kinds: [MachineTopology.Kind] = []
-    var previous: Int?
-    for value in groups.keys.sorted(by: >) {
-      let cpus = groups[value] ?? []
-      if let previous, Double(previous) < Double(value) * 1.2 {
-        kinds[kinds.count - 1].cpus = kinds[kinds.count - 1].cpus.union(cpus)
-      } else {
-        kinds.append(.init(name: kinds.isEmpty ? .performance : .efficiency, cpus: cpus))
-      }
-      previous = value
-    }
-    return kinds.count > 1 ? kinds : nil
+    return groups
   }
 }

@@ -45,7 +45,7 @@ public func linearScratchByteCount(maxRows: Int, k: Int) -> Int {
 
 /// Where the parts of a thread's scratch lie.
 struct ProductScratch {
-  /// 16 floats: the bias of a block, padded with zeros, or zeros; or zeros for several blocks at once.
+  /// The bias of a block, padded with zeros, or zeros for up to ``DenseArguments/wideBlocks`` blocks.
   var start: UnsafeMutablePointer<Float>
   var panelScales: UnsafeMutablePointer<Float>
   var panel: UnsafeMutableRawPointer
@@ -128,10 +128,11 @@ struct OutputCursor {
   var y: UnsafeMutablePointer<Float>
   var yRowStride: Int
 
-  /// The output of `block` while the piece of K that begins at `firstInput` is added.
+  /// The output of `block`, or of as many whole ones from there on, while the piece of K that begins at `firstInput` is added.
   @inline(__always)
   init(
-    block: Int, n: Int, firstInput: Int, bias: UnsafePointer<Float>?, y: UnsafeMutablePointer<Float>, yRowStride: Int,
+    block: Int, blocks: Int = 1, n: Int, firstInput: Int, bias: UnsafePointer<Float>?, y: UnsafeMutablePointer<Float>,
+    yRowStride: Int,
     scratch: ProductScratch
   ) {
     let first = block &* 16
@@ -145,7 +146,7 @@ struct OutputCursor {
       start = bias + first
       startRowStride = 0
     } else {
-      for lane in 0..<16 {
+      for lane in 0..<(16 &* blocks) {
         scratch.start[lane] = 0
         if let bias, first &+ lane < n { scratch.start[lane] = bias[first &+ lane] }
       }

@@ -44,51 +44,25 @@ private func denseProduct(
   let wanted = rows <= Blocking.streamingRows ? 1 : (k &+ (Blocking.denseInputs &- 1)) / Blocking.denseInputs
   let size = ((k &+ wanted &- 1) / max(wanted, 1) &+ 7) & ~7
   let pieces = k > size ? (k &+ size &- 1) / size : 1
-  var first = firstBlock
-  if rows == 1 {
-    first = denseWide(
-      kernel, x: x, w: w, rowByteCount: rowByteCount, n: n, k: k, bias: bias, alpha: alpha, y: y,
-      firstBlock: firstBlock,
-      blocks: blocks, scratch: scratch)
-  }
-  let left = firstBlock &+ blocks &- first
-  for index in 0..<max(pieces &* left, 0) {
-    let block = first &+ index % left
-    let firstInput = index / left &* size
+  var index = 0
+  while index < pieces &* blocks {
+    let block = firstBlock &+ index % blocks
+    let firstInput = index / blocks &* size
+    // A single row is not cut, and takes several whole blocks at once where there are as many.
+    let several = rows == 1 && block &+ DenseArguments.wideBlocks <= min(firstBlock &+ blocks, n / 16)
+    let count = several ? DenseArguments.wideBlocks : 1
     let cursor = OutputCursor(
-      block: block, n: n, firstInput: firstInput, bias: bias, y: y, yRowStride: yRowStride, scratch: scratch)
+      block: block, blocks: count, n: n, firstInput: firstInput, bias: bias, y: y, yRowStride: yRowStride,
+      scratch: scratch)
     var arguments = DenseArguments(
       x: x + firstInput, xRowStride: xRowStride &* 4, w: w + (block &* k &+ firstInput) &* rowByteCount,
       start: cursor.start, startRowStride: cursor.startRowStride, y: cursor.y, yRowStride: cursor.yRowStride,
-      k: min(size, k &- firstInput), rows: rows, alpha: alpha)
+      k: min(size, k &- firstInput), rows: rows, blocks: count, blockStride: k &* rowByteCount, alpha: alpha)
     kernel(&arguments)
+    index &+= count
   }
   let last = (firstBlock &+ blocks &- 1) &* 16
   if blocks > 0, last &+ 16 > n {
     storeTail(scratch.tile, rows: rows, firstOutput: last, n: n, y: y, yRowStride: yRowStride)
   }
-}
-
-/// One row over as many whole groups of ``DenseArguments/wideBlocks`` blocks as there are.
-///
-/// - Returns: the first block that is left.
-@inline(__always)
-private func denseWide(
-  _ kernel: Kernel, x: UnsafePointer<Float>, w: UnsafeRawPointer, rowByteCount: Int, n: Int, k: Int,
-  bias: UnsafePointer<Float>?, alpha: Float, y: UnsafeMutablePointer<Float>, firstBlock: Int, blocks: Int,
-  scratch: ProductScratch
-) -> Int {
-  let end = min(firstBlock &+ blocks, n / 16)
-  var block = firstBlock
-  if bias == nil { for lane in 0..<(16 &* DenseArguments.wideBlocks) { scratch.start[lane] = 0 } }
-  while block &+ DenseArguments.wideBlocks <= end {
-    var arguments = DenseArguments(
-      x: x, xRowStride: 0, w: w + block &* k &* rowByteCount,
-      start: bias.map { $0 + block &* 16 } ?? UnsafePointer(scratch.start),
-      startRowStride: 0, y: y + block &* 16, yRowStride: 0, k: k, rows: 1, blocks: DenseArguments.wideBlocks,
-      blockStride: k &* rowByteCount, alpha: alpha)
-    kernel(&arguments)
-    block &+= DenseArguments.wideBlocks
-  }
-  return block
 }

@@ -109,33 +109,26 @@ struct DenseTile<V: WideRegister> {
   /// As many turns of `steps` inputs as are left.
   private func emitLoop(_ asm: borrowing X64Assembler, _ g: DenseGeneralRegisters, steps: Int) {
     let rowByteCount = half ? 32 : 64
-    let skip = asm.newLabel()
-    asm.sub(g.count, steps)
-    asm.jl(skip)
-    asm.align(32)
-    let loop = asm.here()
-    for step in 0..<steps {
-      let chain = step % chains
-      for part in 0..<parts {
-        if half {
-          asm.vcvtph2ps(weights[part], g.w[step * 32 + part * V.byteCount / 2])
-        } else {
-          asm.vmovups(weights[part], g.w[step * 64 + part * V.byteCount])
+    emitWholeTurns(asm, g.count, of: steps) { asm in
+      for step in 0..<steps {
+        let chain = step % chains
+        for part in 0..<parts {
+          if half {
+            asm.vcvtph2ps(weights[part], g.w[step * 32 + part * V.byteCount / 2])
+          } else {
+            asm.vmovups(weights[part], g.w[step * 64 + part * V.byteCount])
+          }
+        }
+        if rows <= 3 { asm.prefetcht0(g.w[rowByteCount * step + 1536]) }
+        for row in 0..<rows {
+          let broadcast = broadcasts[row % broadcasts.count]
+          asm.vbroadcastss(broadcast, g.x.address(row, 4 * step))
+          for part in 0..<parts { asm.vfmadd231ps(accumulator(chain, row, part), broadcast, weights[part]) }
         }
       }
-      if rows <= 3 { asm.prefetcht0(g.w[rowByteCount * step + 1536]) }
-      for row in 0..<rows {
-        let broadcast = broadcasts[row % broadcasts.count]
-        asm.vbroadcastss(broadcast, g.x.address(row, 4 * step))
-        for part in 0..<parts { asm.vfmadd231ps(accumulator(chain, row, part), broadcast, weights[part]) }
-      }
+      g.x.advance(asm, rows: rows, by: 4 * steps)
+      asm.add(g.w, rowByteCount * steps)
     }
-    g.x.advance(asm, rows: rows, by: 4 * steps)
-    asm.add(g.w, rowByteCount * steps)
-    asm.sub(g.count, steps)
-    asm.jge(loop)
-    asm.bind(skip)
-    asm.add(g.count, steps)
   }
 
   private func emitStore(_ asm: borrowing X64Assembler, _ g: DenseGeneralRegisters) {
@@ -211,30 +204,23 @@ struct WideDenseTile<V: WideRegister> {
 
   private func emitLoop(_ asm: borrowing X64Assembler, _ g: DenseGeneralRegisters, _ w: RowPointers, steps: Int) {
     let rowByteCount = half ? 32 : 64
-    let skip = asm.newLabel()
-    asm.sub(g.count, steps)
-    asm.jl(skip)
-    asm.align(32)
-    let loop = asm.here()
-    for step in 0..<steps {
-      asm.vbroadcastss(broadcast, g.tileX[4 * step])
-      for block in 0..<DenseArguments.wideBlocks {
-        for part in 0..<parts {
-          let sum = accumulator(step % chains, block, part)
-          if half {
-            asm.vcvtph2ps(weights, w.address(block, step * 32 + part * V.byteCount / 2))
-            asm.vfmadd231ps(sum, broadcast, weights)
-          } else {
-            asm.vfmadd231ps(sum, broadcast, w.address(block, step * 64 + part * V.byteCount))
+    emitWholeTurns(asm, g.count, of: steps) { asm in
+      for step in 0..<steps {
+        asm.vbroadcastss(broadcast, g.tileX[4 * step])
+        for block in 0..<DenseArguments.wideBlocks {
+          for part in 0..<parts {
+            let sum = accumulator(step % chains, block, part)
+            if half {
+              asm.vcvtph2ps(weights, w.address(block, step * 32 + part * V.byteCount / 2))
+              asm.vfmadd231ps(sum, broadcast, weights)
+            } else {
+              asm.vfmadd231ps(sum, broadcast, w.address(block, step * 64 + part * V.byteCount))
+            }
           }
         }
       }
+      asm.add(g.tileX, 4 * steps)
+      asm.add(g.tileW, rowByteCount * steps)
     }
-    asm.add(g.tileX, 4 * steps)
-    asm.add(g.tileW, rowByteCount * steps)
-    asm.sub(g.count, steps)
-    asm.jge(loop)
-    asm.bind(skip)
-    asm.add(g.count, steps)
   }
 }

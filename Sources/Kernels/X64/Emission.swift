@@ -61,6 +61,23 @@ struct RowPointers {
   }
 }
 
+/// Emits a loop that takes `steps` from `count` as long as that leaves none below zero; `body` is one turn. Behind it
+/// the flags are those of what is left.
+func emitWholeTurns(
+  _ asm: borrowing X64Assembler, _ count: GPR64, of steps: Int, _ body: (borrowing X64Assembler) -> Void
+) {
+  let skip = asm.newLabel()
+  asm.sub(count, steps)
+  asm.jl(skip)
+  asm.align(32)
+  let loop = asm.here()
+  body(asm)
+  asm.sub(count, steps)
+  asm.jge(loop)
+  asm.bind(skip)
+  asm.add(count, steps)
+}
+
 /// Cuts `rows` (a register, consumed) into tiles of at most `largest` rows of nearly equal size, because a tile of one or
 /// two rows is slow, and calls `tile` once for each size to emit its code. `tile` must preserve `rows`.
 func emitRowTiles(

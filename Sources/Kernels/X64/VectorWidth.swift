@@ -109,19 +109,13 @@ func emitElements<V: VectorWidth>(
 ) {
   asm.xor(offset.r32, offset.r32)
   for vectors in unrolled {
-    let skip = asm.newLabel()
     let elements = vectors * V.lanes
-    asm.sub(count, elements)
-    asm.jl(skip)
-    asm.align(32)
-    let loop = asm.here()
-    full(asm, vectors)
-    asm.add(offset, 4 * elements)
-    asm.sub(count, elements)
-    asm.jge(loop)
-    asm.bind(skip)
-    asm.add(count, elements)
+    emitWholeTurns(asm, count, of: elements) { asm in
+      full(asm, vectors)
+      asm.add(offset, 4 * elements)
+    }
   }
+  // The flags are those of the count.
   let done = asm.newLabel()
   asm.jz(done)
   tail(asm)

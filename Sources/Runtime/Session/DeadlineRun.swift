@@ -80,25 +80,22 @@ struct DeadlineRun: BitwiseCopyable {
   var rungs: InlineArray<8, UInt8>
   var isTable: UnsafeMutablePointer<UInt8>
 
-  /// Makes `run` ready.
+  /// Makes the session's memory for it ready.
   ///
-  /// - Returns: the rung to begin with: `rung`, or a lower one.
+  /// - Returns: nil where no shares have been measured, as before the first preparation.
   @inline(__always)
   static func begin(
-    _ run: UnsafeMutablePointer<DeadlineRun>, _ state: UnsafeMutablePointer<SessionState>, rung: Int, work: Int,
-    start: Int, deadline: Int
-  ) -> Int {
-    // Measured with every preparation, and runs need one.
-    guard let shares = state.pointee.shares.nearest(work) else { return rung }
+    _ state: UnsafeMutablePointer<SessionState>, rung: Int, work: Int, start: Int, deadline: Int
+  ) -> UnsafeMutablePointer<DeadlineRun>? {
+    guard let shares = state.pointee.shares.nearest(work) else { return nil }
+    let run = state.pointee.deadlineRun
     run.initialize(
       to: DeadlineRun(
         watch: DeadlineWatch(
           state.pointee.controller, rung: rung, work: work, start: start, deadline: deadline, shares: shares,
           stepCount: state.pointee.shares.stepCount),
         rungs: state.pointee.rungs, isTable: state.pointee.isTable))
-    let first = run.pointee.watch.rung(atStep: 0, time: start)
-    run.pointee.watch.begin()
-    return first
+    return run
   }
 
   /// Before a step that has weights.

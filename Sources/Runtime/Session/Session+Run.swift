@@ -65,12 +65,13 @@ extension SessionState {
     let work = plan.pointee.work
     var rung = chooseRung(state, callLevel, work, &report)
     // A level that the host has fixed stays, whatever the time.
-    let isWatched = deadline > 0 && !report.isFixed && state.pointee.shares.base != nil
-    let deadlineRun = isWatched ? state.pointee.deadlineRun : nil
-    if let deadlineRun {
-      let wanted = rung
-      rung = DeadlineRun.begin(deadlineRun, state, rung: rung, work: work, start: start, deadline: deadline)
-      if rung != wanted { report.reason = .deadline }
+    var deadlineRun: UnsafeMutablePointer<DeadlineRun>?
+    if deadline > 0 && !report.isFixed {
+      deadlineRun = DeadlineRun.begin(state, rung: rung, work: work, start: start, deadline: deadline)
+    }
+    if let first = deadlineRun?.pointee.watch.firstRung, first != rung {
+      rung = first
+      report.reason = .deadline
     }
     let level = state.pointee.rungs[rung]
     setLevels(state, plan, level)
