@@ -51,12 +51,16 @@ let package = Package(
     .target(name: "Graph", dependencies: ["Base", "NestedFormat"], swiftSettings: library),
     .target(name: "Control", dependencies: ["Base"], swiftSettings: library),
     .target(name: "Text", dependencies: ["Base"], swiftSettings: library),
+    .target(name: "Pictures", dependencies: ["Base"], swiftSettings: library),
     .target(
       name: "Runtime", dependencies: ["Base", "CMachine", "Graph", "Kernels", "NestedFormat", "Hardware", "Control"],
       swiftSettings: library),
     .target(
       name: "Bench",
-      dependencies: ["Base", "CMachine", "MachineCode", "Hardware", "NestedFormat", "Kernels", "Graph", "Runtime"],
+      dependencies: [
+        "Base", "CMachine", "MachineCode", "Hardware", "NestedFormat", "Kernels", "Graph", "Runtime",
+        "Pictures",
+      ],
       swiftSettings: library),
     .target(name: "Importers", dependencies: ["Base", "Graph", "Text"], swiftSettings: library),
     .target(
@@ -69,7 +73,7 @@ let package = Package(
       name: "adaptq-cli",
       dependencies: [
         "Base", "Bench", "Graph", "Importers", "Runtime", "Kernels", "NestedFormat", "Hardware", "Control", "Text",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Pictures", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/CLI", swiftSettings: library),
 
@@ -90,7 +94,7 @@ let package = Package(
       dependencies: ["Kernels", "NestedFormat", "MachineCode", "Hardware", "Base", "TestSupport"]),
     .testTarget(
       name: "BenchTests",
-      dependencies: ["Bench", "Kernels", "MachineCode", "Hardware", "NestedFormat", "Base", "TestSupport"]),
+      dependencies: ["Bench", "Kernels", "MachineCode", "Hardware", "NestedFormat", "Pictures", "Base", "TestSupport"]),
     .testTarget(name: "ControlTests", dependencies: ["Control", "Base", "TestSupport"]),
     .testTarget(name: "ArchitectureTests"),
     .testTarget(name: "GraphTests", dependencies: ["Graph", "NestedFormat", "Base", "TestSupport"]),

@@ -10,7 +10,7 @@ import Testing
     "NestedFormat": [], "Kernels": ["MachineCode", "Hardware", "NestedFormat"], "Graph": ["NestedFormat"],
     "Control": [], "Text": [], "Runtime": ["Graph", "Kernels", "Hardware", "Control", "CMachine"],
     "Tuning": ["Runtime"], "Importers": ["Graph", "Text"], "Simulation": ["Control"], "Pictures": [],
-    "Bench": ["Runtime", "CMachine"], "AdaptQ": ["Runtime", "Tuning", "Text", "CAdaptQ", "CMachine"],
+    "Bench": ["Runtime", "CMachine", "Pictures"], "AdaptQ": ["Runtime", "Tuning", "Text", "CAdaptQ", "CMachine"],
     "CLI": ["Runtime", "Tuning", "Importers", "Simulation", "Pictures", "Bench", "Text", "ArgumentParser"],
   ]
 

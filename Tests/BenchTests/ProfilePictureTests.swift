@@ -1,6 +1,7 @@
 import Base
 import Foundation
 import NestedFormat
+import Pictures
 import Testing
 
 #if canImport(FoundationXML)

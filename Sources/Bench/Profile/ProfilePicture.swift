@@ -1,5 +1,6 @@
 import Base
 import NestedFormat
+import Pictures
 
 /// A profile as SVG 1.1: one block per length with an axis of its own, one stacked bar per level.
 struct ProfilePicture {

@@ -1,6 +1,7 @@
 import Base
 import Glibc
 import NestedFormat
+import Pictures
 
 /// Products against what the machine can do, one panel per level, as SVG: the roofline model of Williams, Waterman and
 /// Patterson, "Roofline: An Insightful Visual Performance Model for Multicore Architectures", CACM 52(4), 2009.

@@ -1,14 +1,14 @@
 import Base
 
 /// Elements of an SVG 1.1 picture, collected in the order they are drawn. Texts are cut so that they stay inside.
-struct SVGCanvas {
-  let width: Int
+public struct SVGCanvas {
+  public let width: Int
   private(set) var body: [String] = []
 
-  init(width: Int) { self.width = width }
+  public init(width: Int) { self.width = width }
 
   /// The whole picture.
-  func document(height: Int, title: String) -> String {
+  public func document(height: Int, title: String) -> String {
     ([
       "<?xml version=\"1.0\" encoding=\"UTF-8\"?>",
       "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"\(width)\" height=\"\(height)\" "
@@ -17,20 +17,21 @@ struct SVGCanvas {
     ] + body + ["</svg>", ""]).joined(separator: "\n")
   }
 
-  mutating func line(_ x1: Double, _ y1: Double, _ x2: Double, _ y2: Double, _ colour: String, width: Double = 1) {
+  public mutating func line(_ x1: Double, _ y1: Double, _ x2: Double, _ y2: Double, _ colour: String, width: Double = 1)
+  {
     let ends = "x1=\"\(fixed(x1, 1))\" y1=\"\(fixed(y1, 1))\" x2=\"\(fixed(x2, 1))\" y2=\"\(fixed(y2, 1))\""
     body.append("<line \(ends) stroke=\"\(colour)\"\(width == 1 ? "" : " stroke-width=\"\(fixed(width, 1))\"")/>")
   }
 
   /// - Parameter tip: what a viewer shows for it.
-  mutating func rectangle(
+  public mutating func rectangle(
     x: Double, y: Int, width: Double, height: Int, _ colour: String, tip: String? = nil
   ) {
     let place = "x=\"\(fixed(x, 2))\" y=\"\(y)\" width=\"\(fixed(width, 2))\" height=\"\(height)\""
     close("<rect \(place) fill=\"\(colour)\"", "rect", tip)
   }
 
-  mutating func circle(x: Double, y: Double, radius: Double, _ colour: String, tip: String? = nil) {
+  public mutating func circle(x: Double, y: Double, radius: Double, _ colour: String, tip: String? = nil) {
     let place = "cx=\"\(fixed(x, 1))\" cy=\"\(fixed(y, 1))\" r=\"\(fixed(radius, 1))\""
     close("<circle \(place) fill=\"\(colour)\" stroke=\"#FFFFFF\"", "circle", tip)
   }
@@ -42,7 +43,7 @@ struct SVGCanvas {
   /// Keeps lines of a grid away from a text.
   private static let halo = " stroke=\"#FFFFFF\" stroke-width=\"4\" paint-order=\"stroke\""
 
-  mutating func text(
+  public mutating func text(
     _ text: String, x: Int, y: Int, size: Int = 12, colour: String = "#000000", weight: String = "normal",
     anchor: String = "start", hasHalo: Bool = false
   ) {
@@ -54,16 +55,16 @@ struct SVGCanvas {
   }
 
   /// What a text takes at most, in the widest of the fonts named.
-  static func textWidth(_ text: String, size: Int) -> Int { (text.count * size * 68 + 99) / 100 }
+  public static func textWidth(_ text: String, size: Int) -> Int { (text.count * size * 68 + 99) / 100 }
 
-  static func shortened(_ text: String, size: Int, width: Int) -> String {
+  public static func shortened(_ text: String, size: Int, width: Int) -> String {
     if textWidth(text, size: size) <= width { return text }
     return text.prefix(max(width * 100 / (size * 68) - 1, 0)) + "…"
   }
 }
 
 /// Text between tags and in attributes of XML 1.0; characters that it has no place for become U+FFFD.
-func escaped(_ text: String) -> String {
+public func escaped(_ text: String) -> String {
   var result = ""
   for scalar in text.unicodeScalars {
     switch scalar {
