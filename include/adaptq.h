@@ -5,10 +5,11 @@
  *
  * First steps        adaptq_runtime_create, adaptq_model_open, adaptq_session_create, adaptq_session_prepare,
  *                    adaptq_session_run. A budget or a fixed level may be set at any time before or between runs.
- * Own graph          adaptq_matrix_create and adaptq_matrix_multiply serve hosts that only want the products.
- * Handles            adaptq_runtime, adaptq_model, adaptq_session, adaptq_tokenizer, adaptq_matrix and
- *                    adaptq_matrix_file are tokens in pointer clothes: they are looked up, never dereferenced. NULL, a destroyed handle or any other bit pattern gives
- *                    ADAPTQ_INVALID_HANDLE. A handle keeps what it was made from alive: the order of destruction is free.
+ * Own graph          adaptq_matrix_create and adaptq_matrix_multiply serve hosts that only want the products;
+ *                    adaptq_group_create, _begin and _end keep a budget for them.
+ * Handles            adaptq_runtime, adaptq_model, adaptq_session, adaptq_tokenizer, adaptq_matrix, adaptq_matrix_file and
+ *                    adaptq_group are tokens in pointer clothes: they are looked up, never dereferenced. NULL, a
+ *                    destroyed handle or any other bit pattern gives ADAPTQ_INVALID_HANDLE. A handle keeps what it was made from alive: the order of destruction is free.
  * Structs            begin with struct_size. Zero the struct (= {0}), then set struct_size = sizeof it. A size smaller
  *                    than the first version of the struct, larger than this library knows, or no multiple of 8, is
  *                    refused; fields that the caller does not know are zero.
@@ -41,6 +42,9 @@
  *                    session_cancel                        any thread at any time
  *                    other matrix_*                        any thread; a multiplication without a workspace and destroy
  *                                                          get ADAPTQ_BUSY while another one without is in progress
+ *                    group_begin, _multiply, _end,         any thread, one call at a time on a group: ADAPTQ_BUSY at once
+ *                    _abandon, _destroy                    while another one is in progress
+ *                    other group_*                         any thread at any time; setters hold from the next frame on
  *
  *                    Signal handlers may call the first group only. No call waits for another one, except that first
  *                    sessions of a runtime wait for its kernels and threads to be made. Worker threads: see
@@ -1075,6 +1079,117 @@ typedef struct adaptq_matrix_open_options {
  *  Since     0.2 */
 ADAPTQ_API adaptq_status adaptq_matrix_open(adaptq_matrix_file *file, const char *name,
                                             const adaptq_matrix_open_options *options, adaptq_matrix **out);
+
+/* ------------------------------------------------------------------------------------------------ groups of matrices */
+/* A host with its own graph keeps a latency budget with a group: the matrices of one frame (one token, one picture, one block
+ * of audio). The host marks where a frame begins and ends; in between every matrix has the level that the plan chosen for
+ * this frame gives it. Plans are made when the group is: mixes of levels that no other mix beats in measured time and modelled
+ * noise at once, from the best to the fastest. All of this is since 0.2. */
+
+/** Handle of a group of matrices. */
+typedef struct adaptq_group adaptq_group;
+
+/** Options of adaptq_group_create(). */
+typedef struct adaptq_group_options {
+  size_t struct_size;
+  uint32_t allowed_levels;  /* ADAPTQ_ALLOW_*: of the levels that every matrix holds; 0: all of them */
+  int32_t reserved;         /* 0 */
+  int64_t max_rows;         /* of a product in a frame; 0: 1 */
+  int64_t measure_ns;       /* no further measurement is begun after so long, but for the first of each level; 0: about 400 ms per
+                               number of rows */
+  const double *importance; /* one per matrix, above 0: how much its errors count beside those of the others; NULL: all
+                               alike. Copied */
+} adaptq_group_options;
+
+/** Measures every matrix at every level, with max_rows rows and with fewer, and makes the plans. Constructor. Takes as long as
+ *  that measuring. `options` may be NULL.
+ *
+ *  Memory    the matrices stay alive until the group is destroyed, also if their handles are destroyed before; one may
+ *            stand in several groups, or several times in one. The group has working memory of its own:
+ *            adaptq_matrix_workspace_size() of its largest matrix.
+ *  Errors    ADAPTQ_INVALID_ARGUMENT  NULL, count 0, an importance that is not above 0 and finite
+ *            ADAPTQ_INVALID_HANDLE    runtime or a matrix
+ *            ADAPTQ_UNSUPPORTED       no allowed level is held by every matrix
+ *            ADAPTQ_OUT_OF_RANGE      more than 65536 matrices, max_rows
+ *            ADAPTQ_OUT_OF_MEMORY
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_group_create(adaptq_runtime *runtime, adaptq_matrix *const *matrices, size_t count,
+                                             const adaptq_group_options *options, adaptq_group **out);
+
+/** Destroys a group, also with a frame open. ADAPTQ_BUSY while a call on it is in progress. NULL does nothing. */
+ADAPTQ_API adaptq_status adaptq_group_destroy(adaptq_group *group);
+
+/** As adaptq_session_set_latency_budget(), for the time from adaptq_group_begin() to adaptq_group_end(): from the next frame on.
+ *  Any thread, any time. */
+ADAPTQ_API adaptq_status adaptq_group_set_latency_budget(adaptq_group *group, int64_t latency_ns, double percentile);
+
+/** All matrices at one level from the next frame on; ADAPTQ_LEVEL_AUTO returns to the budget. ADAPTQ_UNSUPPORTED if the level
+ *  is not allowed in this group. Any thread, any time. */
+ADAPTQ_API adaptq_status adaptq_group_set_level(adaptq_group *group, adaptq_level level);
+
+/** A plan of a group. */
+typedef struct adaptq_group_plan {
+  size_t struct_size;
+  int64_t cost_ns;  /* all products once with max_rows rows, as measured by adaptq_group_create() */
+  double noise_db;  /* energy of the products over that of their errors, in decibels, averaged by importance: a model from the
+                       weights' steps, not a measurement of the host's graph. Infinite where nothing is lost */
+} adaptq_group_plan;
+
+/** The plans of a group, best first.
+ *
+ *  Memory    as adaptq_session_costs(): plans[0].struct_size is the distance of the entries; with too small a capacity
+ *            ADAPTQ_BUFFER_TOO_SMALL and only *count is written. plans may be NULL with capacity 0.
+ *  Threads   any thread, any time */
+ADAPTQ_API adaptq_status adaptq_group_plans(adaptq_group *group, adaptq_group_plan *plans, size_t capacity, size_t *count);
+
+/** The level of each matrix in plan `plan`. `count` must be the number of matrices. ADAPTQ_OUT_OF_RANGE if there is no such
+ *  plan. Any thread, any time. */
+ADAPTQ_API adaptq_status adaptq_group_plan_levels(adaptq_group *group, size_t plan, adaptq_level *levels, size_t count);
+
+/** Begins a frame and chooses the level of every matrix for it.
+ *
+ *  Meaning   The frame's time begins. A host multiplies with adaptq_group_multiply(), or, on several threads, with
+ *            adaptq_matrix_multiply() at the levels written here. Only of products made with adaptq_group_multiply() the group
+ *            knows the time, and so what of a frame is the host's own work, which no plan shortens.
+ *  Shapes    rows: those of this frame's products, 1 to max_rows; longer frames are predicted to take longer. 0: max_rows
+ *  Memory    writes `count` levels, the number of matrices; levels may be NULL with count 0. Allocates nothing, takes no
+ *            lock and makes no system call, as adaptq_group_multiply() and adaptq_group_end().
+ *  Threads   These three: one at a time per group, a second one returns ADAPTQ_BUSY. Not bound to one thread.
+ *  Errors    ADAPTQ_BUSY  also if a frame is open
+ *            ADAPTQ_INVALID_ARGUMENT, ADAPTQ_OUT_OF_RANGE */
+ADAPTQ_API adaptq_status adaptq_group_begin(adaptq_group *group, int64_t rows, adaptq_level *levels, size_t count);
+
+/** One product of the open frame: adaptq_matrix_multiply() of matrix `index` at its level. multiply->level is ADAPTQ_LEVEL_AUTO;
+ *  rows up to max_rows. A matrix may be multiplied any number of times in a frame, or not at all.
+ *
+ *  Memory    as adaptq_matrix_multiply(); multiply->workspace is NULL, the group's own is used
+ *  Errors    those of adaptq_matrix_multiply(), ADAPTQ_INVALID_ARGUMENT if no frame is open, ADAPTQ_OUT_OF_RANGE for index; on
+ *            an error y is untouched and the frame stays open */
+ADAPTQ_API adaptq_status adaptq_group_multiply(adaptq_group *group, size_t index, const adaptq_multiply *multiply);
+
+/** A frame that has ended. */
+typedef struct adaptq_frame_report {
+  size_t struct_size;
+  uint64_t sequence;       /* number of this frame in its group, from 1; abandoned ones do not count */
+  int64_t latency_ns;      /* from adaptq_group_begin() to adaptq_group_end() */
+  int64_t multiply_ns;     /* of these inside adaptq_group_multiply() */
+  int64_t budget_ns;       /* 0: none */
+  int32_t plan;            /* as in adaptq_group_plans(); -1: a fixed level of which there is no plan */
+  int32_t reason;          /* ADAPTQ_REASON_* */
+  int32_t budget_missed;   /* 1 if latency_ns > budget_ns > 0 */
+  int32_t plan_changed;    /* 1 if the frame before had another plan, or there was none */
+  int32_t budget_unreachable; /* 1 if even the fastest plan is predicted to miss */
+  int32_t reserved;        /* 0 */
+} adaptq_frame_report;
+
+/** Ends the open frame: its time counts for the budget. `report` may be NULL; else set struct_size.
+ *
+ *  Errors    ADAPTQ_INVALID_ARGUMENT  no frame is open; *report is untouched on every error */
+ADAPTQ_API adaptq_status adaptq_group_end(adaptq_group *group, adaptq_frame_report *report);
+
+/** Ends the open frame as if it had not been: for one that the host gave up. Without an open frame nothing happens. Errors:
+ *  ADAPTQ_BUSY. */
+ADAPTQ_API adaptq_status adaptq_group_abandon(adaptq_group *group);
 
 #ifdef __cplusplus
 }

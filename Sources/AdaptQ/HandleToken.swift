@@ -8,6 +8,7 @@ enum HandleKind: UInt64 {
   case tokenizer = 4
   case matrix = 8
   case matrixFile = 9
+  case group = 10
 
   /// The C type's name, for error texts.
   var name: StaticString {
@@ -18,6 +19,7 @@ enum HandleKind: UInt64 {
     case .tokenizer: "adaptq_tokenizer"
     case .matrix: "adaptq_matrix"
     case .matrixFile: "adaptq_matrix_file"
+    case .group: "adaptq_group"
     }
   }
 }

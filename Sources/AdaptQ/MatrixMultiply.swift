@@ -52,7 +52,7 @@ private func withSharedHandle<Object: HandleObject, Part: BitwiseCopyable>(
 }
 
 @inline(__always)
-private func checkedCall(_ wanted: adaptq_multiply, _ run: MatrixHandle) throws(AdaptQError) -> MatrixCall {
+func checkedCall(_ wanted: adaptq_multiply, _ run: MatrixHandle) throws(AdaptQError) -> MatrixCall {
   let raw = UInt8(truncatingIfNeeded: wanted.level)
   guard Int32(raw) == wanted.level, let level = Level(rawValue: raw), run.holds(level) else {
     throw levelError(wanted.level)

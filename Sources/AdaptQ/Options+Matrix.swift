@@ -1,7 +1,7 @@
 import Base
 import CAdaptQ
 
-// Options of matrices.
+// Options of matrices and of their groups.
 
 extension Option {
   var matrixRule: OptionRule {
@@ -52,6 +52,33 @@ extension Option {
     }
   }
 
+  var groupRule: OptionRule {
+    func field(
+      _ name: StaticString, _ type: Int, to maximum: Double = 0, defaultValue: Double = 0,
+      status: Status = .invalidArgument, _ description: StaticString
+    ) -> OptionRule {
+      OptionRule(
+        owner: "adaptq_group_options", name: name, type: type, maximum: maximum, defaultValue: defaultValue,
+        status: status, description: description)
+    }
+    return switch self {
+    case .groupMaxRows:
+      field(
+        "max_rows", ADAPTQ_OPTION_INT64, to: Double(Int64(1) << 31), defaultValue: 1, status: .outOfRange,
+        "rows of a product in a frame")
+    case .groupMeasureTime:
+      field(
+        "measure_ns", ADAPTQ_OPTION_INT64, to: Double((Int64(1) << 50) - 1),
+        "nanoseconds after which no further measurement is begun; 0: about 400 ms per number of rows")
+    case .groupImportance:
+      field("importance", ADAPTQ_OPTION_POINTER, "one number above 0 per matrix; NULL: all alike")
+    default:
+      field(
+        "allowed_levels", ADAPTQ_OPTION_UINT32, to: Double(ADAPTQ_ALLOW_ALL), defaultValue: Double(ADAPTQ_ALLOW_ALL),
+        "set of ADAPTQ_ALLOW_*: levels to use, of those that every matrix holds")
+    }
+  }
+
   var matrixOffset: Int? {
     switch self {
     case .matrixName: MemoryLayout<adaptq_matrix_options>.offset(of: \.name)
@@ -68,6 +95,10 @@ extension Option {
     case .matrixMaxRows: MemoryLayout<adaptq_matrix_options>.offset(of: \.max_rows)
     case .matrixOpenMaxRows: MemoryLayout<adaptq_matrix_open_options>.offset(of: \.max_rows)
     case .matrixOpenExpand: MemoryLayout<adaptq_matrix_open_options>.offset(of: \.expand)
+    case .groupLevels: MemoryLayout<adaptq_group_options>.offset(of: \.allowed_levels)
+    case .groupMaxRows: MemoryLayout<adaptq_group_options>.offset(of: \.max_rows)
+    case .groupMeasureTime: MemoryLayout<adaptq_group_options>.offset(of: \.measure_ns)
+    case .groupImportance: MemoryLayout<adaptq_group_options>.offset(of: \.importance)
     default: nil
     }
   }

@@ -13,6 +13,7 @@ enum Option: Int {
   case runLevel, deadline, maximumThreads
   case matrixName, matrixN, matrixK, matrixWeights, matrixRowStride, matrixColumnStride, matrixBias, matrixWeightType
   case matrixGroupSize, matrixKeep, matrixExpand, matrixMaxRows, matrixOpenMaxRows, matrixOpenExpand
+  case groupLevels, groupMaxRows, groupMeasureTime, groupImportance
   // The last of these ends the count.
   case setLevel, setAllowedLevels, latency, percentile
 
@@ -44,6 +45,7 @@ extension Option {
       .matrixWeightType, .matrixGroupSize, .matrixKeep, .matrixExpand, .matrixMaxRows, .matrixOpenMaxRows,
       .matrixOpenExpand:
       matrixRule
+    case .groupLevels, .groupMaxRows, .groupMeasureTime, .groupImportance: groupRule
     case .allowedLevels:
       OptionRule(
         owner: "adaptq_session_options", name: "allowed_levels", type: ADAPTQ_OPTION_UINT32,
@@ -229,7 +231,8 @@ private func optionError(_ value: @autoclosure () -> String, _ option: Option) -
   guard let name else { return 0 }
   switch String(cString: name) {
   case "open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel", "trace",
-    "memory-report", "metadata", "options", "code-generation", "threads", "parallel-for", "probe", "matrix", "states":
+    "memory-report", "metadata", "options", "code-generation", "threads", "parallel-for", "probe", "matrix", "states",
+    "matrix-group":
     return 1
   default: return 0
   }

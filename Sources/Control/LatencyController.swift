@@ -36,6 +36,9 @@ public struct LatencyController: BitwiseCopyable, Sendable {
   public internal(set) var multiplier: Double
   /// Runs with room that the next ascent waits for.
   public internal(set) var currentDwell: Int
+  /// What a run takes on the idle machine besides the rung's cost, whatever the rung: work that the caller does itself within
+  /// what it times. 0 where costs are all there is.
+  public var hostNanoseconds = 0.0
 
   var curves: InlineArray<16, CostCurve>
   var ratios: InlineArray<16, Double>
@@ -172,7 +175,8 @@ public struct LatencyController: BitwiseCopyable, Sendable {
 
   /// Expected time of a rung without slow-down; 0 where unknown.
   @inline(__always) func baseCost(_ rung: Int, _ work: Double) -> Double {
-    curves[rung].nanoseconds(work) * ratios[rung]
+    let own = curves[rung].nanoseconds(work)
+    return own == 0 ? 0 : (own + hostNanoseconds) * ratios[rung]
   }
 
   @inline(__always) func isAllowed(_ rung: Int) -> Bool { allowed >> UInt32(truncatingIfNeeded: rung) & 1 == 1 }

@@ -198,7 +198,7 @@ for source in "$tests"/test_*.c; do
         fi
       done
       ;;
-    test_states)
+    test_states|test_group)
       if [ -n "$sanitizer" ]; then run_program "$name" "$build/$name"; continue; fi
       run_program "$name" env LD_PRELOAD="$build/count_malloc.so" "$build/$name"
       output=$("$tests/strace_between.sh" "$build/$name" 2>&1)
@@ -365,6 +365,7 @@ for source in "$root"/examples-c/*.c; do
   runs=()
   case $name in
     matrix) runs=("" "100 200 7") ;;
+    frames) runs=("--matrices 3 --size 256 --frames 40 --block 10") ;;
     probe) runs=("" --json) ;;
     pool) [ -n "${ADAPTQ_TEST_MODEL:-}" ] && runs=("$ADAPTQ_TEST_MODEL 3") ;;
   esac

@@ -159,7 +159,10 @@ static adaptq_status matrices(adaptq_runtime *runtime, float *y) {
   TRY(adaptq_matrix_open(copy, "columns", NULL, &again));
   adaptq_multiply call = {.struct_size = sizeof call, .level = ADAPTQ_LEVEL_FP32, .rows = 1, .x = x, .y = y};
   TRY(adaptq_matrix_multiply(again, &call));
+  adaptq_group *group = NULL;
+  TRY(adaptq_group_create(runtime, both, 2, NULL, &group));
   free(bytes);
+  CHECK_STATUS(adaptq_group_destroy(group), ADAPTQ_OK);
   CHECK_STATUS(adaptq_matrix_destroy(both[0]), ADAPTQ_OK);
   CHECK_STATUS(adaptq_matrix_destroy(both[1]), ADAPTQ_OK);
   CHECK_STATUS(adaptq_matrix_file_destroy(file), ADAPTQ_OK);

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "wrong_use/damage.h"
 #include "wrong_use/matrix.h"
+#include "wrong_use/group.h"
 #include "wrong_use/model.h"
 #include "wrong_use/session.h"
 
@@ -65,6 +66,11 @@ int main(int argc, char **argv) {
   WRONG_RUN(matrix_quantize);
   WRONG_RUN(matrix_save);
   WRONG_RUN(matrix_files);
+  WRONG_RUN(group_create);
+  WRONG_RUN(group_destroy);
+  WRONG_RUN(group_set);
+  WRONG_RUN(group_questions);
+  WRONG_RUN(group_frames);
   WRONG_RUN(damaged_bodies);
   if (is_table) return 0;
   RUN(close_world);

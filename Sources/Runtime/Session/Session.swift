@@ -220,18 +220,7 @@ public final class Session: @unchecked Sendable {
 
   /// - Parameter nanoseconds: nil for no budget.
   public func setLatencyBudget(nanoseconds: Int?, percentile: Double) throws(AdaptQError) {
-    guard let nanoseconds else {
-      cmachine_atomic_store(mailbox + 0, 0)
-      return
-    }
-    if nanoseconds < 1 || nanoseconds >= 1 << 50 {
-      throw AdaptQError(.outOfRange, "latency_ns: \(nanoseconds), allowed are 1 to \(1 << 50 - 1)")
-    }
-    if !(percentile >= 50 && percentile <= 99.9) {
-      throw AdaptQError(.outOfRange, "percentile: \(percentile), allowed are 50 to 99.9")
-    }
-    let hundredths = UInt64(clampedInt(percentile * 100, in: 5000...9990))
-    cmachine_atomic_store(mailbox + 0, hundredths << 50 | UInt64(nanoseconds))
+    cmachine_atomic_store(mailbox + 0, try packedBudget(nanoseconds: nanoseconds, percentile: percentile))
   }
 
   private var levelNames: String { levels.map(\.name).joined(separator: ", ") }

@@ -14,7 +14,7 @@
 #endif
 
 enum { SLOTS = 6, MOST_THREADS = 16, GUARD = 64, BYTES = 1 << 16 };
-enum kind { RUNTIME, MODEL, SESSION, TOKENIZER, MATRIX, FILES, KINDS };
+enum kind { RUNTIME, MODEL, SESSION, TOKENIZER, MATRIX, FILES, GROUP, KINDS };
 
 static _Atomic uintptr_t pool[KINDS][SLOTS];
 enum { MOST_LATE = 200000 };

@@ -74,6 +74,7 @@ static adaptq_status destroy(enum kind kind, void *handle) {
     case SESSION: return adaptq_session_destroy(handle);
     case TOKENIZER: return adaptq_tokenizer_destroy(handle);
     case MATRIX: return adaptq_matrix_destroy(handle);
+    case GROUP: return adaptq_group_destroy(handle);
     default: return adaptq_matrix_file_destroy(handle);
   }
 }
@@ -94,6 +95,7 @@ static adaptq_status session_destroy(void) { return destroy_some(SESSION); }
 static adaptq_status tokenizer_destroy(void) { return destroy_some(TOKENIZER); }
 static adaptq_status matrix_destroy(void) { return destroy_some(MATRIX); }
 static adaptq_status matrix_file_destroy(void) { return destroy_some(FILES); }
+static adaptq_status group_destroy(void) { return destroy_some(GROUP); }
 
 static adaptq_status model_open(void) {
   adaptq_model *made = NULL;
@@ -316,7 +318,7 @@ static adaptq_status matrix_get_info(void) {
   return adaptq_matrix_get_info(handle(MATRIX), OUT_OR_NULL(info));
 }
 // Rows of at most 100 elements, at most 20 of them: a quarter of the memory holds them.
-static adaptq_status matrix_multiply(void) {
+static adaptq_multiply some_product(void) {
   adaptq_multiply call = {.struct_size = struct_size(sizeof call)};
   unsigned char *in = me->in, *out = output();
   call.level = wrongly(4) ? level() : ADAPTQ_LEVEL_INT2 * (1 + (int32_t)below(4));
@@ -337,6 +339,10 @@ static adaptq_status matrix_multiply(void) {
     call.workspace_size = wrongly(4) ? below(BYTES / 4) : BYTES / 4;
   }
   call.no_bias = number32(1);
+  return call;
+}
+static adaptq_status matrix_multiply(void) {
+  adaptq_multiply call = some_product();
   return adaptq_matrix_multiply(handle(MATRIX), OUT_OR_NULL(&call));
 }
 static adaptq_status matrix_workspace_size(void) {
@@ -384,5 +390,49 @@ static adaptq_status matrix_open(void) {
   keep(MATRIX, made);
   return status;
 }
+
+static adaptq_status group_create(void) {
+  adaptq_group_options options = {.struct_size = struct_size(sizeof options), .allowed_levels = (uint32_t)number32(63)};
+  adaptq_matrix *matrices[3] = {handle(MATRIX), handle(MATRIX), handle(MATRIX)};
+  double importance[3] = {1 + (double)below(3), 1, wrongly(6) ? -1 : 2};
+  adaptq_group *made = NULL;
+  options.reserved = wrongly(20);
+  options.max_rows = number64(20);
+  if (options.max_rows > (1 << 20) && options.max_rows <= INT64_C(1) << 45) options.max_rows = INT64_MAX;
+  options.measure_ns = 1 + number64(1000);
+  options.importance = rarely(2) ? importance : NULL;
+  adaptq_status status = adaptq_group_create(handle(RUNTIME), OUT_OR_NULL(matrices), wrongly(12) ? 0 : 1 + below(3),
+                                             rarely(4) ? NULL : &options, OUT_OR_NULL(&made));
+  keep(GROUP, made);
+  return status;
+}
+static adaptq_status group_set_latency_budget(void) {
+  return adaptq_group_set_latency_budget(handle(GROUP), number64(1000000), wrongly(8) ? (double)number32(200) : 50 + (double)below(49));
+}
+static adaptq_status group_set_level(void) { return adaptq_group_set_level(handle(GROUP), level()); }
+static adaptq_status group_plans(void) {
+  adaptq_group_plan *plans = odd_output();
+  size_t size = struct_size(sizeof *plans), count = 0;
+  memcpy(plans, &size, sizeof size);
+  return adaptq_group_plans(handle(GROUP), OUT_OR_NULL(plans), wrongly(3) ? below(3) : 256, OUT_OR_NULL(&count));
+}
+static adaptq_status group_plan_levels(void) {
+  return adaptq_group_plan_levels(handle(GROUP), index_or_count(3), OUT_OR_NULL(output()), 1 + below(3));
+}
+static adaptq_status group_begin(void) {
+  if (rarely(2)) return adaptq_group_begin(handle(GROUP), number64(2), NULL, 0);
+  return adaptq_group_begin(handle(GROUP), number64(2), OUT_OR_NULL(output()), 1 + below(3));
+}
+static adaptq_status group_multiply(void) {
+  adaptq_multiply call = some_product();
+  if (!wrongly(4)) call.level = ADAPTQ_LEVEL_AUTO;
+  if (!wrongly(4)) call.workspace = NULL, call.workspace_size = 0;
+  return adaptq_group_multiply(handle(GROUP), index_or_count(2), OUT_OR_NULL(&call));
+}
+static adaptq_status group_end(void) {
+  SIZED(adaptq_frame_report, report);
+  return adaptq_group_end(handle(GROUP), OUT_OR_NULL(report));
+}
+static adaptq_status group_abandon(void) { return adaptq_group_abandon(handle(GROUP)); }
 
 #endif

@@ -30,6 +30,7 @@ static struct {
   adaptq_tokenizer *tokenizer, *dead_tokenizer;
   adaptq_matrix *matrix, *lean, *dead_matrix;
   adaptq_matrix_file *file, *dead_file;
+  adaptq_group *group, *dead_group;
   char path[512];
 } w;
 
@@ -49,6 +50,7 @@ typedef struct {
   adaptq_matrix_options matrix;
   adaptq_matrix_open_options open;
   adaptq_multiply multiply;
+  adaptq_group_options group;
   adaptq_matrix *matrices[2];
   const char *path;
   int64_t ids[BATCH * LENGTH];
@@ -72,6 +74,8 @@ typedef struct {
   adaptq_level site_levels[8];
   adaptq_tokenizer_info tokenizer_info;
   adaptq_matrix_info matrix_info;
+  adaptq_group_plan plans[64];
+  adaptq_frame_report frame;
   adaptq_memory memory;
   adaptq_option_info option;
   adaptq_machine_info machine;
@@ -120,6 +124,8 @@ static void good_inputs(void) {
   in.multiply.rows = ROWS;
   in.multiply.x = rows_x;
   in.multiply.y = out.y;
+  in.group.struct_size = sizeof in.group;
+  in.group.max_rows = ROWS;
   in.matrices[0] = w.matrix;
   in.matrices[1] = w.lean;
   in.path = w.path;
@@ -135,6 +141,8 @@ static void clean_results(void) {
   out.telemetry[0].struct_size = sizeof out.telemetry[0];
   out.tokenizer_info.struct_size = sizeof out.tokenizer_info;
   out.matrix_info.struct_size = sizeof out.matrix_info;
+  out.plans[0].struct_size = sizeof out.plans[0];
+  out.frame.struct_size = sizeof out.frame;
   out.memory.struct_size = sizeof out.memory;
   out.option.struct_size = sizeof out.option;
   out.machine.struct_size = sizeof out.machine;
@@ -352,6 +360,9 @@ static int open_world(void) {
   ok = ok && adaptq_matrix_save(both, 2, saved) == ADAPTQ_OK &&
        adaptq_matrix_file_open(w.runtime, saved, &w.file) == ADAPTQ_OK &&
        adaptq_matrix_file_open(w.runtime, saved, &w.dead_file) == ADAPTQ_OK &&
+       adaptq_group_create(w.runtime, both, 2, &in.group, &w.group) == ADAPTQ_OK &&
+       adaptq_group_create(w.runtime, both, 2, &in.group, &w.dead_group) == ADAPTQ_OK &&
+       adaptq_group_destroy(w.dead_group) == ADAPTQ_OK &&
        adaptq_runtime_destroy(w.dead_runtime) == ADAPTQ_OK && adaptq_model_destroy(w.dead_model) == ADAPTQ_OK &&
        adaptq_session_destroy(w.dead_session) == ADAPTQ_OK && adaptq_tokenizer_destroy(w.dead_tokenizer) == ADAPTQ_OK &&
        adaptq_matrix_destroy(w.dead_matrix) == ADAPTQ_OK && adaptq_matrix_file_destroy(w.dead_file) == ADAPTQ_OK;
@@ -372,6 +383,7 @@ static void close_world(void) {
   CHECK_STATUS(adaptq_matrix_destroy(w.matrix), ADAPTQ_OK);
   CHECK_STATUS(adaptq_matrix_destroy(w.lean), ADAPTQ_OK);
   CHECK_STATUS(adaptq_matrix_file_destroy(w.file), ADAPTQ_OK);
+  CHECK_STATUS(adaptq_group_destroy(w.group), ADAPTQ_OK);
 }
 
 #endif
