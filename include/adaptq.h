@@ -303,6 +303,8 @@ typedef struct adaptq_runtime_options {
   void *parallel_for_context;        /* handed to parallel_for */
   int32_t threads;                   /* 0 to ADAPTQ_MAX_THREADS */
   int32_t parallel_for_threads;      /* 0 to ADAPTQ_MAX_THREADS */
+  const char *sensor_root; /* folder below which adaptq_runtime_poll() looks for /sys, UTF-8, up to 4096 bytes; NULL: "/". Copied.
+                              Since 0.2 */
 } adaptq_runtime_options;
 
 /** Creates a runtime: CPU detection, log and kernels shared by models and sessions. Constructor.
@@ -398,6 +400,54 @@ ADAPTQ_API adaptq_status adaptq_runtime_level_kernels(adaptq_runtime *runtime, a
  *  Since     0.2 */
 ADAPTQ_API adaptq_status adaptq_runtime_probe_json(adaptq_runtime *runtime, char *buffer, size_t capacity,
                                                    size_t *length);
+
+/* ------------------------------------------------------------------------------------------------------------- power */
+
+/** Where a power figure comes from. */
+enum {
+  ADAPTQ_POWER_NONE = 0,    /* nothing measures it here */
+  ADAPTQ_POWER_RAPL = 1,    /* energy counters of all processor packages: whatever runs on them, not this process alone */
+  ADAPTQ_POWER_DRIVER = 2,  /* what a hardware monitoring driver calls the power of the processors */
+  ADAPTQ_POWER_BATTERY = 3  /* what batteries give while they discharge: the whole machine */
+};
+
+/** Why the source's last reading did not count. */
+enum {
+  ADAPTQ_SENSOR_OK = 0,           /* it did */
+  ADAPTQ_SENSOR_VANISHED = 1,     /* no reading, or no number */
+  ADAPTQ_SENSOR_OUT_OF_RANGE = 2, /* below 0, or beyond the counter's own range */
+  ADAPTQ_SENSOR_FROZEN = 3,       /* a counter that stood still for two seconds */
+  ADAPTQ_SENSOR_JUMPED = 4,       /* more power than any machine takes */
+  ADAPTQ_SENSOR_CLOCK = 5,        /* the clock went back */
+  ADAPTQ_SENSOR_DENIED = 6        /* the user of this process may not read it, as with RAPL since Linux 5.10 */
+};
+
+/** The sensors as of one adaptq_runtime_poll(). */
+typedef struct adaptq_power_info {
+  size_t struct_size;
+  int32_t source;            /* ADAPTQ_POWER_*: of power_mw and energy_uj */
+  int32_t fault;             /* ADAPTQ_SENSOR_*: of the source at this poll */
+  double power_mw;           /* mean over the last second, or since the poll before if that is longer ago; 0: unknown */
+  uint64_t energy_uj;        /* of all polls of this runtime that counted */
+  uint64_t faults;           /* polls of this runtime that did not */
+  int32_t on_battery;        /* 1 yes, 0 no, -1 unknown */
+  int32_t battery_percent;   /* charge of the emptiest battery; -1 unknown */
+  int32_t temperature_mc;    /* of the hottest processor sensor in thousandths of a degree Celsius; INT32_MIN unknown */
+  int32_t is_capped;         /* 1 if a power saver or the firmware forbids the highest frequency */
+  uint64_t frequency_khz;    /* mean over the processors' frequency domains; 0 unknown */
+  uint64_t max_frequency_khz;/* what they could do; 0 unknown */
+  uint64_t throttle_events;  /* times that processors throttled for heat since the first poll */
+} adaptq_power_info;
+
+/** Reads the power and heat sensors: powercap (RAPL), hwmon, batteries, cpufreq and thermal throttling, all from files below
+ *  adaptq_runtime_options.sensor_root. Nothing else of adaptq reads them, no thread does, and runs never do: a host that wants
+ *  figures calls this every second or so. The first call finds the files and gives no power yet.
+ *
+ *  Memory    `info` may be NULL; else set struct_size
+ *  Threads   any, at any time; calls of one runtime wait for each other. Makes system calls and allocates.
+ *  Errors    ADAPTQ_INVALID_HANDLE, ADAPTQ_INVALID_ARGUMENT. A sensor that is missing or lies is not an error: see fault
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_runtime_poll(adaptq_runtime *runtime, adaptq_power_info *info);
 
 /* ----------------------------------------------------------------------------------------------------------- model */
 
@@ -602,7 +652,8 @@ enum {
   ADAPTQ_REASON_NO_BUDGET = 9,      /* no budget: the best allowed level */
   ADAPTQ_REASON_WORK_CHANGED = 10,  /* same load, other sizes: another level fits */
   ADAPTQ_REASON_DEADLINE = 11,      /* the call's deadline_ns asked for a lower level, at its begin or on the way. Since 0.2 */
-  ADAPTQ_REASON_PROBE = 12          /* this run only: the next better level, to see whether it would hold. Since 0.2 */
+  ADAPTQ_REASON_PROBE = 12,         /* this run only: the next better level, to see whether it would hold. Since 0.2 */
+  ADAPTQ_REASON_POWER = 13          /* a budget of power or energy asked for less than latency does. Since 0.2 */
 };
 
 /** The name of a reason, for example "predicted miss"; "unknown" for any other value. Static. */
@@ -1127,6 +1178,32 @@ ADAPTQ_API adaptq_status adaptq_group_set_latency_budget(adaptq_group *group, in
  *  is not allowed in this group. Any thread, any time. */
 ADAPTQ_API adaptq_status adaptq_group_set_level(adaptq_group *group, adaptq_level level);
 
+/** A budget of power or energy, and the model that says what a frame takes: its energy is active_mw times the time of its
+ *  products on the idle machine, as measured when the group was made, plus pj_per_mac for each multiply-add and pj_per_byte for
+ *  each byte of weights read. Average power is static_mw plus the energy of the frames at the rate at which the host makes them.
+ *  All numbers are finite and not below 0. */
+typedef struct adaptq_power_budget {
+  size_t struct_size;
+  double power_mw;    /* average over the window, static_mw included; 0: no cap */
+  int64_t window_ns;  /* 0: 10 s */
+  double energy_mj;   /* of one frame, without static_mw; 0: no limit */
+  double static_mw;   /* what the machine takes whatever is run */
+  double active_mw;   /* what a thread that computes takes on top of it */
+  double pj_per_mac;  /* picojoules */
+  double pj_per_byte; /* picojoules */
+} adaptq_power_budget;
+
+/** Sets a budget of power or energy beside the one of latency: of the plans that hold the latency, each frame has the best one that
+ *  the energy left allows. At a cap between two plans frames alternate between them, so that the average meets it. NULL removes
+ *  it. The energies are modelled; whether the coefficients fit, adaptq_runtime_poll() can show where there are sensors.
+ *
+ *  Threads   any thread, any time; holds from the next frame on
+ *  Errors    ADAPTQ_INVALID_ARGUMENT  neither power_mw nor energy_mj, or no coefficient of energy; wrong struct_size
+ *            ADAPTQ_OUT_OF_RANGE      a number that is negative, NaN or above 1e12, window_ns
+ *            A cap that no plan can hold at the host's rate is no error: frames say so in power_unreachable, and
+ *            recommended_interval_ns says what rate the plan of least energy could hold. */
+ADAPTQ_API adaptq_status adaptq_group_set_power_budget(adaptq_group *group, const adaptq_power_budget *budget);
+
 /** A plan of a group. */
 typedef struct adaptq_group_plan {
   size_t struct_size;
@@ -1179,7 +1256,9 @@ typedef struct adaptq_frame_report {
   int32_t budget_missed;   /* 1 if latency_ns > budget_ns > 0 */
   int32_t plan_changed;    /* 1 if the frame before had another plan, or there was none */
   int32_t budget_unreachable; /* 1 if even the fastest plan is predicted to miss */
-  int32_t reserved;        /* 0 */
+  int32_t power_unreachable;  /* 1 if no plan holds the power at this rate of frames, or the energy of a frame */
+  double energy_mj;        /* modelled, without static power; 0 without a budget of power or energy */
+  int64_t recommended_interval_ns; /* from begin to begin, with which the plan of least energy would hold the power; 0: none */
 } adaptq_frame_report;
 
 /** Ends the open frame: its time counts for the budget. `report` may be NULL; else set struct_size.

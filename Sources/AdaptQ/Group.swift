@@ -85,6 +85,16 @@ private func importance(_ values: UnsafePointer<Double>?, _ count: Int) throws(A
   }
 }
 
+@c @implementation public func adaptq_group_set_power_budget(
+  _ group: OpaquePointer?, _ budget: UnsafePointer<adaptq_power_budget>?
+) -> adaptq_status {
+  guarded { () throws(AdaptQError) in
+    try withHandle(group, as: GroupObject.self) { (object) throws(AdaptQError) in
+      object.group.setPowerTerms(try powerTerms(budget))
+    }
+  }
+}
+
 @c @implementation public func adaptq_group_set_level(_ group: OpaquePointer?, _ level: adaptq_level) -> adaptq_status {
   guarded { () throws(AdaptQError) in
     try withHandle(group, as: GroupObject.self) { (object) throws(AdaptQError) in
@@ -199,6 +209,9 @@ private func importance(_ values: UnsafePointer<Double>?, _ count: Int) throws(A
       value.budget_missed = frame.budgetMissed ? 1 : 0
       value.plan_changed = frame.planChanged ? 1 : 0
       value.budget_unreachable = frame.budgetUnreachable ? 1 : 0
+      value.power_unreachable = frame.powerUnreachable ? 1 : 0
+      value.energy_mj = frame.nanojoules * 1e-6
+      value.recommended_interval_ns = Int64(frame.recommendedIntervalNanoseconds)
       target.write(value)
     }
   }

@@ -8,7 +8,7 @@ import Runtime
 /// An option of the C API: a field of an option struct, or a parameter with bounds. The raw value is its index.
 enum Option: Int {
   case log, logContext, logLevel, codeGeneration, maximumISA, allocate, release, allocatorContext, ignoreEnvironment
-  case cpuSet, cpuCount, parallelFor, parallelForContext, threads, parallelForThreads
+  case cpuSet, cpuCount, parallelFor, parallelForContext, threads, parallelForThreads, sensorRoot
   case allowedLevels, measureTime
   case runLevel, deadline, maximumThreads
   case matrixName, matrixN, matrixK, matrixWeights, matrixRowStride, matrixColumnStride, matrixBias, matrixWeightType
@@ -39,7 +39,8 @@ extension Option {
   var rule: OptionRule {
     switch self {
     case .log, .logContext, .logLevel, .codeGeneration, .maximumISA, .allocate, .release, .allocatorContext,
-      .ignoreEnvironment, .cpuSet, .cpuCount, .parallelFor, .parallelForContext, .threads, .parallelForThreads:
+      .ignoreEnvironment, .cpuSet, .cpuCount, .parallelFor, .parallelForContext, .threads, .parallelForThreads,
+      .sensorRoot:
       runtimeRule
     case .matrixName, .matrixN, .matrixK, .matrixWeights, .matrixRowStride, .matrixColumnStride, .matrixBias,
       .matrixWeightType, .matrixGroupSize, .matrixKeep, .matrixExpand, .matrixMaxRows, .matrixOpenMaxRows,
@@ -141,6 +142,8 @@ extension Option {
       field(
         "parallel_for_threads", ADAPTQ_OPTION_INT32, maximum: ADAPTQ_MAX_THREADS,
         "bodies that parallel_for calls at once; 0: what this machine is good for")
+    case .sensorRoot:
+      field("sensor_root", ADAPTQ_OPTION_POINTER, "folder below which sensors are looked for; NULL: the root")
     default:
       field("log", ADAPTQ_OPTION_POINTER, "receives log lines; NULL: no log")
     }
@@ -166,6 +169,7 @@ extension Option {
     case .parallelForContext: MemoryLayout<adaptq_runtime_options>.offset(of: \.parallel_for_context)
     case .threads: MemoryLayout<adaptq_runtime_options>.offset(of: \.threads)
     case .parallelForThreads: MemoryLayout<adaptq_runtime_options>.offset(of: \.parallel_for_threads)
+    case .sensorRoot: MemoryLayout<adaptq_runtime_options>.offset(of: \.sensor_root)
     case .maximumThreads: MemoryLayout<adaptq_run_options>.offset(of: \.max_threads)
     case .allowedLevels: MemoryLayout<adaptq_session_options>.offset(of: \.allowed_levels)
     case .measureTime: MemoryLayout<adaptq_session_options>.offset(of: \.measure_ns)
@@ -232,7 +236,7 @@ private func optionError(_ value: @autoclosure () -> String, _ option: Option) -
   switch String(cString: name) {
   case "open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel", "trace",
     "memory-report", "metadata", "options", "code-generation", "threads", "parallel-for", "probe", "matrix", "states",
-    "matrix-group":
+    "matrix-group", "power-sensors":
     return 1
   default: return 0
   }

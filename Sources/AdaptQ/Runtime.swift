@@ -22,15 +22,20 @@ final class RuntimeObject: HandleObject, @unchecked Sendable {
   /// A child forked while another thread makes the kernels finds none and makes its own.
   private let lock = ForkSafeLock()
   private var set: KernelSet?
+  private let sensorRoot: String
+  private var monitor: PowerMonitor?
+  private var reportedFault = PowerFault.none
 
   init(
-    log: Log, calls: SystemCalls, generatesCode: Bool, writesPerfMap: Bool, maximum: InstructionSet, threads: Threads
+    log: Log, calls: SystemCalls, generatesCode: Bool, writesPerfMap: Bool, maximum: InstructionSet, threads: Threads,
+    sensorRoot: String
   ) {
     self.log = log
     self.calls = calls
     self.generatesCode = generatesCode
     self.writesPerfMap = writesPerfMap
     self.threads = threads
+    self.sensorRoot = sensorRoot
     self.maximum = maximum
     cpu = CPUFeatures.live()
     features = KernelFeatures(cpu, maximum: maximum)
@@ -49,6 +54,23 @@ final class RuntimeObject: HandleObject, @unchecked Sendable {
     if isNew { report(made) }
     if let perfMapError { log.warning(perfMapError.message) }
     return made
+  }
+
+  /// Reads the sensors, which the first call finds.
+  func poll() -> PowerState {
+    let monitor = lock.withLock { () -> PowerMonitor in
+      let made = self.monitor ?? PowerMonitor(root: RootFolder(sensorRoot))
+      self.monitor = made
+      return made
+    }
+    let state = monitor.poll()
+    let isNew = lock.withLock { () -> Bool in
+      defer { reportedFault = state.fault }
+      return state.fault != .none && state.fault != reportedFault
+    }
+    // Without the lock, as above.
+    if isNew { log.warning("power sensor: \(state.fault.name)") }
+    return state
   }
 
   /// Bytes of generated code; 0 before the first session.
@@ -104,7 +126,17 @@ private func makeRuntime(_ options: adaptq_runtime_options) throws(AdaptQError) 
     calls: try systemCalls(options), generatesCode: options.code_generation != ADAPTQ_CODE_GENERATION_OFF,
     writesPerfMap: !ignoresEnvironment && environmentWantsPerfMap,
     maximum: try maximumInstructionSet(options.max_isa, ignoresEnvironment: ignoresEnvironment),
-    threads: try makeThreads(options))
+    threads: try makeThreads(options), sensorRoot: try sensorRoot(options.sensor_root))
+}
+
+private func sensorRoot(_ path: UnsafePointer<CChar>?) throws(AdaptQError) -> String {
+  guard let path else { return "/" }
+  let length = strnlen(path, 4097)
+  if length > 4096 { throw .invalidArgument("adaptq_runtime_options.sensor_root: more than 4096 bytes") }
+  guard let text = String(validatingCString: path) else {
+    throw .invalidArgument("adaptq_runtime_options.sensor_root is not UTF-8")
+  }
+  return text
 }
 
 /// The host's allocator. Its callbacks may be called on any thread, as the header says.

@@ -64,6 +64,7 @@ import Runtime
   case 10: staticText("work changed")
   case 11: staticText("deadline")
   case 12: staticText("probe")
+  case 13: staticText("power")
   default: staticText("unknown")
   }
 }

@@ -54,6 +54,15 @@ public struct CostCurve: BitwiseCopyable, Sendable {
     count = points.count
   }
 
+  /// One point more, behind the others; a point that is not larger, or one too many, is left out. For callers that have checked
+  /// their points and may not allocate.
+  public mutating func append(_ point: CostPoint) {
+    if count == Self.capacity || point.work < 1 || (count > 0 && Double(point.work) <= works[count &- 1]) { return }
+    works[count] = Double(point.work)
+    times[count] = Double(min(max(point.nanoseconds, 1), Self.maximumNanoseconds))
+    count &+= 1
+  }
+
   public var isMeasured: Bool { count > 0 }
 
   /// Nanoseconds for `work`; at least 1. Zero where nothing was measured.

@@ -24,6 +24,8 @@ public enum DecisionReason: UInt8, Sendable, CaseIterable, BitwiseCopyable {
   case deadline = 10
   /// One run at the next better rung, to see whether it would hold; the rung in use stays.
   case probe = 11
+  /// A budget of power or energy asked for less than latency does.
+  case power = 12
 
   public var name: String {
     switch self {
@@ -39,6 +41,7 @@ public enum DecisionReason: UInt8, Sendable, CaseIterable, BitwiseCopyable {
     case .workChanged: "work changed"
     case .deadline: "deadline"
     case .probe: "probe"
+    case .power: "power"
     }
   }
 }

@@ -21,7 +21,7 @@ static struct {
 } functions[] = {
 #define F(name, weight) {#name, name, weight, 0, 0}
     F(names, 20), F(option_describe, 20), F(runtime_create, 4), F(runtime_threads, 20), F(runtime_machine, 2),
-    F(runtime_thread_cpus, 2), F(runtime_level_kernels, 2), F(runtime_probe_json, 2), F(runtime_destroy, 2), F(model_open, 2),
+    F(runtime_thread_cpus, 2), F(runtime_level_kernels, 2), F(runtime_probe_json, 2), F(runtime_poll, 2), F(runtime_destroy, 2), F(model_open, 2),
     F(model_open_memory, 4), F(model_open_fd, 2), F(model_open_callback, 2), F(model_destroy, 2),
     F(model_input_count, 20), F(model_output_count, 20), F(model_site_count, 20), F(model_levels, 20),
     F(model_input, 40), F(model_output, 40), F(model_site, 40), F(model_metadata_count, 20), F(model_metadata, 40),
@@ -34,7 +34,7 @@ static struct {
     F(matrix_multiply, 120), F(matrix_workspace_size, 30), F(matrix_quantize, 60), F(matrix_save, 1),
     F(matrix_file_open, 2), F(matrix_file_open_memory, 2), F(matrix_file_destroy, 1), F(matrix_file_count, 20),
     F(matrix_file_name, 30), F(matrix_open, 4), F(group_create, 4), F(group_destroy, 2), F(group_set_latency_budget, 20),
-    F(group_set_level, 20), F(group_plans, 20), F(group_plan_levels, 20), F(group_begin, 60), F(group_multiply, 120),
+    F(group_set_power_budget, 20), F(group_set_level, 20), F(group_plans, 20), F(group_plan_levels, 20), F(group_begin, 60), F(group_multiply, 120),
     F(group_end, 60), F(group_abandon, 10),
 #undef F
 };

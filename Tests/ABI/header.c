@@ -7,7 +7,12 @@
 #define SAME(a, b) _Static_assert((a) == (b), #a)
 #endif
 
-SAME(sizeof(adaptq_runtime_options), 112);
+SAME(sizeof(adaptq_runtime_options), 120);
+SAME(sizeof(adaptq_power_info), 80);
+SAME(sizeof(adaptq_group_options), 40);
+SAME(sizeof(adaptq_group_plan), 24);
+SAME(sizeof(adaptq_frame_report), 80);
+SAME(sizeof(adaptq_power_budget), 64);
 SAME(sizeof(adaptq_tensor_info), 152);
 SAME(sizeof(adaptq_site_info), 48);
 SAME(sizeof(adaptq_session_options), 24);

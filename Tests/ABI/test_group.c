@@ -95,7 +95,7 @@ static void products_are_those_of_the_level(void) {
     CHECK_INT(report.sequence, ++frames);
     CHECK_INT(report.reason, wanted[l] ? ADAPTQ_REASON_FIXED : ADAPTQ_REASON_NO_BUDGET);
     CHECK(report.latency_ns >= report.multiply_ns && report.multiply_ns > 0);
-    CHECK(report.budget_ns == 0 && report.budget_missed == 0 && report.reserved == 0);
+    CHECK(report.budget_ns == 0 && report.budget_missed == 0 && report.power_unreachable == 0 && report.energy_mj == 0);
     if (wanted[l] == 0) CHECK_INT(report.plan, 0);
   }
   CHECK_STATUS(adaptq_group_destroy(group), ADAPTQ_OK);
@@ -156,6 +156,43 @@ static void the_budget_moves_plans(void) {
   CHECK_STATUS(adaptq_group_destroy(group), ADAPTQ_OK);
 }
 
+// Energy of a frame by bytes read: 1 mJ per byte, so that numbers are exact whatever the machine's speed.
+static void energy_moves_plans(void) {
+  adaptq_group *group = make_group(ADAPTQ_ALLOW_FP16 | ADAPTQ_ALLOW_INT8 | ADAPTQ_ALLOW_INT2);
+  adaptq_power_budget budget = {.struct_size = sizeof budget, .energy_mj = 1e9, .pj_per_byte = 1e9};
+  CHECK_STATUS(adaptq_group_set_power_budget(group, &budget), ADAPTQ_OK);
+  adaptq_frame_report report = {.struct_size = sizeof report};
+  CHECK_STATUS(adaptq_group_begin(group, 0, NULL, 0), ADAPTQ_OK);
+  CHECK_STATUS(adaptq_group_end(group, &report), ADAPTQ_OK);
+  CHECK(report.plan == 0 && fabs(report.energy_mj - 2.0 * COUNT * N * K) < 1e-3);
+  // One byte less than the best plan reads.
+  budget.energy_mj = report.energy_mj - 1;
+  CHECK_STATUS(adaptq_group_set_power_budget(group, &budget), ADAPTQ_OK);
+  CHECK_STATUS(adaptq_group_begin(group, 0, NULL, 0), ADAPTQ_OK);
+  CHECK_STATUS(adaptq_group_end(group, &report), ADAPTQ_OK);
+  size_t count = 0;
+  adaptq_group_plans(group, NULL, 0, &count);
+  if (count > 1) CHECK(report.plan > 0 && report.reason == ADAPTQ_REASON_POWER && report.energy_mj <= budget.energy_mj);
+  budget.energy_mj = 1;
+  CHECK_STATUS(adaptq_group_set_power_budget(group, &budget), ADAPTQ_OK);
+  CHECK_STATUS(adaptq_group_begin(group, 0, NULL, 0), ADAPTQ_OK);
+  CHECK_STATUS(adaptq_group_end(group, &report), ADAPTQ_OK);
+  CHECK(report.power_unreachable == 1);
+  // A cap that leaves nothing above the static power.
+  budget = (adaptq_power_budget){.struct_size = sizeof budget, .power_mw = 1000, .static_mw = 999, .active_mw = 1e6};
+  CHECK_STATUS(adaptq_group_set_power_budget(group, &budget), ADAPTQ_OK);
+  for (int i = 0; i < 3; i++) {
+    CHECK_STATUS(adaptq_group_begin(group, 0, NULL, 0), ADAPTQ_OK);
+    CHECK_STATUS(adaptq_group_end(group, &report), ADAPTQ_OK);
+  }
+  CHECK(report.power_unreachable == 1 && report.recommended_interval_ns > 0);
+  CHECK_STATUS(adaptq_group_set_power_budget(group, NULL), ADAPTQ_OK);
+  CHECK_STATUS(adaptq_group_begin(group, 0, NULL, 0), ADAPTQ_OK);
+  CHECK_STATUS(adaptq_group_end(group, &report), ADAPTQ_OK);
+  CHECK(report.plan == 0 && report.power_unreachable == 0 && report.energy_mj == 0);
+  CHECK_STATUS(adaptq_group_destroy(group), ADAPTQ_OK);
+}
+
 // An importance that is overwhelming keeps its matrix at the best level until all others are at the lowest.
 static void importance_orders_the_plans(void) {
   static const double importance[COUNT] = {1, 1e9, 1};
@@ -183,7 +220,9 @@ static void *disturb(void *argument) {
   adaptq_level levels[COUNT];
   size_t count = 0;
   while (!stop) {
-    switch (check_random(&seed) % 5) {
+    adaptq_power_budget power = {.struct_size = sizeof power, .energy_mj = 1, .active_mw = 1 + (double)(check_random(&seed) % 9)};
+    switch (check_random(&seed) % 6) {
+      case 4: CHECK_STATUS(adaptq_group_set_power_budget(shared, check_random(&seed) % 2 ? &power : NULL), ADAPTQ_OK); break;
       case 0: CHECK_STATUS(adaptq_group_set_latency_budget(shared, 1 + (int64_t)(check_random(&seed) % 100000), 90), ADAPTQ_OK); break;
       case 1: CHECK_STATUS(adaptq_group_set_level(shared, check_random(&seed) % 2 ? ADAPTQ_LEVEL_INT8 : 0), ADAPTQ_OK); break;
       case 2: CHECK_STATUS(adaptq_group_plan_levels(shared, 0, levels, COUNT), ADAPTQ_OK); break;
@@ -232,7 +271,9 @@ static void warm_frames_allocate_nothing(void) {
     for (int frame = 0; frame < 500; frame++) {
       adaptq_level levels[COUNT];
       adaptq_frame_report report = {.struct_size = sizeof report};
+      adaptq_power_budget power = {.struct_size = sizeof power, .power_mw = 1000.0 + frame, .active_mw = 5000};
       failed |= adaptq_group_set_latency_budget(group, 1000 + frame * 1000 % 77777, 90);
+      failed |= adaptq_group_set_power_budget(group, frame % 3 ? &power : NULL);
       failed |= adaptq_group_set_level(group, frame % 7 == 3 ? ADAPTQ_LEVEL_INT6 : ADAPTQ_LEVEL_AUTO);
       failed |= adaptq_group_begin(group, 1 + frame % ROWS, levels, COUNT);
       for (size_t i = 0; i < COUNT; i++) {
@@ -258,6 +299,7 @@ int main(void) {
   RUN(products_are_those_of_the_level);
   RUN(frames_open_and_close);
   RUN(the_budget_moves_plans);
+  RUN(energy_moves_plans);
   RUN(importance_orders_the_plans);
   RUN(threads);
   for (int i = 0; i < COUNT; i++) CHECK_STATUS(adaptq_matrix_destroy(matrices[i]), ADAPTQ_OK);

@@ -18,6 +18,12 @@ public struct FrameReport: BitwiseCopyable, Sendable {
   public var budgetMissed = false
   public var planChanged = false
   public var budgetUnreachable = false
+  /// The budget of power or energy cannot be held at this rate of frames.
+  public var powerUnreachable = false
+  /// As the model says; 0 without a budget of power or energy.
+  public var nanojoules = 0.0
+  /// See ``PowerDecision``.
+  public var recommendedIntervalNanoseconds = 0
 
   public init() {}
 }
@@ -39,6 +45,7 @@ struct GroupState: BitwiseCopyable {
   var maximumRows: Int
   /// For the largest product of the group with that many rows.
   var workspace: UnsafeMutableRawPointer
+  var power: PowerControl
 
   // MARK: The frame in progress
   var isOpen = false
@@ -79,8 +86,9 @@ public struct GroupHandle: BitwiseCopyable, @unchecked Sendable {
       for index in 0..<count { state.pointee.levels[index] = fixed }
     } else {
       let decision = state.pointee.controller.decide(work: rows)
-      let plan = min(max(decision.rung, 0), state.pointee.planCount &- 1)
+      var plan = min(max(decision.rung, 0), state.pointee.planCount &- 1)
       state.pointee.report.reason = decision.reason
+      choosePower(&plan)
       state.pointee.report.budgetUnreachable = decision.budgetUnreachable
       state.pointee.report.plan = plan
       state.pointee.levels.update(from: state.pointee.plans + plan &* count, count: count)
@@ -112,12 +120,31 @@ public struct GroupHandle: BitwiseCopyable, @unchecked Sendable {
     if plan >= 0 {
       learnHost(latency &- state.pointee.report.multiplyNanoseconds)
       state.pointee.controller.observe(rung: plan, work: state.pointee.rows, latencyNanoseconds: latency)
+      if state.pointee.power.governor.hasBudget {
+        state.pointee.report.nanojoules = state.pointee.power.governor.nanojoules(rung: plan, work: state.pointee.rows)
+        state.pointee.power.governor.observe(rung: plan, work: state.pointee.rows)
+      }
     }
     return state.pointee.report
   }
 
   /// Ends the open frame as if it had not been.
   public func abandon() { state.pointee.isOpen = false }
+
+  /// Of the plans that latency leaves, the best that power and energy allow.
+  @inline(__always)
+  private func choosePower(_ plan: inout Int) {
+    state.pointee.power.applyMailbox()
+    if !state.pointee.power.governor.hasBudget { return }
+    let decision = state.pointee.power.governor.decide(
+      time: state.pointee.start, work: state.pointee.rows, allowed: UInt64.max << UInt64(plan))
+    if decision.rung > plan {
+      plan = decision.rung
+      state.pointee.report.reason = .power
+    }
+    state.pointee.report.powerUnreachable = decision.isUnreachable
+    state.pointee.report.recommendedIntervalNanoseconds = decision.recommendedIntervalNanoseconds
+  }
 
   /// What the host does between products costs the same whatever the levels: it is no part of what a plan saves. Unknown where
   /// the products are not made through the group.

@@ -39,6 +39,10 @@ public final class MatrixGroup: @unchecked Sendable {
   private let state: UnsafeMutablePointer<GroupState>
   private let mailbox: UnsafeMutablePointer<UInt64>
   private let memory: MemoryBlock
+  /// Setters of power wait for each other.
+  private let powerLock = ForkSafeLock()
+  /// Numbers of rows that are measured, at most.
+  private static let mostSizes = 4
 
   /// Measures every matrix at every level.
   ///
@@ -71,7 +75,8 @@ public final class MatrixGroup: @unchecked Sendable {
     let limit = ControllerConfiguration.maximumRungs
     var layout = BlockLayout()
     let stateAt = try layout.reserve(GroupState.self, 1)
-    let mailboxAt = try layout.reserve(UInt64.self, 2)
+    let mailboxAt = try layout.reserve(UInt64.self, 2 + PowerMailbox.wordCount)
+    let effortsAt = try layout.reserve(RungEffort.self, limit * MatrixGroup.mostSizes)
     let handlesAt = try layout.reserve(MatrixHandle.self, handles.count)
     let plansAt = try layout.reserve(UInt8.self, try checkedProduct(limit, handles.count, "count"))
     let levelsAt = try layout.reserve(UInt8.self, handles.count)
@@ -112,13 +117,22 @@ public final class MatrixGroup: @unchecked Sendable {
     }
     let handlesMemory = (base + handlesAt).assumingMemoryBound(to: MatrixHandle.self)
     for (index, handle) in handles.enumerated() { (handlesMemory + index).initialize(to: handle) }
+    let efforts = (base + effortsAt).assumingMemoryBound(to: RungEffort.self)
+    for (rung, plan) in picked.enumerated() {
+      for (column, size) in measured.enumerated() {
+        (efforts + rung * measured.count + column).initialize(
+          to: MatrixGroup.effort(matrices, levels, plan, size))
+      }
+    }
     mailbox = (base + mailboxAt).assumingMemoryBound(to: UInt64.self)
     state = (base + stateAt).assumingMemoryBound(to: GroupState.self)
     state.initialize(
       to: GroupState(
         mailbox: mailbox, controller: controller, matrices: handlesMemory, count: handles.count, plans: planLevels,
         planCount: picked.count, levels: (base + levelsAt).assumingMemoryBound(to: UInt8.self), maximumRows: rows,
-        workspace: base + workspaceAt))
+        workspace: base + workspaceAt,
+        power: PowerControl(
+          rungCount: picked.count, sizeCount: measured.count, efforts: efforts, mailbox: mailbox + 2)))
     self.levels = levels
     self.matrices = matrices
   }
@@ -140,6 +154,11 @@ public final class MatrixGroup: @unchecked Sendable {
   /// - Parameter nanoseconds: nil for no budget.
   public func setLatencyBudget(nanoseconds: Int?, percentile: Double) throws(AdaptQError) {
     cmachine_atomic_store(mailbox, try packedBudget(nanoseconds: nanoseconds, percentile: percentile))
+  }
+
+  /// - Parameter terms: finite numbers, none below 0, the window above 0.
+  public func setPowerTerms(_ terms: PowerTerms) {
+    powerLock.withLock { state.pointee.power.mailbox.store(terms) }
   }
 
   // MARK: - Making plans
@@ -189,6 +208,20 @@ public final class MatrixGroup: @unchecked Sendable {
         return PlanChoice(cost: Double(nanoseconds), loss: noise * weights[index] / sum)
       }
     }
+  }
+
+  private static func effort(
+    _ matrices: [Matrix], _ levels: [Level], _ plan: [Int], _ size: Measured
+  ) -> RungEffort {
+    var effort = RungEffort(work: size.rows, nanoseconds: 0, multiplyAdds: 0, bytes: 0)
+    for (index, column) in plan.enumerated() {
+      let weights = Double(matrices[index].n) * Double(matrices[index].k)
+      effort.nanoseconds &+= size.times[index][column]
+      effort.multiplyAdds += weights * Double(size.rows)
+      // Each group of 64 has four bytes of scales.
+      effort.bytes += weights * (Double(levels[column].bits) / 8 + (levels[column].isNested ? 1.0 / 16 : 0))
+    }
+    return effort
   }
 
   private static func total(_ items: [[PlanChoice]], _ plan: [Int]) -> PlanChoice {

@@ -62,6 +62,12 @@ static adaptq_status runtime_level_kernels(void) {
   memcpy(info, &size, sizeof size);
   return adaptq_runtime_level_kernels(handle(RUNTIME), level(), OUT_OR_NULL(info));
 }
+static adaptq_status runtime_poll(void) {
+  adaptq_power_info *info = odd_output();
+  size_t size = struct_size(sizeof *info);
+  memcpy(info, &size, sizeof size);
+  return adaptq_runtime_poll(handle(RUNTIME), rarely(4) ? NULL : (void *)info);
+}
 static adaptq_status runtime_probe_json(void) {
   size_t length = 0;
   return adaptq_runtime_probe_json(handle(RUNTIME), OUT_OR_NULL(output()), !wrongly(3) ? BYTES : below(3000),
@@ -408,6 +414,13 @@ static adaptq_status group_create(void) {
 }
 static adaptq_status group_set_latency_budget(void) {
   return adaptq_group_set_latency_budget(handle(GROUP), number64(1000000), wrongly(8) ? (double)number32(200) : 50 + (double)below(49));
+}
+static adaptq_status group_set_power_budget(void) {
+  adaptq_power_budget budget = {.struct_size = struct_size(sizeof budget), .power_mw = (double)below(9), .active_mw = (double)below(99)};
+  budget.window_ns = number64(1000000);
+  budget.energy_mj = wrongly(8) ? __builtin_nan("") : (double)below(3);
+  budget.static_mw = wrongly(8) ? -1 : (double)below(3);
+  return adaptq_group_set_power_budget(handle(GROUP), rarely(4) ? NULL : &budget);
 }
 static adaptq_status group_set_level(void) { return adaptq_group_set_level(handle(GROUP), level()); }
 static adaptq_status group_plans(void) {

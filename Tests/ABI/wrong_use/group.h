@@ -68,6 +68,22 @@ static void group_set(void) {
         adaptq_group_set_latency_budget(w.group, 1000, NAN));
   HARMLESS(adaptq_group_set_latency_budget, "latency_ns 0, percentile NaN", "the percentile is ignored", (void)0,
            adaptq_group_set_latency_budget(w.group, 0, NAN));
+#define POWER_WRONG(use, status, part, setup) \
+  WRONG(adaptq_group_set_power_budget, use, status, part, setup, adaptq_group_set_power_budget(w.group, &in.power))
+  WRONG_HANDLES(adaptq_group_set_power_budget, adaptq_group, w.dead_group,
+                adaptq_group_set_power_budget(in.handle, &in.power));
+  WRONG_STRUCT_SIZES(adaptq_group_set_power_budget, adaptq_power_budget, in.power.struct_size,
+                     adaptq_group_set_power_budget(w.group, &in.power));
+  POWER_WRONG("power_mw negative", ADAPTQ_OUT_OF_RANGE, "adaptq_power_budget.power_mw is -1.0", in.power.power_mw = -1);
+  POWER_WRONG("power_mw NaN", ADAPTQ_OUT_OF_RANGE, "adaptq_power_budget.power_mw is nan", in.power.power_mw = NAN);
+  POWER_WRONG("energy_mj infinite", ADAPTQ_OUT_OF_RANGE, "adaptq_power_budget.energy_mj is inf", in.power.energy_mj = INFINITY);
+  POWER_WRONG("static_mw negative", ADAPTQ_OUT_OF_RANGE, "adaptq_power_budget.static_mw is -5.0", in.power.static_mw = -5);
+  POWER_WRONG("pj_per_byte huge", ADAPTQ_OUT_OF_RANGE, "adaptq_power_budget.pj_per_byte is 10000000000000.0; expected 0 to 1e12", in.power.pj_per_byte = 1e13);
+  POWER_WRONG("window_ns negative", ADAPTQ_OUT_OF_RANGE, "adaptq_power_budget.window_ns is -1", in.power.window_ns = -1);
+  POWER_WRONG("neither power nor energy", ADAPTQ_INVALID_ARGUMENT, "power_mw and energy_mj are 0", in.power.power_mw = 0);
+  POWER_WRONG("no coefficient of energy", ADAPTQ_INVALID_ARGUMENT, "so nothing takes energy", in.power.active_mw = 0);
+  HARMLESS(adaptq_group_set_power_budget, "budget NULL", "removes the budget", (void)0,
+           adaptq_group_set_power_budget(w.group, NULL));
   WRONG_HANDLES(adaptq_group_set_level, adaptq_group, w.dead_group, adaptq_group_set_level(in.handle, 8));
   WRONG(adaptq_group_set_level, "level unknown", ADAPTQ_INVALID_ARGUMENT, "level is 5; expected", (void)0,
         adaptq_group_set_level(w.group, 5));

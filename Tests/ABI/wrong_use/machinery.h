@@ -51,6 +51,7 @@ typedef struct {
   adaptq_matrix_open_options open;
   adaptq_multiply multiply;
   adaptq_group_options group;
+  adaptq_power_budget power;
   adaptq_matrix *matrices[2];
   const char *path;
   int64_t ids[BATCH * LENGTH];
@@ -79,6 +80,7 @@ typedef struct {
   adaptq_memory memory;
   adaptq_option_info option;
   adaptq_machine_info machine;
+  adaptq_power_info power;
   adaptq_level_kernels kernels;
   int32_t cpus[8];
   char json[64];
@@ -126,6 +128,9 @@ static void good_inputs(void) {
   in.multiply.y = out.y;
   in.group.struct_size = sizeof in.group;
   in.group.max_rows = ROWS;
+  in.power.struct_size = sizeof in.power;
+  in.power.power_mw = 1000;
+  in.power.active_mw = 500;
   in.matrices[0] = w.matrix;
   in.matrices[1] = w.lean;
   in.path = w.path;
@@ -146,6 +151,7 @@ static void clean_results(void) {
   out.memory.struct_size = sizeof out.memory;
   out.option.struct_size = sizeof out.option;
   out.machine.struct_size = sizeof out.machine;
+  out.power.struct_size = sizeof out.power;
   out.kernels.struct_size = sizeof out.kernels;
 }
 

@@ -101,6 +101,24 @@ static void runtime_threads(void) {
   COUNT_USES(adaptq_runtime_threads, adaptq_runtime, w.dead_runtime, w.runtime, out.number);
 }
 
+static const char *path_of(size_t length) {
+  static char path[5000];
+  memset(path, 'a', length);
+  path[length] = 0;
+  return path;
+}
+
+static void runtime_poll(void) {
+  WRONG_HANDLES(adaptq_runtime_poll, adaptq_runtime, w.dead_runtime, adaptq_runtime_poll(in.handle, &out.power));
+  WRONG_STRUCT_SIZES(adaptq_runtime_poll, adaptq_power_info, out.power.struct_size,
+                     adaptq_runtime_poll(w.runtime, &out.power));
+  HARMLESS(adaptq_runtime_poll, "info NULL", "reads the sensors all the same", (void)0,
+           adaptq_runtime_poll(w.runtime, NULL));
+  THREADS_WRONG("sensor_root not UTF-8", "adaptq_runtime_options.sensor_root is not UTF-8", in.runtime.sensor_root = "\xff");
+  THREADS_WRONG("sensor_root of 4097 bytes", "adaptq_runtime_options.sensor_root: more than 4096 bytes",
+                in.runtime.sensor_root = path_of(4097));
+}
+
 static void runtime_machine(void) {
   WRONG_HANDLES(adaptq_runtime_machine, adaptq_runtime, w.dead_runtime, adaptq_runtime_machine(in.handle, &out.machine));
   WRONG(adaptq_runtime_machine, "info NULL", ADAPTQ_INVALID_ARGUMENT, "info is NULL", (void)0,

@@ -1,0 +1,156 @@
+import Base
+
+/// What a governor asks for.
+public struct PowerDecision: Hashable, Sendable, BitwiseCopyable {
+  /// Best rung that power and energy allow; 0 without a budget of either.
+  public var rung = 0
+  /// Even the rung of least energy is too much at this rate of calls, or for one call; it was chosen all the same.
+  public var isUnreachable = false
+  /// Distance of two calls' begins with which the rung of least energy would hold the power; 0 where any does, or none.
+  public var recommendedIntervalNanoseconds = 0
+  /// Expected energy of the rung; 0 where unknown.
+  public var nanojoules = 0.0
+
+  public init() {}
+}
+
+/// Chooses how much energy an inference may take, so that average power stays below a cap at the rate at which the host
+/// happens to call. Pure: time and readings are arguments.
+///
+/// Power is taken to be a static part and the energy of the inferences. What an inference may take follows from the
+/// interval to the next call, by a moving average, and from a bank: energy saved or overspent so far against the cap; debts are
+/// paid back within a quarter of the window. Between two rungs the bank makes the choice alternate, so that the average meets the
+/// cap (pulse-width modulation of a power actuator; compare Hoffmann, "JouleGuard", SOSP 2015, which splits time between two
+/// configurations). Savings are kept up to a twentieth of what the window holds, so that a pause does not allow a burst.
+public struct PowerGovernor: BitwiseCopyable, Sendable {
+  /// Nil for no cap.
+  public private(set) var capMilliwatts: Double?
+  public private(set) var windowNanoseconds = 10_000_000_000.0
+  /// What the machine takes whatever is run.
+  public private(set) var staticMilliwatts = 0.0
+  /// Of one inference; nil for no limit.
+  public private(set) var maximumNanojoules: Double?
+  /// Factor on the energies given, from measurements.
+  public var scale = 1.0
+  /// Energy of all inferences observed, static power not counted.
+  public private(set) var totalNanojoules = 0.0
+
+  private var energies: InlineArray<16, CostCurve>
+  private let rungCount: Int
+  private var lastBegin = 0
+  private var hasLast = false
+  private var lastNanojoules = 0.0
+  private var interval = 0.0
+  /// In nanojoules: milliwatts times nanoseconds are 10⁻³ of them.
+  private var bank = 0.0
+
+  /// - Parameter rungCount: 1 to ``ControllerConfiguration/maximumRungs``.
+  public init(rungCount: Int) {
+    self.rungCount = min(max(rungCount, 1), ControllerConfiguration.maximumRungs)
+    energies = InlineArray(repeating: CostCurve())
+  }
+
+  /// - Parameter points: nanojoules in place of nanoseconds.
+  public mutating func setEnergy(rung: Int, points: [CostPoint]) throws(AdaptQError) {
+    if rung < 0 || rung >= rungCount {
+      throw AdaptQError(.outOfRange, "rung: \(rung), allowed are 0 to \(rungCount - 1)")
+    }
+    energies[rung] = try CostCurve(points: points)
+  }
+
+  /// The same with a curve of nanojoules; a rung that does not exist is ignored.
+  public mutating func setEnergy(rung: Int, curve: CostCurve) {
+    if rung >= 0 && rung < rungCount { energies[rung] = curve }
+  }
+
+  /// - Parameters:
+  ///   - milliwatts: nil for no cap.
+  ///   - window: nanoseconds over which the average counts, above 0.
+  ///   - maximumNanojoules: of one inference, without static power; nil for no limit.
+  public mutating func setBudget(
+    milliwatts: Double?, window: Int, staticMilliwatts: Double, maximumNanojoules: Double?
+  ) {
+    capMilliwatts = milliwatts
+    windowNanoseconds = Double(max(window, 1))
+    self.staticMilliwatts = max(staticMilliwatts, 0)
+    self.maximumNanojoules = maximumNanojoules
+    bank = 0
+    hasLast = false
+    interval = 0
+  }
+
+  public var hasBudget: Bool { capMilliwatts != nil || maximumNanojoules != nil }
+
+  /// Energy of a rung, 0 where unknown.
+  public func nanojoules(rung: Int, work: Int) -> Double {
+    rung >= 0 && rung < rungCount ? energies[rung].nanoseconds(Double(max(work, 1))) * scale : 0
+  }
+
+  /// Call when a run begins.
+  ///
+  /// - Parameters:
+  ///   - time: nanoseconds of a clock that should not go back.
+  ///   - isAllowed: rungs that may be chosen, by bit.
+  public mutating func decide(time: Int, work: Int, allowed: UInt64) -> PowerDecision {
+    var decision = PowerDecision()
+    account(time)
+    if !hasBudget { return decision }
+    var limit = maximumNanojoules ?? .infinity
+    if let cap = capMilliwatts, interval > 0 {
+      // Savings may be spent at once, debts are paid back bit by bit.
+      let share = bank > 0 ? 1 : min(interval / (windowNanoseconds / 4), 1)
+      limit = min(limit, (cap - staticMilliwatts) * interval * 1e-3 + bank * share)
+    }
+    var cheapest = -1
+    for rung in 0..<rungCount where allowed >> UInt64(rung) & 1 == 1 {
+      let own = nanojoules(rung: rung, work: work)
+      if own <= 0 { continue }
+      if own <= limit {
+        decision.rung = rung
+        decision.nanojoules = own
+        return decision
+      }
+      if cheapest < 0 || own < nanojoules(rung: cheapest, work: work) { cheapest = rung }
+    }
+    if cheapest < 0 { return decision }
+    decision.rung = cheapest
+    decision.nanojoules = nanojoules(rung: cheapest, work: work)
+    if let maximum = maximumNanojoules, decision.nanojoules > maximum { decision.isUnreachable = true }
+    if let cap = capMilliwatts {
+      let room = cap - staticMilliwatts
+      if room <= 0 {
+        decision.isUnreachable = true
+      } else if interval > 0 && decision.nanojoules > room * interval * 1e-3 {
+        decision.isUnreachable = true
+        decision.recommendedIntervalNanoseconds = clampedInt(
+          decision.nanojoules / room * 1e3, in: 1...CostCurve.maximumNanoseconds)
+      }
+    }
+    return decision
+  }
+
+  /// Call when a run has ended, with the rung it used.
+  public mutating func observe(rung: Int, work: Int) {
+    lastNanojoules = nanojoules(rung: rung, work: work)
+    totalNanojoules += lastNanojoules
+  }
+
+  private mutating func account(_ time: Int) {
+    defer {
+      lastBegin = time
+      hasLast = true
+      lastNanojoules = 0
+    }
+    if !hasLast { return }
+    let (difference, overflow) = time.subtractingReportingOverflow(lastBegin)
+    if overflow || difference <= 0 { return }
+    let elapsed = Double(difference)
+    // A pause is not yet another rate of calls.
+    let seen = interval == 0 ? min(elapsed, windowNanoseconds) : min(elapsed, interval * 4)
+    interval = interval == 0 ? seen : interval + (seen - interval) * 0.1
+    guard let cap = capMilliwatts else { return }
+    bank += (cap - staticMilliwatts) * elapsed * 1e-3 - lastNanojoules
+    let whole = max(cap, staticMilliwatts) * windowNanoseconds * 1e-3
+    bank = min(max(bank, -whole), whole / 20)
+  }
+}
