@@ -15,7 +15,7 @@ static void names(void) {
   ANSWERS(adaptq_level_name, "unknown value", "UNKNOWN",
           strcmp(adaptq_level_name(INT32_MAX), "UNKNOWN") == 0 && strcmp(adaptq_level_name(3), "UNKNOWN") == 0);
   ANSWERS(adaptq_reason_name, "unknown value", "unknown",
-          strcmp(adaptq_reason_name(INT32_MIN), "unknown") == 0 && strcmp(adaptq_reason_name(13), "unknown") == 0);
+          strcmp(adaptq_reason_name(INT32_MIN), "unknown") == 0 && strcmp(adaptq_reason_name(99), "unknown") == 0);
   ANSWERS(adaptq_has_feature, "NULL", "0", adaptq_has_feature(NULL) == 0);
   ANSWERS(adaptq_has_feature, "unknown, empty or not UTF-8", "0",
           adaptq_has_feature("flight") == 0 && adaptq_has_feature("") == 0 && adaptq_has_feature("\xff") == 0);
