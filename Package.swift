@@ -58,6 +58,8 @@ let package = Package(
       name: "Runtime", dependencies: ["Base", "CMachine", "Graph", "Kernels", "NestedFormat", "Hardware", "Control"],
       swiftSettings: library),
     .target(
+      name: "Tuning", dependencies: ["Base", "Graph", "NestedFormat", "Runtime"], swiftSettings: library),
+    .target(
       name: "Bench",
       dependencies: [
         "Base", "CMachine", "MachineCode", "Hardware", "NestedFormat", "Kernels", "Graph", "Runtime",
@@ -74,7 +76,8 @@ let package = Package(
     .executableTarget(
       name: "adaptq-cli",
       dependencies: [
-        "Base", "Bench", "Graph", "Importers", "Runtime", "Kernels", "NestedFormat", "Hardware", "Control", "Text",
+        "Base", "Bench", "Graph", "Importers", "Runtime", "Tuning", "Kernels", "NestedFormat", "Hardware", "Control",
+        "Text",
         "Pictures", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/CLI", swiftSettings: library),
@@ -106,6 +109,9 @@ let package = Package(
         "Runtime", "Importers", "Graph", "Kernels", "NestedFormat", "Hardware", "Control", "Text", "Base",
         "TestSupport",
       ]),
+    .testTarget(
+      name: "TuningTests",
+      dependencies: ["Tuning", "Runtime", "Graph", "Kernels", "NestedFormat", "Base", "TestSupport"]),
     .testTarget(name: "TextTests", dependencies: ["Text", "Base", "TestSupport"], exclude: ["Golden"]),
   ]
 )

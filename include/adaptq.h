@@ -31,6 +31,7 @@
  *                    session_run, session_prepare,         any thread, one call at a time: ADAPTQ_BUSY at once while a
  *                    session_destroy                       run or prepare is in progress
  *                    session_output_shape, session_costs,  the same; a run that begins meanwhile gets ADAPTQ_BUSY
+ *                    session_plans, _plan_sites,
  *                    session_memory, session_set_trace,
  *                    session_reset_state,
  *                    session_state_save, _restore
@@ -38,7 +39,8 @@
  *                                                          not disturbed
  *                    session_set_level,                    any thread at any time; hold from the next run on
  *                    session_set_allowed_levels,
- *                    session_set_latency_budget
+ *                    session_set_latency_budget,
+ *                    session_set_quality_floor
  *                    session_cancel                        any thread at any time
  *                    other matrix_*                        any thread; a multiplication without a workspace and destroy
  *                                                          get ADAPTQ_BUSY while another one without is in progress
@@ -154,7 +156,7 @@ ADAPTQ_API const char *adaptq_version_string(void);
  *
  *  Names     "open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel", "trace",
  *            "memory-report", "metadata", "options", "code-generation", "threads", "parallel-for",
- *            "probe", "matrix", "states"
+ *            "probe", "matrix", "states", "plans"
  *  Since     0.2 */
 ADAPTQ_API int32_t adaptq_has_feature(const char *name);
 
@@ -573,7 +575,8 @@ typedef struct adaptq_session_options {
   size_t struct_size;
   uint32_t allowed_levels; /* ADAPTQ_ALLOW_*; 0: every level that the model stores */
   int64_t measure_ns;      /* nanoseconds after which adaptq_session_prepare() begins no further measurement; 0: about 400 ms
-                              per size. One run per allowed level is always made. Since 0.2 */
+                              per size. One run per allowed level is always made; plans that mix levels take no runs.
+                              Since 0.2 */
 } adaptq_session_options;
 
 /** Creates a session: one stream of inferences on a model. Constructor.
@@ -678,17 +681,19 @@ typedef struct adaptq_run_report {
   uint64_t sequence;    /* number of this run in its session, from 1 */
   int64_t latency_ns;   /* monotonic time from the checked arguments to the written outputs */
   int64_t budget_ns;    /* 0: none */
-  adaptq_level level;   /* of the linear sites; with a deadline: what the run began with */
+  adaptq_level level;   /* of the linear sites, where they differ: of most of their weights; with a deadline: what the run
+                           began with */
   int32_t reason;       /* ADAPTQ_REASON_* */
   int32_t budget_missed;/* 1 if latency_ns > budget_ns > 0; not an error */
-  int32_t level_changed;/* 1 if the run before used another level, or there was none */
-  int32_t budget_unreachable; /* 1 if even the fastest allowed level is predicted to miss */
+  int32_t level_changed;/* 1 if the run before used another plan, or there was none */
+  int32_t budget_unreachable; /* 1 if even the fastest allowed plan is predicted to miss */
+  int32_t plan;         /* index of adaptq_session_plans(); with a deadline: what the run began with. Since 0.2 */
   /** Least data_size of the first tensor whose data_size is too small. This and needed_index are the only fields that a
       failed run writes, and only if it gives ADAPTQ_BUFFER_TOO_SMALL; a run that succeeds makes them 0. */
   uint64_t needed_bytes;
   uint64_t needed_index; /* that tensor: input i is i, output i is n_inputs + i */
   int32_t deadline_missed; /* 1 if latency_ns > deadline_ns > 0; not an error: the result is complete. Since 0.2 */
-  int32_t dropped_sites;   /* linear sites that ran at a lower level than `level`, because of the deadline. Since 0.2 */
+  int32_t dropped_sites;   /* linear sites that ran at a lower level than in `plan`, because of the deadline. Since 0.2 */
 } adaptq_run_report;
 
 /** Runs one inference: reads n_inputs tensors, writes n_outputs tensors, returns when all are written.
@@ -806,16 +811,17 @@ ADAPTQ_API adaptq_status adaptq_session_state_restore(adaptq_session *session, c
  *  nothing. ADAPTQ_UNSUPPORTED if the level is not allowed in this session. */
 ADAPTQ_API adaptq_status adaptq_session_set_level(adaptq_session *session, adaptq_level level);
 
-/** Restricts the levels the budget may choose from; 0 means all that the session allows. ADAPTQ_UNSUPPORTED if the set
- *  holds a level that the session was not created with. */
+/** Restricts the levels the budget may choose from; 0 means all that the session allows. A plan that mixes levels may be
+ *  chosen if all of them are allowed. ADAPTQ_UNSUPPORTED if the set holds a level that the session was not created with, or if
+ *  no plan of these levels holds the quality floor; nothing changes then. */
 ADAPTQ_API adaptq_status adaptq_session_set_allowed_levels(adaptq_session *session, uint32_t allowed_levels);
 
 /** Sets a latency budget: at least `percentile` per cent of the runs are to take at most `latency_ns`.
  *
  *  Units     latency_ns in nanoseconds of monotonic time, above 0; percentile from 50 to 99.9. latency_ns 0 removes
  *            the budget (percentile is ignored).
- *  Method    the best level whose predicted latency holds; down at once after misses, up by one step after a dwell.
- *            Levels not measured faster than a better one on this machine at this size are not steps.
+ *  Method    the best plan whose predicted latency holds; down at once after misses, up by one step after a dwell.
+ *            Plans not expected to be faster than a better one on this machine at this size are not steps.
  *  Errors    ADAPTQ_INVALID_ARGUMENT, ADAPTQ_OUT_OF_RANGE
  *  Since     0.1 */
 ADAPTQ_API adaptq_status adaptq_session_set_latency_budget(adaptq_session *session, int64_t latency_ns,
@@ -840,6 +846,80 @@ typedef struct adaptq_level_cost {
 ADAPTQ_API adaptq_status adaptq_session_costs(adaptq_session *session, adaptq_level_cost *costs, size_t capacity,
                                               size_t *count);
 
+/* Plans: what the budget chooses from. A plan gives each linear site a level. A file that `adaptq tune` has written stores
+ * plans that mix levels, with their quality; a session uses those whose levels it allows. Without stored plans there is one
+ * per level. A fixed level is always the plan in which all linear sites have it. */
+
+/** A plan of a session. */
+typedef struct adaptq_plan_info {
+  size_t struct_size;
+  double mean_cosine;  /* quality, measured when the file was tuned: cosine of the outputs with those of the best level in the
+                          file, mean over all output rows of the calibration set; 0 where the file stores no plans */
+  double p5_cosine;    /* the same, 5th percentile: 95 % of the rows came at least as near */
+  int64_t latency_ns;  /* at the largest prepared size: measured for plans of one level, predicted from the measured times of
+                          the operators for others */
+  adaptq_level level;  /* of all linear sites, or of most of their weights */
+  int32_t is_mixed;    /* 1 if linear sites have different levels */
+  int32_t is_step;     /* 1 if faster than every better plan at that size; others are no step there */
+  int32_t reserved;    /* 0 */
+  int64_t sites_int2;  /* how many linear sites have ADAPTQ_LEVEL_INT2 */
+  int64_t sites_int4;  /* the same for ADAPTQ_LEVEL_INT4 */
+  int64_t sites_int6;  /* the same for ADAPTQ_LEVEL_INT6 */
+  int64_t sites_int8;  /* the same for ADAPTQ_LEVEL_INT8 */
+  int64_t sites_fp16;  /* the same for ADAPTQ_LEVEL_FP16 */
+  int64_t sites_fp32;  /* the same for ADAPTQ_LEVEL_FP32 */
+} adaptq_plan_info;
+
+/** The plans of a session, best quality first: at most 64.
+ *
+ *  Memory    set plans[0].struct_size first: it is the distance of the entries. Writes all entries, with struct_size in
+ *            each, and *count, the number there are. With too small a capacity: ADAPTQ_BUFFER_TOO_SMALL, *count
+ *            is written, plans are not. plans may be NULL with capacity 0.
+ *  Threads   ADAPTQ_BUSY during a run, and a run that begins during this call gets ADAPTQ_BUSY.
+ *  Errors    ADAPTQ_NOT_PREPARED, ADAPTQ_BUSY, ADAPTQ_INVALID_ARGUMENT
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_session_plans(adaptq_session *session, adaptq_plan_info *plans, size_t capacity,
+                                              size_t *count);
+
+/** The level that plan `index` gives each site of the model, in the order of adaptq_model_site(); for an embedding table
+ *  ADAPTQ_LEVEL_INT8. `count` must be the number of sites. ADAPTQ_OUT_OF_RANGE if there is no such plan; ADAPTQ_BUSY as for
+ *  adaptq_session_plans(). Need not be prepared.
+ *
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_session_plan_sites(adaptq_session *session, size_t index, adaptq_level *levels,
+                                                   size_t count);
+
+/** Limits that adaptq_session_set_quality_floor() may find to be out of reach. */
+enum {
+  ADAPTQ_LIMIT_NONE = 0,        /* all hold */
+  ADAPTQ_LIMIT_MEAN_COSINE = 1, /* no plan has such a mean */
+  ADAPTQ_LIMIT_P5_COSINE = 2    /* no plan with the wanted mean has such a 5th percentile */
+};
+
+/** Which limit cannot hold, and the nearest value that can. */
+typedef struct adaptq_limit_report {
+  size_t struct_size;
+  int32_t limit;    /* ADAPTQ_LIMIT_* */
+  int32_t reserved; /* 0 */
+  double nearest;   /* the value nearest to the wanted one that some plan reaches; 0 with ADAPTQ_LIMIT_NONE */
+} adaptq_limit_report;
+
+/** Sets a floor under the quality of the plans that the budget may choose, also on the way to a deadline. A fixed level is not
+ *  looked at.
+ *
+ *  Units     cosines as in adaptq_plan_info, 0 to 1, kept to within 2^-29; 0 is no floor.
+ *  Memory    `report` may be NULL; else set its struct_size. It is written when the call succeeds and when it gives
+ *            ADAPTQ_UNSUPPORTED: no plan of the allowed levels is good enough, and nothing has changed.
+ *  Threads   any, at any time; holds from the next run on
+ *  Errors    ADAPTQ_UNSUPPORTED       no allowed plan holds both limits: `report` and the error text name the one that cannot
+ *                                     hold and the nearest value that can
+ *            ADAPTQ_NOT_FOUND         the file stores no plans, so nothing is known about quality (without a floor: no error)
+ *            ADAPTQ_INVALID_ARGUMENT  wrong struct_size
+ *            ADAPTQ_OUT_OF_RANGE      a limit outside of 0 to 1
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_session_set_quality_floor(adaptq_session *session, double mean_cosine,
+                                                          double p5_cosine, adaptq_limit_report *report);
+
 /** One inference of the past. */
 typedef struct adaptq_telemetry {
   size_t struct_size;
@@ -847,9 +927,10 @@ typedef struct adaptq_telemetry {
   int64_t latency_ns;  /* as in adaptq_run_report */
   int64_t budget_ns;   /* 0: none */
   int64_t work;        /* product of the sizes the caller chose, for example batch x sequence length */
-  adaptq_level level;  /* of the linear sites */
+  adaptq_level level;  /* of the linear sites, as in adaptq_run_report */
   int32_t reason;      /* ADAPTQ_REASON_* */
   int32_t budget_missed; /* 1 if latency_ns > budget_ns > 0 */
+  int32_t plan;        /* index of adaptq_session_plans(). Since 0.2 */
 } adaptq_telemetry;
 
 /** The last inferences, oldest first: at most 256 are kept.

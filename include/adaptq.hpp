@@ -569,6 +569,18 @@ class session : public detail::handle<adaptq_session, adaptq_session_destroy> {
     costs.resize(status == ADAPTQ_OK ? known : 0);
     return detail::outcome(status, std::move(costs));
   }
+  /** adaptq_session_plans(): what the budget chooses from, best first. */
+  result<std::vector<adaptq_plan_info>> try_plans() const {
+    std::vector<adaptq_plan_info> plans(64, detail::sized<adaptq_plan_info>());
+    std::size_t known = 0;
+    adaptq_status status = adaptq_session_plans(get(), plans.data(), plans.size(), &known);
+    plans.resize(status == ADAPTQ_OK ? known : 0);
+    return detail::outcome(status, std::move(plans));
+  }
+  /** adaptq_session_set_quality_floor(). */
+  result<void> try_set_quality_floor(double mean_cosine, double p5_cosine, adaptq_limit_report *report = nullptr) {
+    return detail::outcome(adaptq_session_set_quality_floor(get(), mean_cosine, p5_cosine, report));
+  }
   /** adaptq_session_telemetry(): the last inferences, oldest first. */
   result<std::vector<adaptq_telemetry>> try_telemetry() const {
     std::vector<adaptq_telemetry> entries(256, detail::sized<adaptq_telemetry>());
@@ -631,6 +643,11 @@ class session : public detail::handle<adaptq_session, adaptq_session_destroy> {
   void remove_trace() { try_remove_trace().value(); }                                /**< No longer. */
   adaptq_memory memory() const { return try_memory().value(); }                      /**< adaptq_session_memory(). */
   std::vector<adaptq_level_cost> costs() const { return try_costs().value(); }       /**< adaptq_session_costs(). */
+  std::vector<adaptq_plan_info> plans() const { return try_plans().value(); }        /**< adaptq_session_plans(). */
+  /** adaptq_session_set_quality_floor(). */
+  void set_quality_floor(double mean_cosine, double p5_cosine, adaptq_limit_report *report = nullptr) {
+    try_set_quality_floor(mean_cosine, p5_cosine, report).value();
+  }
   std::vector<adaptq_telemetry> telemetry() const { return try_telemetry().value(); }/**< adaptq_session_telemetry(). */
 #endif
 };

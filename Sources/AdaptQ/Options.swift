@@ -15,9 +15,9 @@ enum Option: Int {
   case matrixGroupSize, matrixKeep, matrixExpand, matrixMaxRows, matrixOpenMaxRows, matrixOpenExpand
   case groupLevels, groupMaxRows, groupMeasureTime, groupImportance
   // The last of these ends the count.
-  case setLevel, setAllowedLevels, latency, percentile
+  case setLevel, setAllowedLevels, latency, percentile, meanFloor, p5Floor
 
-  static let count = Option.percentile.rawValue + 1
+  static let count = Option.p5Floor.rawValue + 1
 }
 
 /// What an option may be. Trivial, because the run path checks with it.
@@ -91,6 +91,11 @@ extension Option {
         owner: "adaptq_session_set_latency_budget", name: "percentile", type: ADAPTQ_OPTION_DOUBLE,
         minimum: 50, maximum: 99.9, status: .outOfRange,
         description: "share of runs that are to hold the latency, in per cent")
+    case .meanFloor, .p5Floor:
+      OptionRule(
+        owner: "adaptq_session_set_quality_floor", name: self == .meanFloor ? "mean_cosine" : "p5_cosine",
+        type: ADAPTQ_OPTION_DOUBLE, maximum: 1, status: .outOfRange,
+        description: "least quality of plans that the budget may choose; 0: no floor")
     }
   }
 
@@ -175,7 +180,7 @@ extension Option {
     case .measureTime: MemoryLayout<adaptq_session_options>.offset(of: \.measure_ns)
     case .runLevel: MemoryLayout<adaptq_run_options>.offset(of: \.level)
     case .deadline: MemoryLayout<adaptq_run_options>.offset(of: \.deadline_ns)
-    case .setLevel, .setAllowedLevels, .latency, .percentile: nil
+    case .setLevel, .setAllowedLevels, .latency, .percentile, .meanFloor, .p5Floor: nil
     default: matrixOffset
     }
   }
@@ -236,7 +241,7 @@ private func optionError(_ value: @autoclosure () -> String, _ option: Option) -
   switch String(cString: name) {
   case "open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel", "trace",
     "memory-report", "metadata", "options", "code-generation", "threads", "parallel-for", "probe", "matrix", "states",
-    "matrix-group", "power-sensors":
+    "matrix-group", "power-sensors", "plans":
     return 1
   default: return 0
   }

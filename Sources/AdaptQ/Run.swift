@@ -41,6 +41,7 @@ private func write(_ result: RunReport, to target: OutStruct<adaptq_run_report>)
   value.budget_missed = result.budgetMissed ? 1 : 0
   value.level_changed = result.levelChanged ? 1 : 0
   value.budget_unreachable = result.budgetUnreachable ? 1 : 0
+  value.plan = Int32(truncatingIfNeeded: result.rung)
   value.deadline_missed = result.deadlineMissed ? 1 : 0
   value.dropped_sites = Int32(truncatingIfNeeded: result.droppedSites)
   target.write(value)

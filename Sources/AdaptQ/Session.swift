@@ -140,11 +140,13 @@ final class SessionObject: HandleObject, @unchecked Sendable {
   guarded { () throws(AdaptQError) in
     try withHandle(session, as: SessionObject.self) { (object) throws(AdaptQError) in
       try requireOption(Int64(levels), .setAllowedLevels)
-      let accepted = object.session.setAllowed(levels == 0 ? nil : { levels & allowBit($0) != 0 })
-      if !accepted {
+      let outcome = object.session.setAllowed(levels == 0 ? nil : { levels & allowBit($0) != 0 })
+      if outcome == .set { return }
+      if outcome == .notInSession {
         let names = object.session.levels.map(\.name).joined(separator: ", ")
         throw .unsupported("allowed_levels is \(levels): a level is not in this session, which has \(names)")
       }
+      throw limitError(outcome, "allowed_levels is \(levels): no plan of these levels holds the quality floor: ")
     }
   }
 }

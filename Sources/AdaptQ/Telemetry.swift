@@ -25,6 +25,7 @@ import Runtime
         value.level = Int32(inference.level.rawValue)
         value.reason = Int32(inference.record.reason.rawValue) &+ 1
         value.budget_missed = inference.record.missed ? 1 : 0
+        value.plan = inference.record.rung
         target.write(value, at: index)
       }
       count.pointee = kept.count

@@ -5,7 +5,7 @@ import NestedFormat
 
 struct InspectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "inspect", abstract: "Shows what a .adaptq file holds: inputs, outputs, sites, levels, bytes, quality."
+    commandName: "inspect", abstract: "Shows what a .adaptq file holds: inputs, outputs, plans, sites, bytes, quality."
   )
 
   @Argument(help: "The .adaptq file.")
@@ -23,6 +23,7 @@ struct InspectCommand: ParsableCommand {
     print("levels  \(model.levels.map(\.name).joined(separator: " "))")
     print("tokenizer  \(model.tokenizer == nil ? "no" : "yes")")
     for item in model.metadata { print("metadata  \(item.key) = \(item.value)") }
+    if let plans = model.plans { printPlans(plans) }
     print("")
     print(
       pad("site", 44) + left("n", 7) + left("k", 6) + left("nested B", 11) + left("fp16 B", 10) + left("fp32 B", 10)
@@ -53,6 +54,18 @@ struct InspectCommand: ParsableCommand {
     print("file  \(model.byteCount) bytes")
   }
 
+  private func printPlans(_ plans: PlanSet) {
+    print("")
+    print(
+      pad("plan", 6) + levelHeader(plans.plans) + left("mean cosine", 14) + left("5th perc.", 12) + "  against "
+        + "\(plans.reference.name), \(plans.rows) output rows")
+    for (index, plan) in plans.plans.enumerated() {
+      print(
+        pad("\(index)", 6) + levelCounts(plan, among: plans.plans) + left(fixed(plan.quality.meanCosine, 6), 14)
+          + left(fixed(plan.quality.p5Cosine, 6), 12))
+    }
+  }
+
   private func byteCounts(_ site: Graph.Site, _ forms: SiteForms) -> (nested: Int, fp16: Int, fp32: Int) {
     let fp16 = forms.fp16.map { $0.nBlocks * 16 * $0.k * 2 } ?? 0
     let fp32 = forms.fp32.map { $0.nBlocks * 16 * $0.k * 4 } ?? 0
@@ -72,6 +85,23 @@ struct InspectCommand: ParsableCommand {
     }
     return "\(value.name)  \(value.type.element.name) [\(sizes.joined(separator: ", "))]"
   }
+}
+
+/// The levels that occur in some plan, best first, as the head of ``levelCounts(_:among:)``.
+func levelHeader(_ plans: [PrecisionPlan]) -> String {
+  levelsUsed(plans).map { left($0.name, 6) }.joined()
+}
+
+/// How many linear sites have each level.
+func levelCounts(_ plan: PrecisionPlan, among plans: [PrecisionPlan]) -> String {
+  levelsUsed(plans).map { level in
+    let count = plan.levels.count { $0 == level }
+    return left(count == 0 ? "." : "\(count)", 6)
+  }.joined()
+}
+
+private func levelsUsed(_ plans: [PrecisionPlan]) -> [Level] {
+  Level.allCases.sorted(by: >).filter { level in plans.contains { $0.levels.contains(level) } }
 }
 
 func pad(_ text: String, _ width: Int) -> String {

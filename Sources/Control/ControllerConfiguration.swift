@@ -2,9 +2,9 @@ import Base
 
 /// The budget and how eagerly to hold it. Defaults suit inference calls from microseconds to seconds.
 public struct ControllerConfiguration: Hashable, Sendable, BitwiseCopyable {
-  public static let maximumRungs = 16
+  public static let maximumRungs = 64
 
-  /// Rungs on the ladder, ordered from the best quality to the worst: 1 to 16.
+  /// Rungs on the ladder, ordered from the best quality to the worst: 1 to 64.
   public var rungCount: Int
   /// Nanoseconds that a run may take, or nil for no budget.
   public var budgetNanoseconds: Int?

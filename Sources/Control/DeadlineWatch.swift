@@ -7,7 +7,7 @@
 ///
 /// Trivial; reads the shares through a pointer that must outlive it.
 public struct DeadlineWatch: BitwiseCopyable {
-  public static let capacity = 8
+  public static let capacity = ControllerConfiguration.maximumRungs
   /// Share of the time left that a prediction leaves free.
   static let margin = 0.03
   private static let speedRange = 0.05...1000.0
@@ -16,9 +16,9 @@ public struct DeadlineWatch: BitwiseCopyable {
   private var shares: UnsafePointer<Float>
   private var stepCount: Int
   private var rungCount: Int
-  private var allowed: UInt32
+  private var allowed: UInt64
   /// Nanoseconds of the whole inference without slow-down; 0 where unknown.
-  private var totals: InlineArray<8, Double>
+  private var totals: InlineArray<64, Double>
   private var start: Int
   private var deadline: Int
   private var lastStep = 0
@@ -65,7 +65,7 @@ public struct DeadlineWatch: BitwiseCopyable {
     if totals[rung] <= 0 || shortest <= left { return rung }
     var chosen = rung
     // The first that fits, else the fastest; one that saves nothing is no choice.
-    for lower in (rung &+ 1)..<max(rungCount, rung &+ 1) where allowed >> UInt32(truncatingIfNeeded: lower) & 1 == 1 {
+    for lower in (rung &+ 1)..<max(rungCount, rung &+ 1) where allowed >> UInt64(truncatingIfNeeded: lower) & 1 == 1 {
       let time = remaining(lower, step)
       if totals[lower] <= 0 || time >= shortest * 0.99 { continue }
       (chosen, shortest) = (lower, time)

@@ -15,7 +15,7 @@ extension LatencyController {
   /// Walks down the steps, best quality first, to the first one that fits; the fastest one when none does.
   ///
   /// A rung that is not clearly faster than the step before it is skipped: it would cost quality and win nothing.
-  /// Mutating only so that 8 KiB are not copied for the call.
+  /// Mutating only so that 16 KiB are not copied for the call.
   mutating func select(_ work: Double, pressure: Double, budget: Double) -> Selection {
     var result = Selection()
     var found = false

@@ -1,7 +1,7 @@
 import Base
 
 /// Chooses one rung of a ladder before each run, so that latencies stay within a budget at a percentile, at the best
-/// quality. Pure: observations in, decisions out; trivially copyable, about 9 KiB, nothing is allocated after `init`.
+/// quality. Pure: observations in, decisions out; trivially copyable, about 16 KiB, nothing is allocated after `init`.
 ///
 /// The latency of rung k at the percentile is predicted as
 ///
@@ -40,9 +40,9 @@ public struct LatencyController: BitwiseCopyable, Sendable {
   /// what it times. 0 where costs are all there is.
   public var hostNanoseconds = 0.0
 
-  var curves: InlineArray<16, CostCurve>
-  var ratios: InlineArray<16, Double>
-  var allowed: UInt32
+  var curves: InlineArray<64, CostCurve>
+  var ratios: InlineArray<64, Double>
+  var allowed: UInt64
 
   /// The last five observed / expected ratios.
   var recent: InlineArray<5, Double>
@@ -108,7 +108,7 @@ public struct LatencyController: BitwiseCopyable, Sendable {
     currentDwell = configuration.dwell
     curves = InlineArray(repeating: CostCurve())
     ratios = InlineArray(repeating: 1)
-    allowed = UInt32(truncatingIfNeeded: (1 << configuration.rungCount) - 1)
+    allowed = Self.all(configuration.rungCount)
     recent = InlineArray(repeating: 1)
     residuals = InlineArray(repeating: 1)
     observedRatios = InlineArray(repeating: 1)
@@ -130,9 +130,8 @@ public struct LatencyController: BitwiseCopyable, Sendable {
   }
 
   /// - Parameter mask: bit k allows rung k. At least one rung of the ladder, none beyond it.
-  public mutating func setAllowed(mask: UInt32) throws(AdaptQError) {
-    let ladder = UInt32(truncatingIfNeeded: (1 << configuration.rungCount) - 1)
-    if mask == 0 || mask & ~ladder != 0 {
+  public mutating func setAllowed(mask: UInt64) throws(AdaptQError) {
+    if mask == 0 || mask & ~Self.all(configuration.rungCount) != 0 {
       throw .invalidArgument("allowed rungs: mask \(mask), the ladder has \(configuration.rungCount) rungs")
     }
     if mask == allowed { return }
@@ -179,5 +178,8 @@ public struct LatencyController: BitwiseCopyable, Sendable {
     return own == 0 ? 0 : (own + hostNanoseconds) * ratios[rung]
   }
 
-  @inline(__always) func isAllowed(_ rung: Int) -> Bool { allowed >> UInt32(truncatingIfNeeded: rung) & 1 == 1 }
+  @inline(__always) func isAllowed(_ rung: Int) -> Bool { allowed >> UInt64(truncatingIfNeeded: rung) & 1 == 1 }
+
+  /// The mask of the first `count` rungs, 1 to 64.
+  private static func all(_ count: Int) -> UInt64 { UInt64.max >> UInt64(max(64 - count, 0)) }
 }

@@ -35,7 +35,7 @@ public struct PowerGovernor: BitwiseCopyable, Sendable {
   /// Energy of all inferences observed, static power not counted.
   public private(set) var totalNanojoules = 0.0
 
-  private var energies: InlineArray<16, CostCurve>
+  private var energies: InlineArray<64, CostCurve>
   private let rungCount: Int
   private var lastBegin = 0
   private var hasLast = false

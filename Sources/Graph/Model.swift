@@ -52,12 +52,14 @@ public final class Model: @unchecked Sendable {
   /// Texts of the user's own, by the bytes of their keys.
   public let metadata: [(key: String, value: String)]
   public let storedBytes: StoredBytes
+  /// Plans with their quality, if `adaptq tune` has measured any.
+  public let plans: PlanSet?
   private let owner: MemoryBlock
 
   init(
     graph: Graph, forms: [SiteForms], constants: [UnsafePointer<Float>], signalToNoise: [[JSON.Member]],
     tokenizer: (settings: JSON, vocabulary: UnsafeRawBufferPointer)?, metadata: [(key: String, value: String)],
-    storedBytes: StoredBytes, owner: MemoryBlock
+    storedBytes: StoredBytes, plans: PlanSet?, owner: MemoryBlock
   ) {
     self.graph = graph
     self.forms = forms
@@ -66,13 +68,16 @@ public final class Model: @unchecked Sendable {
     self.tokenizer = tokenizer
     self.metadata = metadata
     self.storedBytes = storedBytes
+    self.plans = plans
     self.owner = owner
   }
 
   public var byteCount: Int { owner.byteCount }
 
   /// Levels that every linear site stores, best first.
-  public var levels: [Level] {
+  public var levels: [Level] { Model.levels(graph, forms) }
+
+  static func levels(_ graph: Graph, _ forms: [SiteForms]) -> [Level] {
     let linear = zip(graph.sites, forms).filter { $0.0.kind == .linear }
     return Level.allCases.sorted { $0.rawValue > $1.rawValue }.filter { level in
       linear.allSatisfy { $0.1.holds(level) }

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Writes a small `.adaptq` file that has everything the C interface can ask for: an encoder (embedding, attention, two
-linear sites stored at every level, pooling), a WordPiece tokenizer, texts of the user's own.
+linear sites stored at every level, pooling), a WordPiece tokenizer, plans that mix levels, texts of the user's own.
 
-Weights are seeded random bits, not encodings of one another: for tests of the contract, not of numbers.
+Weights are seeded random bits, not encodings of one another, and the plans' quality is made up: for tests of the contract, not
+of numbers.
 Format: docs/adaptq-file.md. Usage: make_small.py OUTPUT
 """
 import json
@@ -123,8 +124,13 @@ model = {
     "stored": stored,
     "vocabulary": len(vocabulary),
 }
+plans = [([32, 32], 1, 1), ([16, 16], 0.999999, 0.999998), ([16, 8], 0.9998, 0.9995), ([8, 8], 0.9995, 0.9985),
+         ([8, 6], 0.999, 0.9986), ([6, 6], 0.998, 0.99), ([8, 2], 0.97, 0.9), ([4, 4], 0.96, 0.94), ([2, 4], 0.75, 0.5),
+         ([2, 2], 0.5, -0.25)]
+plans = {"reference": 32, "rows": 10,
+         "plans": [{"levels": levels, "mean": mean, "p5": p5} for levels, mean, p5 in plans]}
 header = {"__metadata__": {"adaptq.version": "1", "adaptq.model": json.dumps(model),
-                           "adaptq.tokenizer": json.dumps(tokenizer), "author": "tests", "purpose": "wrong use"}}
+                           "adaptq.tokenizer": json.dumps(tokenizer), "adaptq.plans": json.dumps(plans), "author": "tests", "purpose": "wrong use"}}
 data = b""
 item = {"U8": 1, "F16": 2, "F32": 4}
 for name, (dtype, content) in tensors.items():

@@ -213,9 +213,9 @@ static void reason_names(void) {
   CHECK(strcmp(adaptq_reason_name(ADAPTQ_REASON_FIXED), "fixed") == 0);
   CHECK(strcmp(adaptq_reason_name(ADAPTQ_REASON_PREDICTED_MISS), "predicted miss") == 0);
   CHECK(strcmp(adaptq_reason_name(ADAPTQ_REASON_NO_BUDGET), "no budget") == 0);
-  for (int32_t reason = ADAPTQ_REASON_INITIAL; reason <= ADAPTQ_REASON_PROBE; reason++)
+  for (int32_t reason = ADAPTQ_REASON_INITIAL; reason <= ADAPTQ_REASON_POWER; reason++)
     CHECK(strcmp(adaptq_reason_name(reason), "unknown") != 0);
-  const int32_t unknown[] = {0, -1, ADAPTQ_REASON_PROBE + 1, INT32_MIN, INT32_MAX};
+  const int32_t unknown[] = {0, -1, ADAPTQ_REASON_POWER + 1, INT32_MIN, INT32_MAX};
   for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++)
     CHECK(strcmp(adaptq_reason_name(unknown[i]), "unknown") == 0);
 }

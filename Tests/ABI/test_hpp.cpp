@@ -190,6 +190,9 @@ static void life_with_results() {
   CHECK(session->try_set_level(7).status() == ADAPTQ_INVALID_ARGUMENT);
   auto costs = session->try_costs();
   CHECK(costs && !costs->empty() && costs->front().latency_ns > 0);
+  auto plans = session->try_plans();
+  CHECK(plans && plans->size() >= costs->size() && plans->front().latency_ns > 0);
+  CHECK(session->try_set_quality_floor(0, 0) && !session->try_set_quality_floor(2, 0));
   auto telemetry = session->try_telemetry();
   CHECK(telemetry && telemetry->size() == 3);
   CHECK(bool(session->try_cancel()));
@@ -287,6 +290,8 @@ static void life_with_exceptions() {
   session.set_allowed_levels(0);
   session.set_latency_budget(0, 0);
   session.cancel();
+  session.set_quality_floor(0, 0);
+  CHECK(session.plans().size() == 1);
   CHECK(session.costs().size() == 1 && session.telemetry().size() == 1 && session.memory().state_bytes > 0);
   int thrown = 0;
   try {

@@ -13,19 +13,20 @@ import Testing
         if Bool.random(using: &random), let value = extremes.randomElement(using: &random) { return value }
         return Int.random(in: 0..<10_000_000, using: &random)
       }
-      let rungs = Int.random(in: 1...16, using: &random)
+      let rungs = Int.random(in: 1...64, using: &random)
+      let ladder = UInt64.max >> UInt64(64 - rungs)
       var controller = try LatencyController(
         .init(
           rungCount: rungs, budgetNanoseconds: Bool.random(using: &random) ? 1_000_000 : nil,
           percentile: Double.random(in: 50...99.9, using: &random),
           windowLength: Int.random(in: 8...256, using: &random), dwell: Int.random(in: 1...40, using: &random)))
-      var mask = UInt32((1 << rungs) - 1)
+      var mask = ladder
       for step in 0..<1000 {
         switch Int.random(in: 0..<40, using: &random) {
         case 0:
           try? controller.setBudget(nanoseconds: number(), percentile: Double.random(in: 40...110, using: &random))
         case 1:
-          let wanted = UInt32.random(in: 0..<UInt32(1 << rungs), using: &random)
+          let wanted = UInt64.random(in: 0...ladder, using: &random)
           if (try? controller.setAllowed(mask: wanted)) != nil { mask = wanted }
         case 2:
           try? controller.setCost(
@@ -39,7 +40,7 @@ import Testing
         }
         let work = number()
         let decision = controller.decide(work: work)
-        #expect(decision.rung < rungs && mask >> UInt32(decision.rung) & 1 == 1, "seed \(seed) step \(step)")
+        #expect(decision.rung < rungs && mask >> UInt64(decision.rung) & 1 == 1, "seed \(seed) step \(step)")
         controller.observe(
           rung: Bool.random(using: &random) ? decision.rung : number(), work: number(), latencyNanoseconds: number())
         #expect(controller.slowdown.isFinite && controller.multiplier.isFinite && controller.held.isFinite)
@@ -118,7 +119,7 @@ import Testing
       }
     }
     refused("rung count") { $0.rungCount = 0 }
-    refused("rung count") { $0.rungCount = 17 }
+    refused("rung count") { $0.rungCount = 65 }
     refused("window length") { $0.windowLength = 7 }
     refused("dwell") { $0.dwell = 0 }
     refused("maximum dwell") { $0.maximumDwell = 1 }

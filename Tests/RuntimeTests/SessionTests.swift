@@ -142,11 +142,11 @@ import Testing
     let session = try session([.int8, .int4])
     #expect(session.levels == [.int8, .int4])
     #expect(throws: AdaptQError.self) { try session.setLevel(.fp32) }
-    #expect(!session.setAllowed { $0 == .int8 || $0 == .int2 })
-    #expect(!session.setAllowed { _ in false })
-    #expect(session.setAllowed { $0 == .int4 })
+    #expect(session.setAllowed { $0 == .int8 || $0 == .int2 } == .notInSession)
+    #expect(session.setAllowed { _ in false } == .notInSession)
+    #expect(session.setAllowed { $0 == .int4 } == .set)
     #expect(try session.run(symbols: [1, 2], inputs(1, 2)).report.level == .int4)
-    #expect(session.setAllowed(nil))
+    #expect(session.setAllowed(nil) == .set)
     #expect(try session.run(symbols: [1, 2], inputs(1, 2)).report.level == .int8)
     let model = try Model(try SmallModel.builder(), keep: [])
     #expect(throws: AdaptQError.self) { try Session(model, [.fp32]) }

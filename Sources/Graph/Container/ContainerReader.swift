@@ -8,6 +8,7 @@ enum Container {
   static let modelKey = "adaptq.model"
   static let matricesKey = "adaptq.matrices"
   static let tokenizerKey = "adaptq.tokenizer"
+  static let plansKey = "adaptq.plans"
   static let vocabularyTensor = "tokenizer.vocabulary"
 
   static func tensorName(site: Int, _ part: String) -> String { "site.\(site).\(part)" }
@@ -83,10 +84,16 @@ extension Model {
         UnsafeRawBufferPointer(rebasing: block.bytes[tensor.range].prefix(byteCount))
       )
     }
+    var plans: PlanSet?
+    if let text = file.metadata[Container.plansKey] {
+      let set = try PlanSet(decoding: try JSON.parse(text, "\(source): plans"))
+      try set.validate(graph, forms, uniform: Model.levels(graph, forms))
+      plans = set
+    }
     self.init(
       graph: graph, forms: forms, constants: constants.map(\.pointer), signalToNoise: signalToNoise,
       tokenizer: tokenizer, metadata: Container.userMetadata(file.metadata),
-      storedBytes: Model.storedBytes(file, graph), owner: block)
+      storedBytes: Model.storedBytes(file, graph), plans: plans, owner: block)
   }
 
   private static func storedBytes(_ file: Safetensors, _ graph: Graph) -> StoredBytes {

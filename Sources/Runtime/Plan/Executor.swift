@@ -83,6 +83,7 @@ extension PlanContext {
         let level = plan.pointee.level(step)
         if level.isNested && (coded != step.pointee.input0 || (level == .int8 && codedLevel != .int8)) {
           _ = ParallelWork.run(plan, step, .quantize, executor)
+          if let codeTimes = plan.pointee.codeTimes { codeTimes[position] &+= monotonicNanoseconds() &- begin }
           coded = step.pointee.input0
           codedLevel = level
         }

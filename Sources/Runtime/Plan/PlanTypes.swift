@@ -170,6 +170,8 @@ struct PlanContext: BitwiseCopyable {
   var trace = TraceHook()
   /// While costs are measured: nanoseconds that each step has taken, summed over runs.
   var stepTimes: UnsafeMutablePointer<Int>?
+  /// The part of them that was spent on making 8-bit codes that further steps may share.
+  var codeTimes: UnsafeMutablePointer<Int>?
 }
 
 /// Why a run stopped. Trivial; the caller makes the text.

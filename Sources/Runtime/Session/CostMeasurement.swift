@@ -24,19 +24,16 @@ struct CostMeasurement {
 
   private let plan: ExecutionPlan
   private let levels: [Level]
-  private let isTable: UnsafeMutablePointer<UInt8>
   private let executor: ParallelExecutor
   /// When no further run is begun but the first of each level; nil: never.
   private let end: Int?
 
   /// - Parameter nanoseconds: how long measuring may take, apart from the first run of each level; nil: as long as it takes.
   init(
-    _ plan: ExecutionPlan, _ levels: [Level], _ isTable: UnsafeMutablePointer<UInt8>, _ executor: ParallelExecutor,
-    _ nanoseconds: Int? = nil
+    _ plan: ExecutionPlan, _ levels: [Level], _ executor: ParallelExecutor, _ nanoseconds: Int? = nil
   ) {
     self.plan = plan
     self.levels = levels
-    self.isTable = isTable
     self.executor = executor
     end = nanoseconds.map { monotonicNanoseconds() &+ $0 }
   }
@@ -64,7 +61,7 @@ struct CostMeasurement {
       for (index, nanoseconds) in try times(steps, size).enumerated() {
         points[index].append(CostPoint(work: context.work, nanoseconds: max(nanoseconds, 1)))
       }
-      steps.finish(size: size, work: context.work)
+      steps.finish(work: context.work)
       size += 1
     }
     return levels.enumerated().map { index, level in
@@ -81,7 +78,7 @@ struct CostMeasurement {
     let begin = monotonicNanoseconds()
     for round in 0...CostMeasurement.rounds {
       for (index, level) in levels.enumerated() {
-        for site in 0..<plan.context.siteCount where isTable[site] == 0 {
+        for (site, facts) in plan.model.graph.sites.enumerated() where facts.kind == .linear {
           plan.context.levels[site] = level.rawValue
         }
         // Each run anew: later values of the run before may lie where inputs were.
@@ -89,7 +86,8 @@ struct CostMeasurement {
         let start = monotonicNanoseconds()
         let own = executor.acquire(maximum: 0)
         var timed = plan.context
-        timed.stepTimes = steps.times(size: size, rung: index)
+        timed.stepTimes = steps.times(size: size, level: index)
+        timed.codeTimes = steps.codes(size: size, level: index)
         let outcome = withUnsafePointer(to: timed) { PlanContext.execute($0, own) }
         own.release()
         let elapsed = monotonicNanoseconds() - start

@@ -3,7 +3,7 @@ import Control
 
 // Deadlines of single runs: how the time of a run is spread over its steps, measured, and what a run asks between them.
 
-/// For each measured size and rung the share of a run's time from each step to the end. Points into ``StepTimes``.
+/// For each measured size and rung the share of a run's time from each step to the end. Points into ``ShareTable``.
 struct DeadlineShares: BitwiseCopyable {
   var base: UnsafePointer<Float>?
   var rungCount = 0
@@ -28,57 +28,44 @@ struct DeadlineShares: BitwiseCopyable {
   }
 }
 
-/// Memory for ``DeadlineShares`` and for the times they come from. Costs are measured into it, once.
-final class StepTimes {
+/// Memory for ``DeadlineShares``.
+final class ShareTable {
   private let memory: MemoryBlock
-  private let times: UnsafeMutablePointer<Int>
-  private let fractions: UnsafeMutablePointer<Float>
-  private(set) var shares = DeadlineShares()
+  let shares: DeadlineShares
   var byteCount: Int { memory.byteCount }
 
-  init(rungCount: Int, stepCount: Int, sizeCount: Int, calls: SystemCalls) throws(AdaptQError) {
-    let rows = try checkedProduct(rungCount, sizeCount, "step times")
-    let count = try checkedProduct(rows, stepCount + 1, "step times")
-    var layout = BlockLayout()
-    let timesAt = try layout.reserve(Int.self, count)
-    let sharesAt = try layout.reserve(Float.self, count)
-    memory = try MemoryBlock.allocate(byteCount: layout.byteCount, purpose: "step times", calls: calls)
-    times = (memory.base + timesAt).assumingMemoryBound(to: Int.self)
-    fractions = (memory.base + sharesAt).assumingMemoryBound(to: Float.self)
-    times.update(repeating: 0, count: count)
-    shares.rungCount = rungCount
-    shares.stepCount = stepCount
-  }
-
-  /// Where the executor adds what each step takes.
-  func times(size: Int, rung: Int) -> UnsafeMutablePointer<Int> { times + row(size, rung) }
-
-  private func row(_ size: Int, _ rung: Int) -> Int { (size * shares.rungCount + rung) * (shares.stepCount + 1) }
-
-  /// All runs of this size are done.
-  func finish(size: Int, work: Int) {
-    for rung in 0..<shares.rungCount {
-      let (source, target) = (times + row(size, rung), fractions + row(size, rung))
-      var total = 0
-      for step in 0..<shares.stepCount { total += source[step] }
-      var left = total
-      for step in 0...shares.stepCount {
-        target[step] = total > 0 ? Float(Double(left) / Double(total)) : 0
-        if step < shares.stepCount { left -= source[step] }
+  /// - Parameters:
+  ///   - costs: what each rung is predicted to take, step by step.
+  init(_ ladder: [Rung], _ costs: PlanCosts, stepCount: Int, calls: SystemCalls) throws(AdaptQError) {
+    let sizeCount = min(costs.works.count, 4)
+    let rows = try checkedProduct(ladder.count, sizeCount, "shares of steps")
+    let count = try checkedProduct(rows, stepCount + 1, "shares of steps")
+    memory = try MemoryBlock.allocate(
+      byteCount: try checkedProduct(max(count, 1), 4, "shares of steps"), purpose: "shares of steps", calls: calls)
+    let base = memory.base.assumingMemoryBound(to: Float.self)
+    var shares = DeadlineShares(base: UnsafePointer(base), rungCount: ladder.count, stepCount: stepCount)
+    shares.sizeCount = sizeCount
+    for size in 0..<sizeCount {
+      shares.works[size] = costs.works[size]
+      for (rung, item) in ladder.enumerated() {
+        let target = base + (size * ladder.count + rung) * (stepCount + 1)
+        let total = costs.nanoseconds(item.levels, size: size)
+        var left = total
+        costs.forEachStep(item.levels, size: size) { step, nanoseconds in
+          target[step] = total > 0 ? Float(max(left, 0) / total) : 0
+          left -= nanoseconds
+        }
+        target[stepCount] = 0
       }
     }
-    if size < 4 { shares.works[size] = work }
-    shares.sizeCount = size + 1
-    shares.base = UnsafePointer(fractions)
+    self.shares = shares
   }
 }
 
 /// One run with a deadline.
 struct DeadlineRun: BitwiseCopyable {
   var watch: DeadlineWatch
-  /// Levels of the rungs.
-  var rungs: InlineArray<8, UInt8>
-  var isTable: UnsafeMutablePointer<UInt8>
+  var ladder: LadderSlots
 
   /// Makes the session's memory for it ready.
   ///
@@ -94,7 +81,7 @@ struct DeadlineRun: BitwiseCopyable {
         watch: DeadlineWatch(
           state.pointee.controller, rung: rung, work: work, start: start, deadline: deadline, shares: shares,
           stepCount: state.pointee.shares.stepCount),
-        rungs: state.pointee.rungs, isTable: state.pointee.isTable))
+        ladder: state.pointee.ladder))
     return run
   }
 
@@ -103,26 +90,26 @@ struct DeadlineRun: BitwiseCopyable {
   mutating func check(_ plan: UnsafePointer<PlanContext>, _ step: Int) {
     let before = watch.rung
     let rung = watch.rung(atStep: step, time: monotonicNanoseconds())
-    if rung != before { setLevels(plan, from: step, rungs[rung]) }
+    if rung != before { setLevels(plan, from: step, ladder.levels(rung)) }
   }
 
   @inline(never)
-  private func setLevels(_ plan: UnsafePointer<PlanContext>, from first: Int, _ level: UInt8) {
+  private func setLevels(_ plan: UnsafePointer<PlanContext>, from first: Int, _ levels: UnsafePointer<UInt8>) {
     for index in first..<plan.pointee.stepCount {
       let step = plan.pointee.steps + index
       switch step.pointee.kind {
-      case .linear, .convolution: setLevel(plan, step.pointee.site, level)
+      case .linear, .convolution: setLevel(plan, step.pointee.site, levels)
       case .gru:
-        setLevel(plan, step.pointee.site, level)
-        setLevel(plan, step.pointee.site1, level)
+        setLevel(plan, step.pointee.site, levels)
+        setLevel(plan, step.pointee.site1, levels)
       default: break
       }
     }
   }
 
   @inline(__always)
-  private func setLevel(_ plan: UnsafePointer<PlanContext>, _ site: Int32, _ level: UInt8) {
+  private func setLevel(_ plan: UnsafePointer<PlanContext>, _ site: Int32, _ levels: UnsafePointer<UInt8>) {
     let site = Int(site)
-    if site >= 0 && isTable[site] == 0 { plan.pointee.levels[site] = level }
+    if site >= 0 { plan.pointee.levels[site] = levels[site] }
   }
 }

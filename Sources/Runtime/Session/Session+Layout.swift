@@ -83,8 +83,7 @@ public struct RunHandle: BitwiseCopyable {
 
   @inline(__always)
   public func hasLevel(_ level: UInt8) -> Bool {
-    for rung in 0..<state.pointee.rungCount where state.pointee.rungs[rung] == level { return true }
-    return false
+    state.pointee.ladder.uniform(level) >= 0
   }
 
   /// Runs with what ``setSymbol(_:_:)`` and ``bind(_:_:)`` have set.
@@ -96,5 +95,13 @@ public struct RunHandle: BitwiseCopyable {
   @inline(__always)
   public func run(callLevel: UInt8, maximumThreads: Int = 0, deadline: Int = 0) -> RunReport {
     SessionState.run(state, callLevel: callLevel, maximumThreads: maximumThreads, deadline: deadline)
+  }
+
+  /// Runs with what ``setSymbol(_:_:)`` and ``bind(_:_:)`` have set, at these levels: the controller neither chooses nor learns
+  /// from it, and it is not in the telemetry.
+  ///
+  /// - Parameter siteLevels: bits of a level for every site of the graph, each stored by its site; what tables have is ignored.
+  public func run(siteLevels: UnsafePointer<UInt8>) -> RunReport {
+    SessionState.run(state, callLevel: 0, maximumThreads: 0, deadline: 0, siteLevels: siteLevels)
   }
 }

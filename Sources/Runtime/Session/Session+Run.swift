@@ -32,8 +32,10 @@ extension SessionState {
   ///   - callLevel: bits of a level for this call only; 0 for what the session says.
   ///   - maximumThreads: for this call only; 0 for all there are.
   ///   - deadline: nanoseconds within which to end; 0 for none.
+  ///   - siteLevels: one level per site, for a run that the controller neither chooses nor learns from; nil otherwise.
   static func run(
-    _ state: UnsafeMutablePointer<SessionState>, callLevel: UInt8, maximumThreads: Int, deadline: Int
+    _ state: UnsafeMutablePointer<SessionState>, callLevel: UInt8, maximumThreads: Int, deadline: Int,
+    siteLevels: UnsafePointer<UInt8>? = nil
   ) -> RunReport {
     let start = monotonicNanoseconds()
     // The host may have set another rounding mode or flush-to-zero: results must not depend on it.
@@ -41,7 +43,7 @@ extension SessionState {
     cmachine_enter_floating(&outer)
     var report = RunReport()
     let executor = state.pointee.executor.acquire(maximum: maximumThreads)
-    run(state, UnsafePointer(state.pointee.plan), callLevel, start, deadline, executor, &report)
+    run(state, UnsafePointer(state.pointee.plan), callLevel, start, deadline, siteLevels, executor, &report)
     executor.release()
     cmachine_leave_floating(&outer)
     return report
@@ -50,7 +52,8 @@ extension SessionState {
   @inline(__always)
   private static func run(
     _ state: UnsafeMutablePointer<SessionState>, _ plan: UnsafePointer<PlanContext>, _ callLevel: UInt8,
-    _ start: Int, _ deadline: Int, _ executor: ParallelExecutor, _ report: inout RunReport
+    _ start: Int, _ deadline: Int, _ siteLevels: UnsafePointer<UInt8>?, _ executor: ParallelExecutor,
+    _ report: inout RunReport
   ) {
     state.pointee.control.begin()
     defer { state.pointee.control.end() }
@@ -63,7 +66,8 @@ extension SessionState {
       return
     }
     let work = plan.pointee.work
-    var rung = chooseRung(state, callLevel, work, &report)
+    var rung = -1
+    if siteLevels == nil { rung = chooseRung(state, callLevel, work, &report) } else { report.isFixed = true }
     // A level that the host has fixed stays, whatever the time.
     var deadlineRun: UnsafeMutablePointer<DeadlineRun>?
     if deadline > 0 && !report.isFixed {
@@ -73,8 +77,8 @@ extension SessionState {
       rung = first
       report.reason = .deadline
     }
-    let level = state.pointee.rungs[rung]
-    setLevels(state, plan, level)
+    let levels = siteLevels ?? UnsafePointer(state.pointee.ladder.levels(rung))
+    plan.pointee.levels.update(from: levels, count: plan.pointee.siteCount)
 
     for index in 0..<plan.pointee.inputCount {
       let slot = plan.pointee.values + Int(plan.pointee.inputs[index])
@@ -99,21 +103,24 @@ extension SessionState {
     plan.pointee.commitStates()
 
     let latency = monotonicNanoseconds() &- start
-    let budget = state.pointee.controller.configuration.budgetNanoseconds
     report.latencyNanoseconds = latency
+    if rung < 0 { return }
+    let budget = state.pointee.controller.configuration.budgetNanoseconds
     report.budgetNanoseconds = budget ?? 0
     report.budgetMissed = budget.map { latency > $0 } ?? false
-    report.level = Level(rawValue: level) ?? .int8
+    report.rung = rung
+    report.level = Level(rawValue: state.pointee.ladder.rungs[rung].mainLevel) ?? .int8
     report.levelChanged = state.pointee.lastRung != rung
     state.pointee.lastRung = rung
     report.deadlineMissed = deadline > 0 && latency > deadline
     var expectedShare = 1.0
     if let deadlineRun {
       expectedShare = deadlineRun.pointee.watch.finish(time: start &+ latency)
-      for site in 0..<plan.pointee.siteCount where state.pointee.isTable[site] == 0 {
-        if plan.pointee.levels[site] != level { report.droppedSites &+= 1 }
+      // Plans may mix: a lower one need not be lower everywhere.
+      for site in 0..<plan.pointee.siteCount where plan.pointee.levels[site] < levels[site] {
+        report.droppedSites &+= 1
       }
-      if report.droppedSites > 0 { report.reason = .deadline }
+      if deadlineRun.pointee.watch.rung != rung { report.reason = .deadline }
     }
     state.pointee.controller.observe(
       rung: rung, work: work, latencyNanoseconds: latency, expectedShare: expectedShare)
@@ -133,14 +140,19 @@ extension SessionState {
         nanoseconds: budget == 0 ? nil : nanoseconds,
         percentile: budget == 0 ? state.pointee.controller.configuration.percentile : percentile)
     }
-    let rungs = cmachine_atomic_load(mailbox(state, 2))
-    if rungs != state.pointee.appliedRungs {
-      state.pointee.appliedRungs = rungs
-      try? state.pointee.controller.setAllowed(mask: UInt32(truncatingIfNeeded: rungs))
+    let limits = cmachine_atomic_load(mailbox(state, 2))
+    if limits != state.pointee.appliedLimits || state.pointee.limitsAreNew {
+      state.pointee.appliedLimits = limits
+      state.pointee.limitsAreNew = false
+      let ladder = state.pointee.ladder
+      // Not empty: the setter has seen to that.
+      let mask = ladder.steps(
+        of: ladder.mask(RungLimits(word: limits)), minimumGain: state.pointee.controller.configuration.minimumGain)
+      try? state.pointee.controller.setAllowed(mask: mask)
     }
   }
 
-  /// Word `index` of the mailbox: budget, level, rungs.
+  /// Word `index` of the mailbox: budget, level, limits.
   @inline(__always)
   static func mailbox(_ state: UnsafeMutablePointer<SessionState>, _ index: Int) -> UnsafeMutablePointer<UInt64> {
     state.pointee.mailbox + index
@@ -153,7 +165,8 @@ extension SessionState {
     let fixed =
       callLevel != 0 ? callLevel : UInt8(truncatingIfNeeded: cmachine_atomic_load(mailbox(state, 1)))
     if fixed != 0 {
-      for rung in 0..<state.pointee.rungCount where state.pointee.rungs[rung] == fixed {
+      let rung = state.pointee.ladder.uniform(fixed)
+      if rung >= 0 {
         report.isFixed = true
         report.reason = .fixed
         return rung
@@ -162,16 +175,7 @@ extension SessionState {
     let decision = state.pointee.controller.decide(work: work)
     report.reason = decision.reason
     report.budgetUnreachable = decision.budgetUnreachable
-    return min(max(decision.rung, 0), state.pointee.rungCount &- 1)
-  }
-
-  @inline(__always)
-  private static func setLevels(
-    _ state: UnsafeMutablePointer<SessionState>, _ plan: UnsafePointer<PlanContext>, _ level: UInt8
-  ) {
-    for site in 0..<plan.pointee.siteCount where state.pointee.isTable[site] == 0 {
-      plan.pointee.levels[site] = level
-    }
+    return min(max(decision.rung, 0), state.pointee.ladder.count &- 1)
   }
 
   @inline(__always)

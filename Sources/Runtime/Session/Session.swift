@@ -16,10 +16,14 @@ public final class Session: @unchecked Sendable {
   /// Levels the budget may use, best first.
   public let levels: [Level]
   public private(set) var costs: [LevelCost] = []
+  /// What the budget chooses from, best first.
+  public let ladder: [Rung]
+  /// Expected costs of plans, once prepared.
+  public private(set) var planCosts: PlanCosts?
   let kernels: KernelTable
   let state: UnsafeMutablePointer<SessionState>
   /// Where setters leave what they want; the state, which points there too, belongs to the run in progress.
-  private let mailbox: UnsafeMutablePointer<UInt64>
+  let mailbox: UnsafeMutablePointer<UInt64>
   /// Only initialized when ``isPrepared``.
   let context: UnsafeMutablePointer<PlanContext>
   private let prepared: UnsafeMutablePointer<Bool>
@@ -31,7 +35,7 @@ public final class Session: @unchecked Sendable {
   private let measureNanoseconds: Int?
   private let calls: SystemCalls
   private var plan: ExecutionPlan?
-  private var stepTimes: StepTimes?
+  private var shareTable: ShareTable?
   private var trace = TraceHook()
 
   /// - Parameters:
@@ -49,6 +53,7 @@ public final class Session: @unchecked Sendable {
       throw .unsupported(
         "allowed_levels: none of \(allowed.map(\.name).joined(separator: ", ")) is stored; the model has \(stored)")
     }
+    let ladder = Rung.ladder(model, levels)
     let siteCount = model.graph.sites.count
     var layout = BlockLayout()
     let stateAt = try layout.reserve(SessionState.self, 1)
@@ -59,16 +64,21 @@ public final class Session: @unchecked Sendable {
       TensorBinding.self, model.graph.inputs.count + model.graph.outputs.count)
     let planAt = try layout.reserve(PlanContext.self, 1)
     let preparedAt = try layout.reserve(Bool.self, 1)
-    let isTableAt = try layout.reserve(UInt8.self, siteCount)
+    let rungsAt = try layout.reserve(RungSlot.self, ladder.count)
+    let rungLevelsAt = try layout.reserve(UInt8.self, try checkedProduct(ladder.count, siteCount, "levels of plans"))
     let deadlineAt = try layout.reserve(DeadlineRun.self, 1)
     let mailboxAt = try layout.reserve(UInt64.self, 3 + RunControl.wordCount)
     memory = try MemoryBlock.allocate(byteCount: layout.byteCount, purpose: "session", calls: calls)
     states = try StateMemory(model.graph, calls: calls)
     let base = memory.base
 
-    var rungs = InlineArray<8, UInt8>(repeating: 0)
-    for (index, level) in levels.enumerated() { rungs[index] = level.rawValue }
-    let mask = UInt64(1) << UInt64(levels.count) - 1
+    let slots = LadderSlots(
+      rungs: (base + rungsAt).assumingMemoryBound(to: RungSlot.self), count: ladder.count,
+      siteLevels: (base + rungLevelsAt).assumingMemoryBound(to: UInt8.self), siteCount: siteCount)
+    for (index, rung) in ladder.enumerated() {
+      (slots.rungs + index).initialize(to: RungSlot(rung, model.graph))
+      for (site, level) in rung.levels.enumerated() { slots.levels(index)[site] = level.rawValue }
+    }
     context = (base + planAt).assumingMemoryBound(to: PlanContext.self)
     prepared = (base + preparedAt).assumingMemoryBound(to: Bool.self)
     prepared.initialize(to: false)
@@ -76,22 +86,18 @@ public final class Session: @unchecked Sendable {
     state.initialize(
       to: SessionState(
         mailbox: (base + mailboxAt).assumingMemoryBound(to: UInt64.self),
-        control: RunControl(words: (base + mailboxAt).assumingMemoryBound(to: UInt64.self) + 3), appliedRungs: mask,
-        plan: context,
-        controller: try LatencyController(ControllerConfiguration(rungCount: levels.count)),
+        control: RunControl(words: (base + mailboxAt).assumingMemoryBound(to: UInt64.self) + 3), plan: context,
+        controller: try LatencyController(ControllerConfiguration(rungCount: ladder.count)),
         ring: TelemetryRing(
           base: (base + recordsAt).assumingMemoryBound(to: InferenceRecord.self), capacity: Session.telemetryCapacity),
-        siteLevels: (base + siteLevelsAt).assumingMemoryBound(to: UInt8.self), siteCount: siteCount, rungs: rungs,
-        rungCount: levels.count, bindings: (base + bindingsAt).assumingMemoryBound(to: TensorBinding.self),
-        isTable: (base + isTableAt).assumingMemoryBound(to: UInt8.self),
+        siteLevels: (base + siteLevelsAt).assumingMemoryBound(to: UInt8.self), siteCount: siteCount, ladder: slots,
+        bindings: (base + bindingsAt).assumingMemoryBound(to: TensorBinding.self),
         deadlineRun: (base + deadlineAt).assumingMemoryBound(to: DeadlineRun.self)))
     mailbox = state.pointee.mailbox
-    cmachine_atomic_store(mailbox + 2, mask)
-    for (index, site) in model.graph.sites.enumerated() {
-      state.pointee.isTable[index] = site.kind == .embedding ? 1 : 0
-    }
     self.model = model
     self.levels = levels
+    self.ladder = ladder
+    cmachine_atomic_store(mailbox + 2, RungLimits(levels: Session.set(levels), mean: 0, p5: 0).word)
     self.kernels = kernels
     self.kernelOwner = kernelOwner
     self.threads = threads
@@ -108,7 +114,8 @@ public final class Session: @unchecked Sendable {
   public var arenaByteCount: Int { plan?.arenaByteCount ?? 0 }
   public var scratchByteCount: Int { workingByteCount - arenaByteCount }
   public var stateByteCount: Int {
-    memory.byteCount + states.byteCount + (plan?.tableByteCount ?? 0) + (stepTimes?.byteCount ?? 0)
+    memory.byteCount + states.byteCount + (plan?.tableByteCount ?? 0) + (shareTable?.byteCount ?? 0)
+      + (planCosts?.byteCount ?? 0)
   }
 
   // MARK: - Preparation
@@ -123,19 +130,30 @@ public final class Session: @unchecked Sendable {
       model: model, maximumSymbols: symbols, kernels: kernels, states: states.slots,
       control: state.pointee.control, lanes: executor.width, calls: calls)
     let stepTimes = try StepTimes(
-      rungCount: levels.count, stepCount: plan.context.stepCount, sizeCount: CostMeasurement.shares.count, calls: calls)
-    let costs = try CostMeasurement(plan, levels, state.pointee.isTable, executor, measureNanoseconds)
-      .measure(stepTimes)
-    var controller = try LatencyController(ControllerConfiguration(rungCount: levels.count))
-    for (rung, cost) in costs.enumerated() { try controller.setCost(rung: rung, points: cost.points) }
+      levelCount: levels.count, stepCount: plan.context.stepCount, sizeCount: CostMeasurement.shares.count, calls: calls
+    )
+    let costs = try CostMeasurement(plan, levels, executor, measureNanoseconds).measure(stepTimes)
+    let planCosts = try PlanCosts(plan, stepTimes, costs, calls: calls)
+    let shareTable = try ShareTable(ladder, planCosts, stepCount: plan.context.stepCount, calls: calls)
+    var controller = try LatencyController(ControllerConfiguration(rungCount: ladder.count))
+    for (index, rung) in ladder.enumerated() {
+      try controller.setCost(rung: index, points: planCosts.points(rung.levels))
+    }
     self.plan = plan
-    self.stepTimes = stepTimes
+    self.planCosts = planCosts
+    self.shareTable = shareTable
     self.costs = costs
-    state.pointee.shares = stepTimes.shares
+    state.pointee.shares = shareTable.shares
+    state.pointee.ladder.sizeCount = shareTable.shares.sizeCount
+    for (index, rung) in ladder.enumerated() {
+      for size in 0..<shareTable.shares.sizeCount {
+        state.pointee.ladder.rungs[index].costs[size] = Float(planCosts.nanoseconds(rung.levels, size: size))
+      }
+    }
     state.pointee.controller = controller
     // The mailbox is applied anew to the new controller.
     state.pointee.appliedBudget = 0
-    state.pointee.appliedRungs = UInt64(1) << UInt64(levels.count) - 1
+    state.pointee.limitsAreNew = true
     state.pointee.lastRung = -1
     state.pointee.executor = executor
     context.initialize(to: plan.context)
@@ -186,49 +204,10 @@ public final class Session: @unchecked Sendable {
     if isPrepared { self.context.pointee.trace = trace }
   }
 
-  // MARK: - Setters, any thread
-
-  /// Stops the run or prepare in progress, if there is one.
-  public func cancel() { state.pointee.control.stop() }
-
-  /// - Parameter level: nil for automatic.
-  public func setLevel(_ level: Level?) throws(AdaptQError) {
-    if let level, !levels.contains(level) {
-      throw .unsupported("level \(level.name) is not allowed in this session, which has \(levelNames)")
-    }
-    cmachine_atomic_store(mailbox + 1, UInt64(level?.rawValue ?? 0))
-  }
-
-  /// Which levels the budget may choose from. Allocates nothing, so that a host may call it between any two runs.
-  ///
-  /// - Parameter isAllowed: nil for all of the session.
-  /// - Returns: false, and nothing changes, if a level outside the session is allowed or none of its own.
-  public func setAllowed(_ isAllowed: ((Level) -> Bool)?) -> Bool {
-    var mask = UInt64(1) << UInt64(levels.count) - 1
-    if let isAllowed {
-      mask = 0
-      for rung in 0..<levels.count where isAllowed(levels[rung]) { mask |= 1 << UInt64(rung) }
-      var wanted = 0
-      for raw: UInt8 in 0...32 {
-        if let level = Level(rawValue: raw), isAllowed(level) { wanted += 1 }
-      }
-      if mask == 0 || wanted != mask.nonzeroBitCount { return false }
-    }
-    cmachine_atomic_store(mailbox + 2, mask)
-    return true
-  }
-
-  /// - Parameter nanoseconds: nil for no budget.
-  public func setLatencyBudget(nanoseconds: Int?, percentile: Double) throws(AdaptQError) {
-    cmachine_atomic_store(mailbox + 0, try packedBudget(nanoseconds: nanoseconds, percentile: percentile))
-  }
-
-  private var levelNames: String { levels.map(\.name).joined(separator: ", ") }
-
   // MARK: - Telemetry
   // What is copied while a run is in progress may be torn: callers look before and after, and throw it away then.
 
-  /// At most `capacity` of the newest inferences, oldest of them first, with the level of their linear sites.
+  /// At most `capacity` of the newest inferences, oldest of them first, with the level of most of their weights.
   public func lastInferences(_ capacity: Int) -> [(record: InferenceRecord, level: Level)] {
     let ring = state.pointee.ring
     let records = [InferenceRecord](unsafeUninitializedCapacity: Session.telemetryCapacity) { buffer, count in
@@ -237,7 +216,7 @@ public final class Session: @unchecked Sendable {
     }
     return records.map { record in
       let rung = Int(record.rung)
-      return (record, levels.indices.contains(rung) ? levels[rung] : .int8)
+      return (record, ladder.indices.contains(rung) ? ladder[rung].mainLevel : .int8)
     }
   }
 
@@ -248,13 +227,5 @@ public final class Session: @unchecked Sendable {
     let row = Int((sequence - 1) % UInt64(Session.telemetryCapacity))
     let count = state.pointee.siteCount
     return (0..<count).map { Level(rawValue: state.pointee.siteLevels[row * count + $0]) ?? .int8 }
-  }
-
-  /// Whether each level is a step: faster than every better one at the largest prepared size.
-  public func isStep(_ index: Int) -> Bool {
-    guard costs.indices.contains(index) else { return false }
-    let margin = state.pointee.controller.configuration.minimumGain
-    let own = Double(costs[index].nanoseconds)
-    return costs[..<index].allSatisfy { own < Double($0.nanoseconds) * (1 - margin) }
   }
 }

@@ -4,18 +4,19 @@ import NestedFormat
 
 /// What a session keeps between runs, in raw memory: the run path reads and writes it through one pointer.
 ///
-/// Three words are written by setters on any thread at any time and read once when a run begins (the mailbox); everything
-/// else belongs to the one run or prepare in progress.
+/// Three words are written by setters on any thread at any time and read once when a run begins (the mailbox); the ladder does
+/// not change but for its costs; everything else belongs to the one run or prepare in progress.
 struct SessionState: BitwiseCopyable {
   /// The mailbox, in memory of its own and touched with atomics only: latency in nanoseconds (low 50 bits) and percentile
-  /// times 100 (high 14 bits), 0 for no budget; bits of the fixed level, 0 for automatic; bit mask of rungs the budget may
-  /// choose from.
+  /// times 100 (high 14 bits), 0 for no budget; bits of the fixed level, 0 for automatic; ``RungLimits``.
   var mailbox: UnsafeMutablePointer<UInt64>
   var control: RunControl
 
   // MARK: Owned by the run in progress
   var appliedBudget: UInt64 = 0
-  var appliedRungs: UInt64
+  var appliedLimits: UInt64 = 0
+  /// The limits must be applied, whatever they are: the controller is new.
+  var limitsAreNew = true
   /// Uninitialized until the first preparation succeeds; the session checks.
   var plan: UnsafeMutablePointer<PlanContext>
   var controller: LatencyController
@@ -23,13 +24,10 @@ struct SessionState: BitwiseCopyable {
   /// Levels per site of each kept inference: `[telemetryCapacity][siteCount]`.
   var siteLevels: UnsafeMutablePointer<UInt8>
   var siteCount: Int
-  /// Levels of the rungs, best first.
-  var rungs: InlineArray<8, UInt8>
-  var rungCount: Int
+  /// Best first.
+  var ladder: LadderSlots
   var lastRung = -1
   var bindings: UnsafeMutablePointer<TensorBinding>
-  /// Whether a site is a table, which keeps its level.
-  var isTable: UnsafeMutablePointer<UInt8>
   /// Memory for the run in progress, if it has a deadline.
   var deadlineRun: UnsafeMutablePointer<DeadlineRun>
   /// How the time of a run is spread over its steps; nil before the first preparation.
@@ -44,7 +42,10 @@ public struct RunReport: BitwiseCopyable, Sendable {
   public var sequence: UInt64 = 0
   public var latencyNanoseconds = 0
   public var budgetNanoseconds = 0
+  /// Of the linear sites; where they differ, of most of the weights.
   public var level = Level.int8
+  /// Index into ``Session/ladder``; -1: the levels were given with the call.
+  public var rung = -1
   public var reason = DecisionReason.initial
   public var isFixed = false
   public var levelChanged = false

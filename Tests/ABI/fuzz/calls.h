@@ -262,6 +262,21 @@ static adaptq_status session_costs(void) {
   SIZED(adaptq_level_cost, costs);
   return adaptq_session_costs(handle(SESSION), OUT_OR_NULL(costs), me->is_good ? 8 : index_or_count(8), OUT_OR_NULL(&count));
 }
+static adaptq_status session_plans(void) {
+  size_t count = 0;
+  SIZED(adaptq_plan_info, plans);
+  return adaptq_session_plans(handle(SESSION), OUT_OR_NULL(plans), me->is_good ? 64 : index_or_count(64), OUT_OR_NULL(&count));
+}
+static adaptq_status session_plan_sites(void) {
+  return adaptq_session_plan_sites(handle(SESSION), index_or_count(10), OUT_OR_NULL(output()),
+                                   me->is_good ? 3 : index_or_count(20));
+}
+static adaptq_status session_set_quality_floor(void) {
+  static const double floors[] = {0, 0.5, 0.999, 1, 0.96, -1, 1.5, 1e300, (double)__builtin_nanf("")};
+  SIZED(adaptq_limit_report, report);
+  return adaptq_session_set_quality_floor(handle(SESSION), floors[below(me->is_good ? 3 : 9)],
+                                          floors[below(me->is_good ? 2 : 9)], OUT_OR_NULL(report));
+}
 static adaptq_status session_telemetry(void) {
   size_t count = 0;
   SIZED(adaptq_telemetry, entries);

@@ -92,15 +92,15 @@ static void group_set(void) {
 }
 
 static void group_questions(void) {
-  WRONG_HANDLES(adaptq_group_plans, adaptq_group, w.dead_group, adaptq_group_plans(in.handle, out.plans, 64, &out.count));
+  WRONG_HANDLES(adaptq_group_plans, adaptq_group, w.dead_group, adaptq_group_plans(in.handle, out.group_plans, 64, &out.count));
   WRONG(adaptq_group_plans, "count NULL", ADAPTQ_INVALID_ARGUMENT, "count is NULL", (void)0,
-        adaptq_group_plans(w.group, out.plans, 64, NULL));
+        adaptq_group_plans(w.group, out.group_plans, 64, NULL));
   WRONG(adaptq_group_plans, "plans NULL with a capacity", ADAPTQ_INVALID_ARGUMENT, "plans is NULL", (void)0,
         adaptq_group_plans(w.group, NULL, 64, &out.count));
   WRONG(adaptq_group_plans, "capacity 0", ADAPTQ_BUFFER_TOO_SMALL, "capacity is 0, needs", (void)0,
         adaptq_group_plans(w.group, NULL, 0, &out.count));
-  WRONG_STRUCT_SIZES(adaptq_group_plans, adaptq_group_plan, out.plans[0].struct_size,
-                     adaptq_group_plans(w.group, out.plans, 64, &out.count));
+  WRONG_STRUCT_SIZES(adaptq_group_plans, adaptq_group_plan, out.group_plans[0].struct_size,
+                     adaptq_group_plans(w.group, out.group_plans, 64, &out.count));
   WRONG_HANDLES(adaptq_group_plan_levels, adaptq_group, w.dead_group,
                 adaptq_group_plan_levels(in.handle, 0, out.site_levels, 2));
   WRONG(adaptq_group_plan_levels, "levels NULL", ADAPTQ_INVALID_ARGUMENT, "levels is NULL", (void)0,

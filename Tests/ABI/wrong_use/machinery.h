@@ -71,11 +71,13 @@ typedef struct {
   adaptq_tensor shape;
   adaptq_run_report report;
   adaptq_level_cost costs[8];
+  adaptq_plan_info plans[10];
+  adaptq_limit_report limit;
   adaptq_telemetry telemetry[8];
   adaptq_level site_levels[8];
   adaptq_tokenizer_info tokenizer_info;
   adaptq_matrix_info matrix_info;
-  adaptq_group_plan plans[64];
+  adaptq_group_plan group_plans[64];
   adaptq_frame_report frame;
   adaptq_memory memory;
   adaptq_option_info option;
@@ -143,10 +145,12 @@ static void clean_results(void) {
   out.shape.struct_size = sizeof out.shape;
   out.report.struct_size = sizeof out.report;
   out.costs[0].struct_size = sizeof out.costs[0];
+  out.plans[0].struct_size = sizeof out.plans[0];
+  out.limit.struct_size = sizeof out.limit;
   out.telemetry[0].struct_size = sizeof out.telemetry[0];
   out.tokenizer_info.struct_size = sizeof out.tokenizer_info;
   out.matrix_info.struct_size = sizeof out.matrix_info;
-  out.plans[0].struct_size = sizeof out.plans[0];
+  out.group_plans[0].struct_size = sizeof out.group_plans[0];
   out.frame.struct_size = sizeof out.frame;
   out.memory.struct_size = sizeof out.memory;
   out.option.struct_size = sizeof out.option;

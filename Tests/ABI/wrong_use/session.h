@@ -310,6 +310,29 @@ static void session_set(void) {
         adaptq_session_set_latency_budget(w.session, 1000, (double)INFINITY));
   HARMLESS(adaptq_session_set_latency_budget, "latency_ns 0 with percentile NaN", "removes the budget", (void)0,
            adaptq_session_set_latency_budget(w.session, 0, (double)NAN));
+  WRONG(adaptq_session_set_allowed_levels, "levels below the quality floor", ADAPTQ_UNSUPPORTED,
+        "no plan of these levels holds the quality floor: mean_cosine cannot hold, the best allowed plan has 0.96", (void)0,
+        allow_below_floor());
+  WRONG_HANDLES(adaptq_session_set_quality_floor, adaptq_session, w.dead_session,
+                adaptq_session_set_quality_floor(in.handle, 0.5, 0.5, &out.limit));
+  WRONG(adaptq_session_set_quality_floor, "mean_cosine negative", ADAPTQ_OUT_OF_RANGE,
+        "mean_cosine is -0.5; expected 0 to 1", (void)0, adaptq_session_set_quality_floor(w.session, -0.5, 0, &out.limit));
+  WRONG(adaptq_session_set_quality_floor, "mean_cosine above 1", ADAPTQ_OUT_OF_RANGE, "mean_cosine is 1.5", (void)0,
+        adaptq_session_set_quality_floor(w.session, 1.5, 0, &out.limit));
+  WRONG(adaptq_session_set_quality_floor, "mean_cosine NaN", ADAPTQ_OUT_OF_RANGE, "mean_cosine is nan", (void)0,
+        adaptq_session_set_quality_floor(w.session, (double)NAN, 0, &out.limit));
+  WRONG(adaptq_session_set_quality_floor, "p5_cosine infinite", ADAPTQ_OUT_OF_RANGE, "p5_cosine is inf", (void)0,
+        adaptq_session_set_quality_floor(w.session, 0, (double)INFINITY, &out.limit));
+  WRONG(adaptq_session_set_quality_floor, "a model without plans", ADAPTQ_NOT_FOUND, "the file stores no plans", (void)0,
+        adaptq_session_set_quality_floor(w.listening, 0.5, 0, &out.limit));
+  WRONG(adaptq_session_set_quality_floor, "a mean that no allowed plan has", ADAPTQ_UNSUPPORTED,
+        "mean_cosine cannot hold, the best allowed plan has 0.9995", (void)0,
+        floor_restricted(0.9996, 0, ADAPTQ_LIMIT_MEAN_COSINE, 0.9995));
+  WRONG(adaptq_session_set_quality_floor, "a 5th percentile that no allowed plan has", ADAPTQ_UNSUPPORTED,
+        "p5_cosine cannot hold, of the allowed plans with this mean the best one has 0.9985", (void)0,
+        floor_restricted(0.9, 0.9986, ADAPTQ_LIMIT_P5_COSINE, 0.9985));
+  WRONG_STRUCT_SIZES(adaptq_session_set_quality_floor, adaptq_limit_report, out.limit.struct_size,
+                     adaptq_session_set_quality_floor(w.session, 0, 0, &out.limit));
   while_busy(set_while_running);
 }
 
@@ -320,6 +343,10 @@ static void busy_questions(void) {
         adaptq_session_set_trace(w.session, NULL, NULL));
   WRONG(adaptq_session_costs, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
         adaptq_session_costs(w.session, out.costs, 8, &out.count));
+  WRONG(adaptq_session_plans, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
+        adaptq_session_plans(w.session, out.plans, 10, &out.count));
+  WRONG(adaptq_session_plan_sites, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
+        adaptq_session_plan_sites(w.session, 0, out.site_levels, 3));
   WRONG(adaptq_session_telemetry, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
         adaptq_session_telemetry(w.session, out.telemetry, 8, &out.count));
   WRONG(adaptq_session_telemetry_sites, when, ADAPTQ_BUSY, "a run or prepare is in progress",
@@ -340,6 +367,28 @@ static void session_questions(void) {
         adaptq_session_costs(w.session, out.costs, 5, &out.count));
   WRONG_STRUCT_SIZES(adaptq_session_costs, adaptq_level_cost, out.costs[0].struct_size,
                      adaptq_session_costs(w.session, out.costs, 8, &out.count));
+  WRONG_HANDLES(adaptq_session_plans, adaptq_session, w.dead_session,
+                adaptq_session_plans(in.handle, out.plans, 10, &out.count));
+  WRONG(adaptq_session_plans, "not prepared", ADAPTQ_NOT_PREPARED, "the session is not prepared", (void)0,
+        adaptq_session_plans(w.fresh, out.plans, 10, &out.count));
+  WRONG(adaptq_session_plans, "count NULL", ADAPTQ_INVALID_ARGUMENT, "count is NULL", (void)0,
+        adaptq_session_plans(w.session, out.plans, 10, NULL));
+  WRONG(adaptq_session_plans, "plans NULL", ADAPTQ_INVALID_ARGUMENT, "plans is NULL", (void)0,
+        adaptq_session_plans(w.session, NULL, 10, &out.count));
+  WRONG(adaptq_session_plans, "capacity one too small", ADAPTQ_BUFFER_TOO_SMALL, "capacity is 9, needs 10", (void)0,
+        adaptq_session_plans(w.session, out.plans, 9, &out.count));
+  WRONG_STRUCT_SIZES(adaptq_session_plans, adaptq_plan_info, out.plans[0].struct_size,
+                     adaptq_session_plans(w.session, out.plans, 10, &out.count));
+  WRONG_HANDLES(adaptq_session_plan_sites, adaptq_session, w.dead_session,
+                adaptq_session_plan_sites(in.handle, 0, out.site_levels, 3));
+  WRONG(adaptq_session_plan_sites, "levels NULL", ADAPTQ_INVALID_ARGUMENT, "levels is NULL", (void)0,
+        adaptq_session_plan_sites(w.session, 0, NULL, 3));
+  WRONG(adaptq_session_plan_sites, "count too small", ADAPTQ_INVALID_ARGUMENT, "count is 2; the model has 3 sites", (void)0,
+        adaptq_session_plan_sites(w.session, 0, out.site_levels, 2));
+  WRONG(adaptq_session_plan_sites, "index too large", ADAPTQ_OUT_OF_RANGE, "index 10: the session has 10 plans", (void)0,
+        adaptq_session_plan_sites(w.session, 10, out.site_levels, 3));
+  WRONG(adaptq_session_plan_sites, "index huge", ADAPTQ_OUT_OF_RANGE, "index 18446744073709551615: the session has 10 plans",
+        (void)0, adaptq_session_plan_sites(w.session, SIZE_MAX, out.site_levels, 3));
   WRONG_HANDLES(adaptq_session_telemetry, adaptq_session, w.dead_session,
                 adaptq_session_telemetry(in.handle, out.telemetry, 8, &out.count));
   WRONG(adaptq_session_telemetry, "count NULL", ADAPTQ_INVALID_ARGUMENT, "count is NULL", (void)0,

@@ -87,6 +87,24 @@ static adaptq_status telemetry_huge(void) {
   return adaptq_session_telemetry(w.session, entries, SIZE_MAX, &out.count);
 }
 
+// A floor that needs a better level than the session has; what the report says is checked and taken back.
+static adaptq_status floor_restricted(double mean, double p5, int32_t limit, double nearest) {
+  adaptq_session *session = restricted_session();
+  adaptq_status status = adaptq_session_set_quality_floor(session, mean, p5, &out.limit);
+  adaptq_session_destroy(session);
+  if (out.limit.limit != limit || out.limit.nearest != nearest) return ADAPTQ_INTERNAL_ERROR;
+  out.limit = out_before.limit;
+  return status;
+}
+static adaptq_status allow_below_floor(void) {
+  adaptq_session *session = NULL;
+  adaptq_status status = adaptq_session_create(w.model, NULL, &session);
+  if (status == ADAPTQ_OK) status = adaptq_session_set_quality_floor(session, 0.99, 0.5, NULL);
+  if (status == ADAPTQ_OK) status = adaptq_session_set_allowed_levels(session, ADAPTQ_ALLOW_INT4 | ADAPTQ_ALLOW_INT2);
+  adaptq_session_destroy(session);
+  return status;
+}
+
 static void set_while_running(void) {
   HARMLESS(adaptq_session_set_level, when, "holds from the next run on", (void)0,
            adaptq_session_set_level(w.session, ADAPTQ_LEVEL_AUTO));
@@ -94,6 +112,8 @@ static void set_while_running(void) {
            adaptq_session_set_allowed_levels(w.session, 0));
   HARMLESS(adaptq_session_set_latency_budget, when, "holds from the next run on", (void)0,
            adaptq_session_set_latency_budget(w.session, 0, 0));
+  HARMLESS(adaptq_session_set_quality_floor, when, "holds from the next run on", (void)0,
+           adaptq_session_set_quality_floor(w.session, 0, 0, NULL));
 }
 
 #endif
