@@ -239,6 +239,11 @@ for source in "$tests"/test_*.c; do
         -e inject=madvise:error=EINVAL "$build/$name" one
       fi
       ;;
+    test_telemetry_file)
+      # Children of it make sessions of their own; its readers are the test's and the command's.
+      run_program "$name" env TSAN_OPTIONS="${TSAN_OPTIONS:-}:die_after_fork=0" \
+        ${prefix:+$([ -x "$prefix/bin/adaptq" ] && echo ADAPTQ_COMMAND="$prefix/bin/adaptq")} "$build/$name"
+      ;;
     test_failing_allocations)
       if [ -n "$sanitizer" ]; then run_program "$name" "$build/$name"; continue; fi
       run_program "$name" env LD_PRELOAD="$build/count_malloc.so" "$build/$name"

@@ -36,6 +36,7 @@ int main(int argc, char **argv) {
   WRONG_RUN(runtime_callbacks);
   WRONG_RUN(runtime_threads);
   WRONG_RUN(runtime_machine);
+  WRONG_RUN(runtime_telemetry_file);
   WRONG_RUN(runtime_destroy);
   WRONG_RUN(model_open);
   WRONG_RUN(model_open_memory);
