@@ -7,7 +7,10 @@ struct AdaptQCommand: ParsableCommand {
     commandName: "adaptq",
     abstract: "Converts, inspects, runs and measures adaptive-precision models.",
     version: "0.2.0",
-    subcommands: [ConvertCommand.self, InspectCommand.self, RunCommand.self, BenchCommand.self, ProbeCommand.self])
+    subcommands: [
+      ConvertCommand.self, InspectCommand.self, RunCommand.self, WatchCommand.self, PlotCommand.self, BenchCommand.self,
+      ProbeCommand.self,
+    ])
 }
 
 /// An adaptq error as the command line shows it: one line on standard error, exit code 1.
