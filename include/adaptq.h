@@ -348,13 +348,15 @@ typedef struct adaptq_telemetry_file_options {
  *            SIGBUS, as with any mapped file. Others' writes into it change nothing in this process.
  *  Fork      a child of fork() writes nothing into the file and does not remove it; it may ask for one of its own, for sessions
  *            that it creates.
- *  Memory    path and options are read during the call; options NULL: all defaults.
+ *  Memory    path and options are read during the call; options NULL: all defaults. The file's pages are not in
+ *            adaptq_session_memory().
  *  Threads   any, at any time
  *  Errors    ADAPTQ_INVALID_ARGUMENT  path NULL or not UTF-8, wrong struct_size, an option out of its bounds, or the runtime
  *                                     has such a file already
  *            ADAPTQ_OUT_OF_RANGE      max_records below 16, or a file above 256 MiB
  *            ADAPTQ_NOT_FOUND         no such folder
- *            ADAPTQ_IO_ERROR          the path exists, is not allowed, or the file system is full. Nothing is left behind
+ *            ADAPTQ_IO_ERROR          the path exists or is not allowed, the file system is full, or the file would be above
+ *                                     RLIMIT_FSIZE. Nothing is left behind
  *  Since     0.2 */
 ADAPTQ_API adaptq_status adaptq_runtime_telemetry_file(adaptq_runtime *runtime, const char *path,
                                                        const adaptq_telemetry_file_options *options);

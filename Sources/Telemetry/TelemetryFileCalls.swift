@@ -47,6 +47,11 @@ public struct TelemetryFileCalls: Sendable {
       }
     },
     reserve: { descriptor, byteCount in
+      // Above the limit for files the system would send SIGXFSZ, which ends a host that does not expect it.
+      var limit = rlimit()
+      if getrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0 && limit.rlim_cur < rlim_t(byteCount) {
+        return -Int(EFBIG)
+      }
       while true {
         // Returns the error and leaves errno alone.
         let code = posix_fallocate(descriptor, 0, off_t(byteCount))
@@ -80,7 +85,8 @@ func absolutePath(_ path: String) -> String {
   return "\(String(cString: folder))/\(path)"
 }
 
-/// When a process began, in clock ticks since the machine did; 0 where `/proc` does not say. With the process's number it
+/// When a process began, in clock ticks since the machine did; 0 where `/proc` does not say, or where it has ended and nobody
+/// has asked for its exit status yet. With the process's number it
 /// tells a process from a later one of the same number.
 package func processStart(_ processID: Int) -> UInt64 {
   guard let file = fopen("/proc/\(processID)/stat", "re") else { return 0 }
@@ -91,6 +97,7 @@ package func processStart(_ processID: Int) -> UInt64 {
   // The second field is the program's name in parentheses and may hold anything, parentheses as well.
   guard let end = text.lastIndex(of: ")") else { return 0 }
   let fields = text[text.index(after: end)...].split(separator: " ")
+  if fields.first == "Z" || fields.first == "X" { return 0 }
   return fields.count > 19 ? UInt64(fields[19]) ?? 0 : 0
 }
 

@@ -305,6 +305,14 @@ for source in "$tests"/test_*.c; do
   esac
 done
 
+# The command, against the same installed tree.
+if [[ command == *${ONLY:-}* ]] && [ -z "$sanitizer" ]; then
+  if [ ! -x "$prefix/bin/adaptq" ] || [ -z "${ADAPTQ_TEST_MODEL:-}" ]; then
+    say "skip command: needs the command and ADAPTQ_TEST_MODEL"
+  else run_program command python3 "$tests/test_command.py" "$prefix/bin/adaptq" "$ADAPTQ_TEST_MODEL"
+  fi
+fi
+
 # Random calls: the full numbers only in long runs.
 name=fuzz_calls
 if [[ $name == *${ONLY:-}* ]]; then

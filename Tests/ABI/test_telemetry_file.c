@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -304,6 +305,24 @@ static void a_full_disk_is_an_error(void) {
   CHECK_INT(status, 0);
 }
 
+// The limit for files is an error, too, and not the signal that the system would send.
+static void a_limit_of_the_process_is_an_error(void) {
+  fflush(stdout);
+  pid_t child = fork();
+  if (child == 0) {
+    struct rlimit limit = {65536, RLIM_INFINITY};
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0) _exit(77);
+    adaptq_runtime *runtime;
+    if (adaptq_runtime_create(NULL, &runtime) != ADAPTQ_OK) _exit(1);
+    if (adaptq_runtime_telemetry_file(runtime, path, NULL) != ADAPTQ_IO_ERROR) _exit(2);
+    if (!strstr(adaptq_last_error(), "too large") || exists(path)) _exit(3);
+    _exit(0);
+  }
+  int status = wait_for(child);
+  if (status == 77) SKIP("no limits here");
+  CHECK_INT(status, 0);
+}
+
 // ------------------------------------------------------------------------------------------------------- other processes
 
 // Reads until `wanted` different runs were seen. Every record must make sense: a torn one would not.
@@ -517,6 +536,7 @@ int main(void) {
   RUN(what_is_refused);
   RUN(a_relative_path_is_found_again);
   RUN(a_full_disk_is_an_error);
+  RUN(a_limit_of_the_process_is_an_error);
   RUN(another_process_reads_while_this_one_runs);
   RUN(a_child_leaves_the_file_alone);
   RUN(a_killed_host_leaves_a_readable_file);
