@@ -25,9 +25,9 @@ enum Terminal {
     }
   }
 
-  /// The alternate screen without a cursor, and back: what was on the terminal before is there again.
-  static let enter = "\u{1B}[?1049h\u{1B}[?25l"
-  static let leave = "\u{1B}[?25h\u{1B}[?1049l"
+  /// The alternate screen without a cursor and without wrapping, and back: what was on the terminal before is there again.
+  static let enter = "\u{1B}[?1049h\u{1B}[?25l\u{1B}[?7l"
+  static let leave = "\u{1B}[?7h\u{1B}[?25h\u{1B}[?1049l"
 
   /// One frame over the one before, without flicker: each line up to its end, then what is left below.
   static func frame(_ lines: [String], rows: Int) -> String {

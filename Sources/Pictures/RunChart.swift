@@ -67,7 +67,7 @@ public struct RunChart {
     self.subtitle = subtitle
     self.bands = bands
     self.runs = runs
-    self.firstNumber = firstNumber
+    self.firstNumber = min(max(firstNumber, 0), 1 << 62)
     let perColumn = max((runs.count + RunChart.plotWidth - 1) / RunChart.plotWidth, 1)
     columns = stride(from: 0, to: runs.count, by: perColumn).map { $0..<min($0 + perColumn, runs.count) }
   }
@@ -136,8 +136,8 @@ public struct RunChart {
     let latencies = runs.map { RunChart.finite($0.latency) }.sorted()
     let budget = runs.reduce(0) { max($0, RunChart.finite($1.budget)) }
     let most = latencies.last ?? 0
-    let usual = latencies[min(latencies.count * 99 / 100, latencies.count - 1)]
-    return min(max(most, budget * 1.1), max(usual * 1.3, budget * 1.6))
+    let usual = latencies[min(latencies.count * 95 / 100, latencies.count - 1)]
+    return min(max(most, budget * 1.1), max(usual, budget) * 1.6)
   }
 
   private static func finite(_ value: Double) -> Double { value.isFinite && value > 0 ? min(value, 1e18) : 0 }
@@ -291,13 +291,15 @@ public struct RunChart {
   }
 
   private mutating func drawNumbers() {
-    let axis = ChartAxis(maximum: Double(runs.count))
-    for tick in axis.ticks where tick < Double(runs.count) && tick == tick.rounded() {
-      let x = Double(RunChart.left) + tick / Double(runs.count) * Double(RunChart.plotWidth)
+    let step = max(clampedInt(ChartAxis(maximum: Double(runs.count)).ticks[1], in: 1...(1 << 40)), 1)
+    var number = (firstNumber + step - 1) / step * step
+    while number < firstNumber + runs.count {
+      let x =
+        Double(RunChart.left) + (Double(number - firstNumber) + 0.5) / Double(runs.count) * Double(RunChart.plotWidth)
       canvas.line(x, Double(y), x, Double(y) + 4, "#888888")
       canvas.text(
-        "\(firstNumber + clampedInt(tick, in: 0...runs.count))", x: clampedInt(x, in: 0...2000), y: y + 18, size: 11,
-        colour: "#555555", anchor: "middle")
+        "\(number)", x: clampedInt(x, in: 0...2000), y: y + 18, size: 11, colour: "#555555", anchor: "middle")
+      number += step
     }
     y += 34
     canvas.text("run", x: RunChart.left + RunChart.plotWidth / 2, y: y, colour: "#555555", anchor: "middle")

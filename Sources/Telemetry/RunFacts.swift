@@ -1,7 +1,7 @@
 import Control
 
 /// What one run did, without the levels of its sites. Trivial: the run path makes one.
-public struct RunFacts: Hashable, Sendable, BitwiseCopyable {
+public struct RunFacts: Equatable, Sendable, BitwiseCopyable {
   /// Number of the run in its session, from 1.
   public var sequence: UInt64 = 0
   /// When the run ended, CLOCK_MONOTONIC.

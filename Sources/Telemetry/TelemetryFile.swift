@@ -29,7 +29,7 @@ public final class TelemetryFile: @unchecked Sendable {
   }
 
   /// A site of a model, as the file describes it.
-  public struct Site: Hashable, Sendable {
+  public struct Site: Equatable, Sendable {
     public var name: String
     /// Number of weights: outputs times inputs.
     public var weights: Int

@@ -18,7 +18,7 @@ public struct TelemetryFileCalls: Sendable {
   public var close: @Sendable (_ descriptor: Int32) -> Void
   public var unmap: @Sendable (_ base: UnsafeMutableRawPointer, _ byteCount: Int) -> Void
 
-  public struct FileIdentity: Hashable, Sendable {
+  public struct FileIdentity: Equatable, Sendable {
     public var device: UInt64
     public var inode: UInt64
 
@@ -91,14 +91,24 @@ func absolutePath(_ path: String) -> String {
 package func processStart(_ processID: Int) -> UInt64 {
   guard let file = fopen("/proc/\(processID)/stat", "re") else { return 0 }
   defer { fclose(file) }
-  var bytes = [UInt8](repeating: 0, count: 1024)
-  let count = fread(&bytes, 1, bytes.count, file)
-  let text = String(decoding: bytes[..<count], as: UTF8.self)
-  // The second field is the program's name in parentheses and may hold anything, parentheses as well.
-  guard let end = text.lastIndex(of: ")") else { return 0 }
-  let fields = text[text.index(after: end)...].split(separator: " ")
-  if fields.first == "Z" || fields.first == "X" { return 0 }
-  return fields.count > 19 ? UInt64(fields[19]) ?? 0 : 0
+  return withUnsafeTemporaryAllocation(byteCount: 1024, alignment: 1) { bytes in
+    let text = bytes[..<fread(bytes.baseAddress, 1, bytes.count, file)]
+    // The second field is the program's name in parentheses and may hold anything, parentheses as well.
+    guard let end = text.lastIndex(of: UInt8(ascii: ")")) else { return 0 }
+    var (field, value) = (2, UInt64(0))
+    for byte in text[(end + 1)...] {
+      if byte == UInt8(ascii: " ") {
+        field += 1
+        if field > 22 { return value }
+        value = 0
+      } else if field == 3 && (byte == UInt8(ascii: "Z") || byte == UInt8(ascii: "X")) {
+        return 0
+      } else if field == 22 {
+        value = value &* 10 &+ UInt64(byte &- UInt8(ascii: "0"))
+      }
+    }
+    return 0
+  }
 }
 
 func clockNanoseconds(_ clock: clockid_t) -> UInt64 {

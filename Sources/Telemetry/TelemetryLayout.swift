@@ -2,7 +2,7 @@ import Base
 
 /// Where things are in a telemetry file, version 1; `docs/telemetry-file.md` defines it. Everything is 64-bit words in the byte
 /// order of x86-64, so that each can be stored and loaded at once.
-public struct TelemetryLayout: Hashable, Sendable, BitwiseCopyable {
+public struct TelemetryLayout: Sendable, BitwiseCopyable {
   public static let magic: UInt64 = 0x4D54_5154_5041_4441  // "ADAPTQTM"
   public static let version: UInt32 = 1
   public static let byteOrderMark: UInt32 = 0x0102_0304

@@ -2,7 +2,7 @@ import NestedFormat
 import Telemetry
 
 /// What one run did, as it is read again.
-public struct RunRecord: Hashable, Sendable {
+public struct RunRecord: Equatable, Sendable {
   public var facts: RunFacts
   /// Bits of each site's level, as far as they are recorded.
   public var siteLevels: [UInt8]

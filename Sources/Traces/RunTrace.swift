@@ -3,7 +3,7 @@ import NestedFormat
 import Telemetry
 
 /// Runs of one session in the order they were made, for files: `adaptq run --trace` writes them, `adaptq plot` draws them.
-public struct RunTrace: Hashable, Sendable {
+public struct RunTrace: Equatable, Sendable {
   /// Those whose precision is chosen; tables are left out. Empty where the file does not say (CSV).
   public var sites: [TelemetryFile.Site]
   /// With the levels of these sites.

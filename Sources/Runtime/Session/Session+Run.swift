@@ -221,7 +221,7 @@ extension SessionState {
     if report.budgetNanoseconds > 0 {
       let percentile = state.pointee.controller.configuration.percentile
       facts.percentileHundredths = UInt32(truncatingIfNeeded: clampedInt(percentile * 100, in: 0...10000))
-      facts.movingPercentileNanoseconds = Int64(state.pointee.controller.movingPercentileNanoseconds)
+      facts.movingPercentileNanoseconds = Int64(state.pointee.controller.movingPercentileInPlace())
     }
     facts.slowdown = state.pointee.controller.slowdown
     facts.multiplier = state.pointee.controller.multiplier
