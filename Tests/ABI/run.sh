@@ -241,8 +241,9 @@ for source in "$tests"/test_*.c; do
       ;;
     test_telemetry_file)
       # Children of it make sessions of their own; its readers are the test's and the command's.
-      run_program "$name" env TSAN_OPTIONS="${TSAN_OPTIONS:-}:die_after_fork=0" \
-        ${prefix:+$([ -x "$prefix/bin/adaptq" ] && echo ADAPTQ_COMMAND="$prefix/bin/adaptq")} "$build/$name"
+      settings=(TSAN_OPTIONS="${TSAN_OPTIONS:-}:die_after_fork=0")
+      [ -z "$sanitizer" ] && [ -x "$prefix/bin/adaptq" ] && settings+=(ADAPTQ_COMMAND="$prefix/bin/adaptq")
+      run_program "$name" env "${settings[@]}" "$build/$name"
       ;;
     test_failing_allocations)
       if [ -n "$sanitizer" ]; then run_program "$name" "$build/$name"; continue; fi
