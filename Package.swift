@@ -54,8 +54,13 @@ let package = Package(
     .target(name: "Control", dependencies: ["Base"], swiftSettings: library),
     .target(name: "Text", dependencies: ["Base"], swiftSettings: library),
     .target(name: "Pictures", dependencies: ["Base"], swiftSettings: library),
+    .target(name: "Telemetry", dependencies: ["Base", "CMachine", "Control"], swiftSettings: library),
     .target(
-      name: "Runtime", dependencies: ["Base", "CMachine", "Graph", "Kernels", "NestedFormat", "Hardware", "Control"],
+      name: "Traces", dependencies: ["Base", "CMachine", "Telemetry", "NestedFormat", "Control"],
+      swiftSettings: library),
+    .target(
+      name: "Runtime",
+      dependencies: ["Base", "CMachine", "Graph", "Kernels", "NestedFormat", "Hardware", "Control", "Telemetry"],
       swiftSettings: library),
     .target(
       name: "Tuning", dependencies: ["Base", "Graph", "NestedFormat", "Runtime"], swiftSettings: library),
@@ -71,14 +76,14 @@ let package = Package(
       name: "AdaptQ",
       dependencies: [
         "Base", "CAdaptQ", "CMachine", "Runtime", "Graph", "Kernels", "NestedFormat", "Hardware", "Control", "Text",
+        "Telemetry",
       ],
       exclude: ["adaptq.map"], swiftSettings: library, linkerSettings: [.unsafeFlags(shellLinkerFlags)]),
     .executableTarget(
       name: "adaptq-cli",
       dependencies: [
         "Base", "Bench", "Graph", "Importers", "Runtime", "Tuning", "Kernels", "NestedFormat", "Hardware", "Control",
-        "Text",
-        "Pictures", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Text", "Pictures", "Telemetry", "Traces", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/CLI", swiftSettings: library),
 
@@ -100,6 +105,9 @@ let package = Package(
     .testTarget(
       name: "BenchTests",
       dependencies: ["Bench", "Kernels", "MachineCode", "Hardware", "NestedFormat", "Pictures", "Base", "TestSupport"]),
+    .testTarget(
+      name: "TracesTests", dependencies: ["Traces", "Telemetry", "Control", "NestedFormat", "Base", "TestSupport"]),
+    .testTarget(name: "PicturesTests", dependencies: ["Pictures", "Base"]),
     .testTarget(name: "ControlTests", dependencies: ["Control", "Base", "TestSupport"]),
     .testTarget(name: "ArchitectureTests"),
     .testTarget(name: "GraphTests", dependencies: ["Graph", "NestedFormat", "Base", "TestSupport"]),

@@ -77,7 +77,8 @@
  *                    process's user, mode 0600 when it is created; symbolic links and others are refused. What goes wrong
  *                    is a warning in the log, nothing else. The file stays; lines of a destroyed runtime stay, too. A child
  *                    of fork() has no map of the kernels that it inherits.
- * Files              descriptors that adaptq opens are close-on-exec and are closed before the call returns.
+ * Files              descriptors that adaptq opens are close-on-exec and are closed before the call returns. The one file that
+ *                    stays mapped: see adaptq_runtime_telemetry_file().
  * What it never does install signal handlers, register atexit functions, change locale or environment, write to standard
  *                    output or standard error, unload itself (-z nodelete).
  *
@@ -156,7 +157,7 @@ ADAPTQ_API const char *adaptq_version_string(void);
  *
  *  Names     "open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel", "trace",
  *            "memory-report", "metadata", "options", "code-generation", "threads", "parallel-for",
- *            "probe", "matrix", "states", "plans"
+ *            "probe", "matrix", "states", "matrix-group", "power-sensors", "plans", "telemetry-file"
  *  Since     0.2 */
 ADAPTQ_API int32_t adaptq_has_feature(const char *name);
 
@@ -326,6 +327,47 @@ ADAPTQ_API adaptq_status adaptq_runtime_destroy(adaptq_runtime *runtime);
  *  Errors    ADAPTQ_INVALID_HANDLE, ADAPTQ_INVALID_ARGUMENT
  *  Since     0.2 */
 ADAPTQ_API adaptq_status adaptq_runtime_threads(adaptq_runtime *runtime, int32_t *out);
+
+/** Options of adaptq_runtime_telemetry_file(). Together they make the size of the file, which may be at most 256 MiB; the
+ *  defaults make 1.7 MB. */
+typedef struct adaptq_telemetry_file_options {
+  size_t struct_size;
+  int32_t max_sessions; /* sessions at a time that the file has room for, 1 to 64; 0: 8 */
+  int32_t max_records;  /* inferences kept for each session, 16 to 65536; 0: 512 */
+  int32_t max_sites;    /* levels kept with each inference, 1 to 4096, rounded up to a multiple of 8; 0: 256. Of a model with
+                           more sites only so many, the first ones, are kept */
+} adaptq_telemetry_file_options;
+
+/** Makes a file in which every session that is created from here on leaves a record of each run: time, latency, budget,
+ *  level of every site, reason, slow-down, misses. Other processes read it while this one runs: `adaptq watch PATH`, or a reader
+ *  of your own; docs/telemetry-file.md defines every byte.
+ *
+ *  Meaning   The file is made at `path`, which must not exist (nor be a symbolic link), readable and writable for this
+ *            process's user only (mode 0600 whatever the umask), at its full size, and mapped. A relative path is meant from the
+ *            present folder. A run writes its record with plain stores: no allocation, no lock, no system call. A model opened
+ *            before is no obstacle; sessions that exist already are not recorded. A session that finds all sections in use is
+ *            not recorded either, which is logged; one that is destroyed leaves its section, with the records, to the next.
+ *  Where     on tmpfs: /dev/shm, or /run/user/UID. Elsewhere the system writes pages to a disk now and then, and a run may wait
+ *            for that.
+ *  Lifetime  removed when the last handle made from the runtime, and the runtime's own, is destroyed; not if something else lies
+ *            at `path` then. A process that ends without that leaves it behind: readers see that the process is gone, and the
+ *            next one must remove the file or take another path.
+ *  Danger    whoever may write the file (the same user, and root) can shorten it: the next run then ends the process with
+ *            SIGBUS, as with any mapped file. Others' writes into it change nothing in this process.
+ *  Fork      a child of fork() writes nothing into the file and does not remove it; it may ask for one of its own, for sessions
+ *            that it creates.
+ *  Memory    path and options are read during the call; options NULL: all defaults. The file's pages are not in
+ *            adaptq_session_memory().
+ *  Threads   any, at any time
+ *  Errors    ADAPTQ_INVALID_ARGUMENT  path NULL or not UTF-8, wrong struct_size, an option out of its bounds, or the runtime
+ *                                     has such a file already
+ *            ADAPTQ_OUT_OF_RANGE      max_records below 16, or a file above 256 MiB
+ *            ADAPTQ_NOT_FOUND         no such folder
+ *            ADAPTQ_IO_ERROR          the path exists or is not allowed, the file system is full, or the file would be above
+ *                                     RLIMIT_FSIZE. Nothing is left behind
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_runtime_telemetry_file(adaptq_runtime *runtime, const char *path,
+                                                       const adaptq_telemetry_file_options *options);
 
 /* --------------------------------------------------------------------------------------------------------- machine */
 

@@ -327,10 +327,18 @@ class runtime : public detail::handle<adaptq_runtime, adaptq_runtime_destroy> {
     adaptq_status status = adaptq_runtime_create(&options, &raw);
     return detail::outcome(status, runtime(raw));
   }
+  /** adaptq_runtime_telemetry_file(); without options all defaults. */
+  result<void> try_telemetry_file(const std::string &path, const adaptq_telemetry_file_options *options = nullptr) const {
+    return detail::outcome(adaptq_runtime_telemetry_file(get(), path.c_str(), options));
+  }
 #if ADAPTQ_HPP_THROWS
   /** adaptq_runtime_create(). */
   static runtime create(const adaptq_runtime_options &options = runtime_options()) {
     return try_create(options).value();
+  }
+  /** adaptq_runtime_telemetry_file(). */
+  void telemetry_file(const std::string &path, const adaptq_telemetry_file_options *options = nullptr) const {
+    try_telemetry_file(path, options).value();
   }
 #endif
 };

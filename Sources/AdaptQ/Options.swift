@@ -9,6 +9,7 @@ import Runtime
 enum Option: Int {
   case log, logContext, logLevel, codeGeneration, maximumISA, allocate, release, allocatorContext, ignoreEnvironment
   case cpuSet, cpuCount, parallelFor, parallelForContext, threads, parallelForThreads, sensorRoot
+  case telemetrySessions, telemetryRecords, telemetrySites
   case allowedLevels, measureTime
   case runLevel, deadline, maximumThreads
   case matrixName, matrixN, matrixK, matrixWeights, matrixRowStride, matrixColumnStride, matrixBias, matrixWeightType
@@ -47,6 +48,7 @@ extension Option {
       .matrixOpenExpand:
       matrixRule
     case .groupLevels, .groupMaxRows, .groupMeasureTime, .groupImportance: groupRule
+    case .telemetrySessions, .telemetryRecords, .telemetrySites: telemetryRule
     case .allowedLevels:
       OptionRule(
         owner: "adaptq_session_options", name: "allowed_levels", type: ADAPTQ_OPTION_UINT32,
@@ -176,6 +178,9 @@ extension Option {
     case .parallelForThreads: MemoryLayout<adaptq_runtime_options>.offset(of: \.parallel_for_threads)
     case .sensorRoot: MemoryLayout<adaptq_runtime_options>.offset(of: \.sensor_root)
     case .maximumThreads: MemoryLayout<adaptq_run_options>.offset(of: \.max_threads)
+    case .telemetrySessions: MemoryLayout<adaptq_telemetry_file_options>.offset(of: \.max_sessions)
+    case .telemetryRecords: MemoryLayout<adaptq_telemetry_file_options>.offset(of: \.max_records)
+    case .telemetrySites: MemoryLayout<adaptq_telemetry_file_options>.offset(of: \.max_sites)
     case .allowedLevels: MemoryLayout<adaptq_session_options>.offset(of: \.allowed_levels)
     case .measureTime: MemoryLayout<adaptq_session_options>.offset(of: \.measure_ns)
     case .runLevel: MemoryLayout<adaptq_run_options>.offset(of: \.level)
@@ -241,7 +246,7 @@ private func optionError(_ value: @autoclosure () -> String, _ option: Option) -
   switch String(cString: name) {
   case "open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel", "trace",
     "memory-report", "metadata", "options", "code-generation", "threads", "parallel-for", "probe", "matrix", "states",
-    "matrix-group", "power-sensors", "plans":
+    "matrix-group", "power-sensors", "plans", "telemetry-file":
     return 1
   default: return 0
   }

@@ -4,6 +4,7 @@ import Glibc
 import Hardware
 import Kernels
 import Runtime
+import Telemetry
 
 /// What models and sessions share: the log, the kernels and the threads.
 final class RuntimeObject: HandleObject, @unchecked Sendable {
@@ -25,6 +26,7 @@ final class RuntimeObject: HandleObject, @unchecked Sendable {
   private let sensorRoot: String
   private var monitor: PowerMonitor?
   private var reportedFault = PowerFault.none
+  private var telemetry: TelemetryFile?
 
   init(
     log: Log, calls: SystemCalls, generatesCode: Bool, writesPerfMap: Bool, maximum: InstructionSet, threads: Threads,
@@ -76,6 +78,19 @@ final class RuntimeObject: HandleObject, @unchecked Sendable {
   /// Bytes of generated code; 0 before the first session.
   var codeByteCount: Int {
     lock.withLock { set }?.code.reduce(0) { $0 + $1.byteCount } ?? 0
+  }
+
+  /// Where sessions made from now on leave their records; nil if the host wants none. A parent's file is not this process's.
+  var telemetryFile: TelemetryFile? {
+    lock.withLock { telemetry.flatMap { $0.isOwn ? $0 : nil } }
+  }
+
+  /// - Throws: `invalidArgument` if there is one already, or what `make` throws.
+  func setTelemetryFile(_ make: () throws(AdaptQError) -> TelemetryFile) throws(AdaptQError) {
+    try lock.withLock { () throws(AdaptQError) in
+      if let telemetry, telemetry.isOwn { throw .invalidArgument("the runtime has a telemetry file already") }
+      telemetry = try make()
+    }
   }
 
   /// Only with the lock.

@@ -45,10 +45,15 @@ final class SessionObject: HandleObject, @unchecked Sendable {
       let allowed = try allowedLevels(wanted.allowed_levels, .allowedLevels)
       try requireOption(wanted.measure_ns, .measureTime)
       let kernels = model.runtime.kernels()
+      let telemetryFile = model.runtime.telemetryFile
       let session = try Session(
         model: model.model, allowed: allowed ?? Level.allCases, kernels: kernels.table, kernelOwner: kernels.owner,
         calls: model.runtime.calls, threads: model.runtime.threads,
-        measureNanoseconds: wanted.measure_ns == 0 ? nil : Int(wanted.measure_ns))
+        measureNanoseconds: wanted.measure_ns == 0 ? nil : Int(wanted.measure_ns), telemetryFile: telemetryFile)
+      if let telemetryFile, !session.isRecorded {
+        model.runtime.log.warning(
+          "the telemetry file has no section left for this session: it has \(telemetryFile.layout.sessions)")
+      }
       return SessionObject(session, model)
     }
   }

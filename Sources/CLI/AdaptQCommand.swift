@@ -8,7 +8,8 @@ struct AdaptQCommand: ParsableCommand {
     abstract: "Converts, inspects, runs and measures adaptive-precision models.",
     version: "0.2.0",
     subcommands: [
-      ConvertCommand.self, InspectCommand.self, TuneCommand.self, RunCommand.self, BenchCommand.self, ProbeCommand.self,
+      ConvertCommand.self, InspectCommand.self, TuneCommand.self, RunCommand.self, WatchCommand.self, PlotCommand.self,
+      BenchCommand.self, ProbeCommand.self,
     ])
 }
 

@@ -5,6 +5,7 @@ import Hardware
 import Kernels
 import NestedFormat
 import Runtime
+import Telemetry
 import Text
 
 /// A model with tokenizer that takes `input_ids` and `attention_mask` and gives one vector per text.
@@ -26,8 +27,11 @@ struct SentenceModel {
     }
   }
 
-  func session(_ levels: [Level] = Level.allCases) throws(AdaptQError) -> Session {
-    try Session(model: model, allowed: levels, kernels: kernels.table, kernelOwner: kernels)
+  func session(
+    _ levels: [Level] = Level.allCases, telemetryFile: TelemetryFile? = nil
+  ) throws(AdaptQError) -> Session {
+    try Session(
+      model: model, allowed: levels, kernels: kernels.table, kernelOwner: kernels, telemetryFile: telemetryFile)
   }
 
   /// Longest sequence: the tokenizer's bound, or what the position table has.
@@ -43,9 +47,11 @@ struct SentenceModel {
   }
 
   /// One text per call, so that no padding is computed.
-  func embed(_ session: Session, ids: [Int64], level: Level?) throws(AdaptQError) -> (
-    vector: [Float], report: RunReport
-  ) {
+  ///
+  /// - Parameter deadline: nanoseconds; 0 for none.
+  func embed(
+    _ session: Session, ids: [Int64], level: Level?, deadline: Int = 0
+  ) throws(AdaptQError) -> (vector: [Float], report: RunReport) {
     let run = session.handle
     guard run.setSymbol(0, 1), run.setSymbol(1, ids.count) else {
       throw AdaptQError(.outOfRange, "\(ids.count) tokens: prepared for \(run.maximumSize(ofSymbol: 1))")
@@ -62,7 +68,7 @@ struct SentenceModel {
           run.bind(0, TensorBinding(data: ids, byteCount: byteCount))
           run.bind(1, TensorBinding(data: mask, byteCount: byteCount))
           run.bind(2, TensorBinding(data: vector, byteCount: width * 4))
-          report = run.run(callLevel: level?.rawValue ?? 0)
+          report = run.run(callLevel: level?.rawValue ?? 0, deadline: deadline)
         }
       }
     }

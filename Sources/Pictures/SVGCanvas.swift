@@ -23,12 +23,34 @@ public struct SVGCanvas {
     body.append("<line \(ends) stroke=\"\(colour)\"\(width == 1 ? "" : " stroke-width=\"\(fixed(width, 1))\"")/>")
   }
 
-  /// - Parameter tip: what a viewer shows for it.
+  /// - Parameters:
+  ///   - opacity: 0 to 1.
+  ///   - tip: what a viewer shows for it.
   public mutating func rectangle(
-    x: Double, y: Int, width: Double, height: Int, _ colour: String, tip: String? = nil
+    x: Double, y: Int, width: Double, height: Int, _ colour: String, opacity: Double = 1, tip: String? = nil
   ) {
     let place = "x=\"\(fixed(x, 2))\" y=\"\(y)\" width=\"\(fixed(width, 2))\" height=\"\(height)\""
-    close("<rect \(place) fill=\"\(colour)\"", "rect", tip)
+    let veil = opacity < 1 ? " fill-opacity=\"\(fixed(opacity, 2))\"" : ""
+    close("<rect \(place) fill=\"\(colour)\"\(veil)", "rect", tip)
+  }
+
+  /// A line through points; nothing for fewer than two.
+  public mutating func polyline(_ points: [(x: Double, y: Double)], _ colour: String, width: Double = 1) {
+    if points.count < 2 { return }
+    body.append(
+      "<polyline points=\"\(SVGCanvas.list(points))\" fill=\"none\" stroke=\"\(colour)\" "
+        + "stroke-width=\"\(fixed(width, 1))\" stroke-linejoin=\"round\"/>")
+  }
+
+  /// A filled area; nothing for fewer than three points.
+  public mutating func polygon(_ points: [(x: Double, y: Double)], _ colour: String, opacity: Double = 1) {
+    if points.count < 3 { return }
+    body.append(
+      "<polygon points=\"\(SVGCanvas.list(points))\" fill=\"\(colour)\" fill-opacity=\"\(fixed(opacity, 2))\"/>")
+  }
+
+  private static func list(_ points: [(x: Double, y: Double)]) -> String {
+    points.map { "\(fixed($0.x, 1)),\(fixed($0.y, 1))" }.joined(separator: " ")
   }
 
   public mutating func circle(x: Double, y: Double, radius: Double, _ colour: String, tip: String? = nil) {

@@ -21,7 +21,8 @@ static struct {
 } functions[] = {
 #define F(name, weight) {#name, name, weight, 0, 0}
     F(names, 20), F(option_describe, 20), F(runtime_create, 4), F(runtime_threads, 20), F(runtime_machine, 2),
-    F(runtime_thread_cpus, 2), F(runtime_level_kernels, 2), F(runtime_probe_json, 2), F(runtime_poll, 2), F(runtime_destroy, 2), F(model_open, 2),
+    F(runtime_thread_cpus, 2), F(runtime_level_kernels, 2), F(runtime_probe_json, 2), F(runtime_poll, 2),
+    F(runtime_telemetry_file, 4), F(runtime_destroy, 2), F(model_open, 2),
     F(model_open_memory, 4), F(model_open_fd, 2), F(model_open_callback, 2), F(model_destroy, 2),
     F(model_input_count, 20), F(model_output_count, 20), F(model_site_count, 20), F(model_levels, 20),
     F(model_input, 40), F(model_output, 40), F(model_site, 40), F(model_metadata_count, 20), F(model_metadata, 40),

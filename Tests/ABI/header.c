@@ -30,6 +30,7 @@ SAME(offsetof(adaptq_run_report, needed_bytes), 56);
 SAME(offsetof(adaptq_run_report, deadline_missed), 72);
 SAME(sizeof(adaptq_level_cost), 24);
 SAME(sizeof(adaptq_telemetry), 56);
+SAME(sizeof(adaptq_telemetry_file_options), 24);
 SAME(sizeof(adaptq_tokenizer_info), 32);
 SAME(sizeof(adaptq_matrix_options), 88);
 SAME(sizeof(adaptq_matrix_info), 72);

@@ -40,7 +40,11 @@ static adaptq_tensor shape(adaptq_type type, int64_t a, int64_t b, void *data, s
 
 static int32_t threads;
 
-static adaptq_status sequence(const char *path, float *y) {
+static void telemetry_path(char *text, size_t size, const char *path, int number) {
+  snprintf(text, size, "%s.telemetry-%d", path, number);
+}
+
+static adaptq_status sequence(const char *path, int number, float *y) {
   adaptq_runtime *runtime = NULL;
   adaptq_model *model = NULL;
   adaptq_session *session = NULL;
@@ -61,6 +65,11 @@ static adaptq_status sequence(const char *path, float *y) {
   snprintf(saved, sizeof saved, "%s.inject", path);
 
   TRY(adaptq_runtime_create(&options, &runtime));
+  // Another path each time: the one before stays if it cannot be removed.
+  char telemetry[600];
+  telemetry_path(telemetry, sizeof telemetry, path, number);
+  adaptq_telemetry_file_options of_file = {.struct_size = sizeof of_file, .max_sessions = 1, .max_records = 16};
+  TRY(adaptq_runtime_telemetry_file(runtime, telemetry, &of_file));
   TRY(adaptq_model_open(runtime, path, &model));
   TRY(adaptq_session_create(model, NULL, &session));
   TRY(adaptq_session_prepare(session, in, 2));
@@ -91,17 +100,21 @@ int main(void) {
   float first[32] = {0}, second[32] = {0};
   int before = descriptors();
   ssize_t ignored = write(-1, "adaptq-begin", 12);
-  adaptq_status status = sequence(path, first);
+  adaptq_status status = sequence(path, 1, first);
   ignored += write(-1, "adaptq-end", 10);
   int after = descriptors();
   if (after != before) printf("descriptors %d\n", after - before);
-  if (sequence(path, second) != ADAPTQ_OK) broken("the next attempt fails");
+  if (sequence(path, 2, second) != ADAPTQ_OK) broken("the next attempt fails");
   // Where no code could be generated the portable kernels round differently.
   for (int i = 0; status == ADAPTQ_OK && i < 32; i++)
     if (!(fabsf(first[i] - second[i]) < 1e-4f)) broken("other numbers");
   if (descriptors() != after) broken("the next attempt leaks a descriptor");
   char saved[600];
   snprintf(saved, sizeof saved, "%s.inject", path);
+  remove(saved);
+  telemetry_path(saved, sizeof saved, path, 2);
+  if (remove(saved) == 0) broken("the next attempt leaves its telemetry file");
+  telemetry_path(saved, sizeof saved, path, 1);
   remove(saved);
   return is_broken || ignored == 0 ? 3 : 0;
 }

@@ -37,6 +37,7 @@ errors_of() {
     clone | clone3) echo error=EAGAIN error=ENOMEM ;;
     memfd_create) echo error=EMFILE error=ENOSYS ;;
     ftruncate) echo error=EIO ;;
+    fallocate) echo error=ENOSPC error=EINTR error=EOPNOTSUPP ;;
     write) echo error=ENOSPC error=EINTR ;;
     fsync) echo error=EIO error=EINTR ;;
     rename | renameat | renameat2) echo error=EACCES ;;
@@ -60,7 +61,7 @@ run_host "$folder/trace" || { cat "$folder/output" "$folder/errors"; echo "the h
 mapped() {
   awk '
     /write\(-1, "adaptq-begin"/ { inside = 1 }
-    inside && /mmap\(.*MAP_ANONYMOUS.*\) += 0x/ { size = $0; sub(/.*mmap\([^,]*, /, "", size); net += size }
+    inside && /mmap\(.*(MAP_ANONYMOUS|MAP_SHARED).*\) += 0x/ { size = $0; sub(/.*mmap\([^,]*, /, "", size); net += size }
     inside && /munmap\(.*\) += 0$/ { size = $0; sub(/.*munmap\([^,]*, /, "", size); net -= size }
     END { print net + 0 }' "$1"
 }

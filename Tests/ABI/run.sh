@@ -239,6 +239,12 @@ for source in "$tests"/test_*.c; do
         -e inject=madvise:error=EINVAL "$build/$name" one
       fi
       ;;
+    test_telemetry_file)
+      # Children of it make sessions of their own; its readers are the test's and the command's.
+      settings=(TSAN_OPTIONS="${TSAN_OPTIONS:-}:die_after_fork=0")
+      [ -z "$sanitizer" ] && [ -x "$prefix/bin/adaptq" ] && settings+=(ADAPTQ_COMMAND="$prefix/bin/adaptq")
+      run_program "$name" env "${settings[@]}" "$build/$name"
+      ;;
     test_failing_allocations)
       if [ -n "$sanitizer" ]; then run_program "$name" "$build/$name"; continue; fi
       run_program "$name" env LD_PRELOAD="$build/count_malloc.so" "$build/$name"
@@ -299,6 +305,14 @@ for source in "$tests"/test_*.c; do
     *) run_program "$name" "$build/$name" ;;
   esac
 done
+
+# The command, against the same installed tree.
+if [[ command == *${ONLY:-}* ]] && [ -z "$sanitizer" ]; then
+  if [ ! -x "$prefix/bin/adaptq" ] || [ -z "${ADAPTQ_TEST_MODEL:-}" ]; then
+    say "skip command: needs the command and ADAPTQ_TEST_MODEL"
+  else run_program command python3 "$tests/test_command.py" "$prefix/bin/adaptq" "$ADAPTQ_TEST_MODEL"
+  fi
+fi
 
 # Random calls: the full numbers only in long runs.
 name=fuzz_calls

@@ -58,6 +58,13 @@ static void handles() {
 static void results() {
   adaptq::runtime_options options;
   options.max_isa = 99;
+  {
+    auto recorded = adaptq::runtime::try_create();
+    REQUIRE_RESULT(recorded);
+    CHECK(recorded->try_telemetry_file("/nonexistent/folder/file").status() == ADAPTQ_NOT_FOUND);
+    const std::string path = "/tmp/adaptq-hpp-" + std::to_string(getpid());
+    CHECK(bool(recorded->try_telemetry_file(path)) && access(path.c_str(), F_OK) == 0);
+  }
   auto failed = adaptq::runtime::try_create(options);
   CHECK(!failed && failed.status() == ADAPTQ_INVALID_ARGUMENT);
   CHECK(failed.message().find("max_isa is 99") != std::string::npos);

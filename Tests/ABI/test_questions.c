@@ -9,7 +9,8 @@
 
 static void features(void) {
   const char *known[] = {"open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel",
-                         "trace", "memory-report", "metadata", "options", "code-generation", "matrix", "states"};
+                         "trace", "memory-report", "metadata", "options", "code-generation", "matrix", "states",
+                         "telemetry-file"};
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) CHECK_INT(adaptq_has_feature(known[i]), 1);
   const char *unknown[] = {"", "x", "Trace", "trace ", "open-f", "\xff\xfe", "a feature with a name that is much too long"};
   for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) CHECK_INT(adaptq_has_feature(unknown[i]), 0);
@@ -91,6 +92,7 @@ static adaptq_status use_option(world *w, const adaptq_option_info *info, double
     adaptq_matrix_options matrix;
     adaptq_matrix_open_options open;
     adaptq_group_options group;
+    adaptq_telemetry_file_options file;
     char bytes[256];
   } o;
   memset(&o, 0, sizeof o);
@@ -113,6 +115,15 @@ static adaptq_status use_option(world *w, const adaptq_option_info *info, double
     adaptq_runtime *runtime = NULL;
     status = adaptq_runtime_create(&o.runtime, &runtime);
     CHECK_STATUS(adaptq_runtime_destroy(runtime), ADAPTQ_OK);
+  } else if (strcmp(info->owner, "adaptq_telemetry_file_options") == 0) {
+    o.file.struct_size = sizeof o.file;
+    adaptq_runtime *runtime = NULL;
+    char path[64];
+    snprintf(path, sizeof path, "/tmp/adaptq-questions-%d.telemetry", (int)getpid());
+    CHECK_STATUS(adaptq_runtime_create(NULL, &runtime), ADAPTQ_OK);
+    status = adaptq_runtime_telemetry_file(runtime, path, &o.file);
+    CHECK_STATUS(adaptq_runtime_destroy(runtime), ADAPTQ_OK);
+    CHECK(access(path, F_OK) != 0);
   } else if (strcmp(info->owner, "adaptq_session_options") == 0) {
     o.session.struct_size = sizeof o.session;
     adaptq_session *session = NULL;

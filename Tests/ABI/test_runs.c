@@ -15,8 +15,11 @@ enum { RUNS = 1000, LENGTH = 24, BATCH = 2 };
 
 static int32_t threads;  // 0: the default
 
-static void warm_runs_allocate_nothing(void) {
+static void warm_runs(int with_telemetry_file) {
   OPEN_FIXTURE_THREADS(f, threads);
+  char path[64];
+  snprintf(path, sizeof path, "/tmp/adaptq-test-runs-%d", (int)getpid());
+  if (with_telemetry_file) REQUIRE_OK(adaptq_runtime_telemetry_file(f.runtime, path, NULL));
   tensors t;
   adaptq_session *session = fixture_session(&f, &t, 0, BATCH, LENGTH);
   REQUIRE(session != NULL);
@@ -71,6 +74,14 @@ static void warm_runs_allocate_nothing(void) {
 
   CHECK_INT(failed, 0);
   CHECK(ignored != 0);
+  if (with_telemetry_file) {
+    // All of them are in it.
+    FILE *file = fopen(path, "rb");
+    uint64_t last = 0;
+    CHECK(file && fseek(file, 4096 + 40, SEEK_SET) == 0 && fread(&last, sizeof last, 1, file) == 1);
+    CHECK_INT(last, RUNS + n_levels);
+    if (file) fclose(file);
+  }
   CHECK(n_levels < 2 || changes > 100);
   if (allocations >= 0) CHECK_INT(allocations, 0);
   printf("  %d runs, %d changes of level, %ld calls of the allocator\n", RUNS, changes, allocations);
@@ -83,8 +94,12 @@ static void warm_runs_allocate_nothing(void) {
   fixture_close(&f);
 }
 
+static void warm_runs_allocate_nothing(void) { warm_runs(0); }
+static void neither_with_a_telemetry_file(void) { warm_runs(1); }
+
 int main(int argc, char **argv) {
   if (argc > 1) threads = atoi(argv[1]);
   RUN(warm_runs_allocate_nothing);
+  RUN(neither_with_a_telemetry_file);
   return check_end();
 }

@@ -38,6 +38,7 @@ int main(int argc, char **argv) {
   WRONG_RUN(runtime_threads);
   WRONG_RUN(runtime_machine);
   WRONG_RUN(runtime_poll);
+  WRONG_RUN(runtime_telemetry_file);
   WRONG_RUN(runtime_destroy);
   WRONG_RUN(model_open);
   WRONG_RUN(model_open_memory);

@@ -8,10 +8,14 @@ import Testing
     "CMachine": [], "Chwloc": [], "Base": ["CMachine"], "MachineCode": ["CMachine"],
     "Hardware": ["CMachine", "Chwloc"],
     "NestedFormat": [], "Kernels": ["MachineCode", "Hardware", "NestedFormat"], "Graph": ["NestedFormat"],
-    "Control": [], "Text": [], "Runtime": ["Graph", "Kernels", "Hardware", "Control", "CMachine"],
+    "Control": [], "Text": [], "Telemetry": ["Control", "CMachine"],
+    "Traces": ["Telemetry", "NestedFormat", "CMachine"],
+    "Runtime": ["Graph", "Kernels", "Hardware", "Control", "Telemetry", "CMachine"],
     "Tuning": ["Runtime"], "Importers": ["Graph", "Text"], "Simulation": ["Control"], "Pictures": [],
     "Bench": ["Runtime", "CMachine", "Pictures"], "AdaptQ": ["Runtime", "Tuning", "Text", "CAdaptQ", "CMachine"],
-    "CLI": ["Runtime", "Tuning", "Importers", "Simulation", "Pictures", "Bench", "Text", "ArgumentParser"],
+    "CLI": [
+      "Runtime", "Tuning", "Importers", "Simulation", "Pictures", "Bench", "Traces", "Text", "ArgumentParser",
+    ],
   ]
 
   /// Modules of the system that every room may import.

@@ -37,6 +37,19 @@ static inline uint64_t cmachine_atomic_add(uint64_t *word, uint64_t amount) {
   return __atomic_add_fetch(word, amount, __ATOMIC_SEQ_CST);
 }
 
+// Words of a record that a sequence number guards: no order among themselves.
+
+static inline uint64_t cmachine_atomic_load_relaxed(const uint64_t *word) {
+  return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+static inline void cmachine_atomic_store_relaxed(uint64_t *word, uint64_t value) {
+  __atomic_store_n(word, value, __ATOMIC_RELAXED);
+}
+
+/// Keeps stores behind it from becoming visible before stores that precede it.
+static inline void cmachine_atomic_write_fence(void) { __atomic_thread_fence(__ATOMIC_RELEASE); }
+
 /// Keeps plain reads before it from moving behind atomic loads after it.
 static inline void cmachine_atomic_read_fence(void) { __atomic_thread_fence(__ATOMIC_ACQUIRE); }
 

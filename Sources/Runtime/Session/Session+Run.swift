@@ -1,7 +1,9 @@
+import Base
 import CMachine
 import Control
 import Glibc
 import NestedFormat
+import Telemetry
 
 // The run path: no allocation, no lock, no system call but to wake workers (the clock is read through the vDSO).
 
@@ -126,6 +128,10 @@ extension SessionState {
       rung: rung, work: work, latencyNanoseconds: latency, expectedShare: expectedShare)
     record(state, plan, report, rung, work)
     report.sequence = state.pointee.ring.total
+    if let telemetry = state.pointee.telemetry {
+      let end = start &+ latency
+      telemetry.append(facts(state, report, rung, work, end, deadline), levels: plan.pointee.levels)
+    }
   }
 
   @inline(__always)
@@ -175,6 +181,7 @@ extension SessionState {
     let decision = state.pointee.controller.decide(work: work)
     report.reason = decision.reason
     report.budgetUnreachable = decision.budgetUnreachable
+    report.predictedNanoseconds = decision.predictedNanoseconds
     return min(max(decision.rung, 0), state.pointee.ladder.count &- 1)
   }
 
@@ -191,5 +198,42 @@ extension SessionState {
         latencyNanoseconds: report.latencyNanoseconds,
         budgetNanoseconds: report.budgetNanoseconds == 0 ? nil : report.budgetNanoseconds, work: work, rung: rung,
         reason: report.reason))
+  }
+
+  @inline(__always)
+  private static func facts(
+    _ state: UnsafeMutablePointer<SessionState>, _ report: RunReport, _ rung: Int, _ work: Int, _ end: Int,
+    _ deadline: Int
+  ) -> RunFacts {
+    var facts = RunFacts()
+    facts.sequence = report.sequence
+    facts.timeNanoseconds = Int64(end)
+    facts.latencyNanoseconds = Int64(report.latencyNanoseconds)
+    facts.budgetNanoseconds = Int64(report.budgetNanoseconds)
+    facts.deadlineNanoseconds = Int64(deadline)
+    facts.work = Int64(work)
+    facts.rung = UInt16(truncatingIfNeeded: rung)
+    facts.level = report.level.rawValue
+    facts.reason = report.reason
+    facts.budgetMissed = report.budgetMissed
+    facts.levelChanged = report.levelChanged
+    facts.budgetUnreachable = report.budgetUnreachable
+    facts.deadlineMissed = report.deadlineMissed
+    facts.isFixed = report.isFixed
+    facts.droppedSites = UInt32(truncatingIfNeeded: report.droppedSites)
+    facts.predictedNanoseconds = Int64(report.predictedNanoseconds)
+    if report.budgetNanoseconds > 0 {
+      let percentile = state.pointee.controller.configuration.percentile
+      facts.percentileHundredths = UInt32(truncatingIfNeeded: clampedInt(percentile * 100, in: 0...10000))
+      facts.movingPercentileNanoseconds = Int64(state.pointee.controller.movingPercentileInPlace())
+    }
+    facts.slowdown = state.pointee.controller.slowdown
+    facts.multiplier = state.pointee.controller.multiplier
+    let counters = state.pointee.controller.counters
+    facts.runs = counters.runs
+    facts.misses = counters.misses
+    facts.unavoidableMisses = counters.unavoidableMisses
+    facts.switches = counters.switches
+    return facts
   }
 }

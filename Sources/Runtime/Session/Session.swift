@@ -4,6 +4,7 @@ import Control
 import Graph
 import Kernels
 import NestedFormat
+import Telemetry
 
 /// One stream of inferences on a model: owns plan, level choice and telemetry. Threads are shared with other sessions.
 ///
@@ -31,6 +32,8 @@ public final class Session: @unchecked Sendable {
   let states: StateMemory
   private let kernelOwner: AnyObject?
   private let threads: Threads
+  /// Keeps what the state's writer points to.
+  private let telemetry: TelemetrySection?
   /// What ``prepare(maximumShapes:)`` may spend on measuring; nil: no limit.
   private let measureNanoseconds: Int?
   private let calls: SystemCalls
@@ -43,9 +46,10 @@ public final class Session: @unchecked Sendable {
   ///   - kernelOwner: kept alive as long as the session: the code `kernels` points to.
   ///   - calls: where its memory comes from.
   ///   - threads: what runs and preparations may use.
+  ///   - telemetryFile: where runs leave records that other processes can read; see ``isRecorded``.
   public init(
     model: Model, allowed: [Level], kernels: KernelTable, kernelOwner: AnyObject?, calls: SystemCalls = .live,
-    threads: Threads = .alone, measureNanoseconds: Int? = nil
+    threads: Threads = .alone, measureNanoseconds: Int? = nil, telemetryFile: TelemetryFile? = nil
   ) throws(AdaptQError) {
     let levels = model.levels.filter { allowed.contains($0) }
     if levels.isEmpty {
@@ -103,7 +107,17 @@ public final class Session: @unchecked Sendable {
     self.threads = threads
     self.measureNanoseconds = measureNanoseconds
     self.calls = calls
+    telemetry = telemetryFile?.claim(
+      sites: model.graph.sites.map { site in
+        TelemetryFile.Site(
+          name: site.name, weights: site.n &* site.k,
+          isTable: site.kind == .embedding)
+      }, rungs: levels.count)
+    state.pointee.telemetry = telemetry?.writer
   }
+
+  /// Whether runs go to a telemetry file: there is one, and a section of it was free.
+  public var isRecorded: Bool { telemetry != nil }
 
   public var isPrepared: Bool { prepared.pointee }
 

@@ -1,6 +1,7 @@
 import CMachine
 import Control
 import NestedFormat
+import Telemetry
 
 /// What a session keeps between runs, in raw memory: the run path reads and writes it through one pointer.
 ///
@@ -34,6 +35,8 @@ struct SessionState: BitwiseCopyable {
   var shares = DeadlineShares()
   /// The threads of the preparation.
   var executor = ParallelExecutor.alone
+  /// Where each run leaves a record for other processes; nil without a telemetry file.
+  var telemetry: TelemetryWriter?
 }
 
 /// What one run did.
@@ -51,6 +54,8 @@ public struct RunReport: BitwiseCopyable, Sendable {
   public var levelChanged = false
   public var budgetMissed = false
   public var budgetUnreachable = false
+  /// What was expected at the budget's percentile; 0 where nobody asked or knows.
+  public var predictedNanoseconds = 0
   public var deadlineMissed = false
   /// Sites that ran at a lower level than the run began with.
   public var droppedSites = 0

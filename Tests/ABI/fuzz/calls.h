@@ -73,6 +73,20 @@ static adaptq_status runtime_probe_json(void) {
   return adaptq_runtime_probe_json(handle(RUNTIME), OUT_OR_NULL(output()), !wrongly(3) ? BYTES : below(3000),
                                    OUT_OR_NULL(&length));
 }
+static adaptq_status runtime_telemetry_file(void) {
+  static const char *const paths[] = {"", "/", "/dev/null", "/nonexistent/telemetry", "/tmp/\xff"};
+  char path[64];
+  // A file of its own, which goes with the runtime.
+  snprintf(path, sizeof path, "/tmp/adaptq-fuzz-%d-%d-%ld", (int)getpid(), me->number, me->calls);
+  adaptq_telemetry_file_options options;
+  memset(&options, 0, sizeof options);
+  options.struct_size = struct_size(sizeof options);
+  options.max_sessions = number32(3);
+  options.max_records = wrongly(6) ? number32(40) : 16;
+  options.max_sites = number32(20);
+  return adaptq_runtime_telemetry_file(handle(RUNTIME), wrongly(6) ? (rarely(2) ? NULL : paths[below(5)]) : path,
+                                       rarely(8) ? NULL : &options);
+}
 static adaptq_status destroy(enum kind kind, void *handle) {
   switch (kind) {
     case RUNTIME: return adaptq_runtime_destroy(handle);

@@ -44,6 +44,7 @@ static size_t small_size;
 // What a good call is made of.
 typedef struct {
   adaptq_runtime_options runtime;
+  adaptq_telemetry_file_options telemetry_file;
   adaptq_session_options session;
   adaptq_run_options run;
   adaptq_tensor max_inputs[2], inputs[2], outputs[1];
@@ -108,6 +109,7 @@ static void tensor(adaptq_tensor *t, adaptq_type type, int rank, int64_t a, int6
 static void good_inputs(void) {
   memset(&in, 0, sizeof in);
   in.runtime.struct_size = sizeof in.runtime;
+  in.telemetry_file.struct_size = sizeof in.telemetry_file;
   in.session.struct_size = sizeof in.session;
   in.run.struct_size = sizeof in.run;
   memcpy(in.ids, ids, sizeof ids);

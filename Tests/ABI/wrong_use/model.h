@@ -154,6 +154,34 @@ static void runtime_machine(void) {
         adaptq_runtime_probe_json(w.runtime, out.json, sizeof out.json, &out.count));
 }
 
+#define FILE_CALL adaptq_runtime_telemetry_file(w.runtime, "/nonexistent/telemetry", &in.telemetry_file)
+static void runtime_telemetry_file(void) {
+  WRONG_HANDLES(adaptq_runtime_telemetry_file, adaptq_runtime, w.dead_runtime,
+                adaptq_runtime_telemetry_file(in.handle, "/nonexistent/telemetry", &in.telemetry_file));
+  WRONG(adaptq_runtime_telemetry_file, "path NULL", ADAPTQ_INVALID_ARGUMENT, "path is NULL", (void)0,
+        adaptq_runtime_telemetry_file(w.runtime, NULL, NULL));
+  WRONG(adaptq_runtime_telemetry_file, "path not UTF-8", ADAPTQ_INVALID_ARGUMENT, "path is not UTF-8", (void)0,
+        adaptq_runtime_telemetry_file(w.runtime, "/tmp/\xff", NULL));
+  WRONG(adaptq_runtime_telemetry_file, "no such folder", ADAPTQ_NOT_FOUND, "/nonexistent/telemetry", (void)0, FILE_CALL);
+  WRONG(adaptq_runtime_telemetry_file, "a path that exists", ADAPTQ_IO_ERROR, "exists", (void)0,
+        adaptq_runtime_telemetry_file(w.runtime, "/dev/null", NULL));
+  WRONG(adaptq_runtime_telemetry_file, "a folder", ADAPTQ_IO_ERROR, "path \"/\"", (void)0,
+        adaptq_runtime_telemetry_file(w.runtime, "/", NULL));
+  WRONG_STRUCT_SIZES(adaptq_runtime_telemetry_file, adaptq_telemetry_file_options, in.telemetry_file.struct_size, FILE_CALL);
+  WRONG(adaptq_runtime_telemetry_file, "max_sessions negative", ADAPTQ_INVALID_ARGUMENT,
+        "adaptq_telemetry_file_options.max_sessions is -1; expected 0 to 64", in.telemetry_file.max_sessions = -1, FILE_CALL);
+  WRONG(adaptq_runtime_telemetry_file, "max_sessions above 64", ADAPTQ_INVALID_ARGUMENT, "max_sessions is 65",
+        in.telemetry_file.max_sessions = 65, FILE_CALL);
+  WRONG(adaptq_runtime_telemetry_file, "max_records above 65536", ADAPTQ_INVALID_ARGUMENT, "max_records is 65537",
+        in.telemetry_file.max_records = 65537, FILE_CALL);
+  WRONG(adaptq_runtime_telemetry_file, "max_records below 16", ADAPTQ_OUT_OF_RANGE, "records is 15; expected 16 to 65536",
+        in.telemetry_file.max_records = 15, FILE_CALL);
+  WRONG(adaptq_runtime_telemetry_file, "max_sites above 4096", ADAPTQ_INVALID_ARGUMENT, "max_sites is 4097",
+        in.telemetry_file.max_sites = 4097, FILE_CALL);
+  WRONG(adaptq_runtime_telemetry_file, "a file above 256 MiB", ADAPTQ_OUT_OF_RANGE, "above 268435456",
+        (in.telemetry_file.max_records = 65536, in.telemetry_file.max_sites = 4096), FILE_CALL);
+}
+
 static void runtime_destroy(void) {
   HARMLESS(adaptq_runtime_destroy, "NULL", "does nothing", (void)0, adaptq_runtime_destroy(NULL));
   WRONG(adaptq_runtime_destroy, "destroyed", ADAPTQ_INVALID_HANDLE, "is not a live handle", (void)0,
