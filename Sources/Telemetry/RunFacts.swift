@@ -13,7 +13,7 @@ public struct RunFacts: Equatable, Sendable, BitwiseCopyable {
   public var deadlineNanoseconds: Int64 = 0
   /// Product of the sizes that the caller chose.
   public var work: Int64 = 0
-  /// Index in the session's ladder, 0 is the best quality.
+  /// Index in the session's ladder, 0 is the best quality; 65535 for a fixed level that is no rung.
   public var rung: UInt16 = 0
   /// Bits of the level that the run began with; 0 where the rung mixes levels.
   public var level: UInt8 = 0

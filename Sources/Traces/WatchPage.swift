@@ -75,7 +75,8 @@ public struct WatchPage {
     if let rate = rate(session.records) { head.add(", \(fixed(rate, rate < 10 ? 1 : 0))/s") }
     head.add("  ")
     head.add(last.levelName, .bold)
-    head.add(" (rung \(Int(last.rung) + 1) of \(session.rungs), \(last.reason.name))")
+    let place = last.rung == .max ? "" : "rung \(Int(last.rung) + 1) of \(session.rungs), "
+    head.add(" (\(place)\(last.reason.name))")
     if host == .running && !session.hasEnded { head.add("  \(age(last)) ago", .dim) }
     if session.damagedRecords > 0 { head.add("  \(session.damagedRecords) damaged records", .warning) }
     var lines = [StyledLine(), head, latency(last)]

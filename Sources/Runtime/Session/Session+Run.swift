@@ -213,7 +213,8 @@ extension SessionState {
     facts.deadlineNanoseconds = Int64(deadline)
     facts.work = Int64(work)
     facts.rung = UInt16(truncatingIfNeeded: rung)
-    facts.level = report.level.rawValue
+    let mixes = rung >= 0 && state.pointee.ladder.rungs[rung].uniform == 0
+    facts.level = mixes ? 0 : report.level.rawValue
     facts.reason = report.reason
     facts.budgetMissed = report.budgetMissed
     facts.levelChanged = report.levelChanged
