@@ -26,8 +26,9 @@ struct SentenceModel {
     }
   }
 
-  func session(_ levels: [Level] = Level.allCases) throws(AdaptQError) -> Session {
-    try Session(model: model, allowed: levels, kernels: kernels.table, kernelOwner: kernels)
+  func session(_ levels: [Level] = Level.allCases, measureRounds: Int? = nil) throws(AdaptQError) -> Session {
+    try Session(
+      model: model, allowed: levels, kernels: kernels.table, kernelOwner: kernels, measureRounds: measureRounds)
   }
 
   /// Longest sequence: the tokenizer's bound, or what the position table has.

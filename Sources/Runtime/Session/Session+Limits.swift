@@ -92,11 +92,22 @@ extension Session {
 
   /// Whether each level is a step: faster than every better one at the largest prepared size.
   public func isStep(_ index: Int) -> Bool {
-    Session.isStep(index, costs.map { Double($0.nanoseconds) }, minimumGain)
+    guard costs.indices.contains(index) else { return false }
+    let own = Double(costs[index].nanoseconds)
+    return costs[..<index].allSatisfy { own < Double($0.nanoseconds) * (1 - minimumGain) }
   }
 
-  /// The same for a rung of the ladder.
-  public func isStep(rung: Int) -> Bool { Session.isStep(rung, ladder.indices.map(expectedNanoseconds), minimumGain) }
+  /// Whether each rung is a step at the largest prepared size: clearly faster than every better rung that is one, as the
+  /// controller walks down the ladder where all of it is allowed.
+  public var rungSteps: [Bool] {
+    var fastest = Double.infinity
+    return ladder.indices.map { rung in
+      let own = expectedNanoseconds(rung: rung)
+      if own >= fastest * (1 - minimumGain) { return false }
+      fastest = own
+      return true
+    }
+  }
 
   /// What a rung is expected to take at the largest prepared size; 0 before the first preparation.
   public func expectedNanoseconds(rung: Int) -> Double {
@@ -105,8 +116,4 @@ extension Session {
   }
 
   private var minimumGain: Double { state.pointee.controller.configuration.minimumGain }
-
-  private static func isStep(_ index: Int, _ costs: [Double], _ minimumGain: Double) -> Bool {
-    costs.indices.contains(index) && costs[..<index].allSatisfy { costs[index] < $0 * (1 - minimumGain) }
-  }
 }

@@ -33,6 +33,7 @@ public final class Session: @unchecked Sendable {
   private let threads: Threads
   /// What ``prepare(maximumShapes:)`` may spend on measuring; nil: no limit.
   private let measureNanoseconds: Int?
+  private let measureRounds: Int
   private let calls: SystemCalls
   private var plan: ExecutionPlan?
   private var shareTable: ShareTable?
@@ -43,9 +44,11 @@ public final class Session: @unchecked Sendable {
   ///   - kernelOwner: kept alive as long as the session: the code `kernels` points to.
   ///   - calls: where its memory comes from.
   ///   - threads: what runs and preparations may use.
+  ///   - measureNanoseconds: when preparing begins no further measurement; nil: after about 400 ms per size.
+  ///   - measureRounds: how often each level is timed at each size, and in proportion how long that may take; nil: 5 times.
   public init(
     model: Model, allowed: [Level], kernels: KernelTable, kernelOwner: AnyObject?, calls: SystemCalls = .live,
-    threads: Threads = .alone, measureNanoseconds: Int? = nil
+    threads: Threads = .alone, measureNanoseconds: Int? = nil, measureRounds: Int? = nil
   ) throws(AdaptQError) {
     let levels = model.levels.filter { allowed.contains($0) }
     if levels.isEmpty {
@@ -102,6 +105,7 @@ public final class Session: @unchecked Sendable {
     self.kernelOwner = kernelOwner
     self.threads = threads
     self.measureNanoseconds = measureNanoseconds
+    self.measureRounds = max(measureRounds ?? CostMeasurement.rounds, 1)
     self.calls = calls
   }
 
@@ -132,7 +136,8 @@ public final class Session: @unchecked Sendable {
     let stepTimes = try StepTimes(
       levelCount: levels.count, stepCount: plan.context.stepCount, sizeCount: CostMeasurement.shares.count, calls: calls
     )
-    let costs = try CostMeasurement(plan, levels, executor, measureNanoseconds).measure(stepTimes)
+    let costs = try CostMeasurement(plan, levels, executor, measureNanoseconds, rounds: measureRounds)
+      .measure(stepTimes)
     let planCosts = try PlanCosts(plan, stepTimes, costs, calls: calls)
     let shareTable = try ShareTable(ladder, planCosts, stepCount: plan.context.stepCount, calls: calls)
     var controller = try LatencyController(ControllerConfiguration(rungCount: ladder.count))
