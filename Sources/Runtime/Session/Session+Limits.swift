@@ -65,7 +65,6 @@ extension Session {
 
   /// Changes a part of the limits, unless no rung would be left; several threads may do so at once.
   private func change(_ body: (inout RungLimits) -> Void) -> LimitOutcome {
-    let slots = state.pointee.ladder
     var old = cmachine_atomic_load(mailbox + 2)
     while true {
       var limits = RungLimits(word: old)
@@ -77,7 +76,7 @@ extension Session {
 
   private func refusal(_ limits: RungLimits) -> LimitOutcome {
     var best = (mean: -1.0, p5: -1.0)
-    for rung in ladder.indices where state.pointee.ladder.rungs[rung].levelSet & ~limits.levels == 0 {
+    for rung in ladder.indices where slots.rungs[rung].levelSet & ~limits.levels == 0 {
       guard let quality = ladder[rung].quality else { continue }
       best.mean = max(best.mean, quality.meanCosine)
       if RungLimits.steps(quality.meanCosine) >= limits.mean { best.p5 = max(best.p5, quality.p5Cosine) }

@@ -22,6 +22,8 @@ public final class Session: @unchecked Sendable {
   public private(set) var planCosts: PlanCosts?
   let kernels: KernelTable
   let state: UnsafeMutablePointer<SessionState>
+  /// What setters see of the ladder: nothing that changes.
+  let slots: LadderSlots
   /// Where setters leave what they want; the state, which points there too, belongs to the run in progress.
   let mailbox: UnsafeMutablePointer<UInt64>
   /// Only initialized when ``isPrepared``.
@@ -100,6 +102,7 @@ public final class Session: @unchecked Sendable {
     self.model = model
     self.levels = levels
     self.ladder = ladder
+    self.slots = slots
     cmachine_atomic_store(mailbox + 2, RungLimits(levels: Session.set(levels), mean: 0, p5: 0).word)
     self.kernels = kernels
     self.kernelOwner = kernelOwner
