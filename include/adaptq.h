@@ -902,7 +902,7 @@ typedef struct adaptq_plan_info {
                           the operators for others */
   adaptq_level level;  /* of all linear sites, or of most of their weights */
   int32_t is_mixed;    /* 1 if linear sites have different levels */
-  int32_t is_step;     /* 1 if faster than every better plan at that size; others are no step there */
+  int32_t is_step;     /* 1 if at that size clearly faster than every better plan that is a step; others are no step there */
   int32_t reserved;    /* 0 */
   int64_t sites_int2;  /* how many linear sites have ADAPTQ_LEVEL_INT2 */
   int64_t sites_int4;  /* the same for ADAPTQ_LEVEL_INT4 */

@@ -22,22 +22,23 @@ import Runtime
       }
       let target = try StructArray(
         UnsafePointer(plans), count: needed, "adaptq_plan_info", parameter: "plans", checkingAll: false)
+      let steps = session.rungSteps
       for (index, rung) in session.ladder.enumerated() {
-        target.write(planInfo(session, index, rung), at: index)
+        target.write(planInfo(session, index, rung, isStep: steps[index]), at: index)
       }
       count.pointee = needed
     }
   }
 }
 
-private func planInfo(_ session: Session, _ index: Int, _ rung: Rung) -> adaptq_plan_info {
+private func planInfo(_ session: Session, _ index: Int, _ rung: Rung, isStep: Bool) -> adaptq_plan_info {
   var value = adaptq_plan_info()
   value.mean_cosine = rung.quality?.meanCosine ?? 0
   value.p5_cosine = rung.quality?.p5Cosine ?? 0
   value.latency_ns = Int64(clampedInt(session.expectedNanoseconds(rung: index), in: 0...Int(Int64.max)))
   value.level = Int32(rung.mainLevel.rawValue)
   value.is_mixed = rung.uniformLevel == nil ? 1 : 0
-  value.is_step = session.isStep(rung: index) ? 1 : 0
+  value.is_step = isStep ? 1 : 0
   for (site, level) in zip(session.model.graph.sites, rung.levels) where site.kind == .linear {
     switch level {
     case .int2: value.sites_int2 += 1

@@ -28,10 +28,11 @@ struct SentenceModel {
   }
 
   func session(
-    _ levels: [Level] = Level.allCases, telemetryFile: TelemetryFile? = nil
+    _ levels: [Level] = Level.allCases, measureRounds: Int? = nil, telemetryFile: TelemetryFile? = nil
   ) throws(AdaptQError) -> Session {
     try Session(
-      model: model, allowed: levels, kernels: kernels.table, kernelOwner: kernels, telemetryFile: telemetryFile)
+      model: model, allowed: levels, kernels: kernels.table, kernelOwner: kernels, measureRounds: measureRounds,
+      telemetryFile: telemetryFile)
   }
 
   /// Longest sequence: the tokenizer's bound, or what the position table has.

@@ -59,7 +59,7 @@ struct TuneCommand: ParsableCommand {
           try .init(shape: [1, ids.count], integers: ids.map { _ in 1 }),
         ]))
     }
-    let session = try sentences.session()
+    let session = try sentences.session(measureRounds: 25)
     try session.prepare(maximumShapes: [[1, longest], [1, longest]])
     let showsProgress = isatty(2) == 1
     return try Tuner(session, samples).run { phase, done, total in
@@ -82,7 +82,7 @@ enum TuneReport {
         + left(fixed(item.plan.quality.p5Cosine, 6), 12) + "\n"
     }
     text +=
-      "times are expected here, on one thread, for \(result.work) "
+      "times are the least that the operators took here, on one thread, for \(result.work) "
       + "\(model.graph.symbols.joined(separator: " x ")); weights are what a run reads of them\n"
     text += "cosines against \(result.reference.name), \(result.rows) output rows; "
     text += "\(result.measured.count) plans measured, those beaten in quality, time and bytes are left out\n"

@@ -71,7 +71,7 @@ public struct Tuner {
       measured.append(
         TunedPlan(
           plan: PrecisionPlan(levels: plan, quality: QualityMeasurement.quality(cosines)),
-          nanoseconds: costs.nanoseconds(full(plan), size: size),
+          nanoseconds: costs.leastNanoseconds(full(plan), size: size),
           byteCount: zip(sites, plan).reduce(0) { $0 + TuningResult.byteCount(session.model, site: $1.0, $1.1) }))
       progress(.plans, index + 1, wanted.count)
     }

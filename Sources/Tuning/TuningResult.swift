@@ -5,7 +5,7 @@ import NestedFormat
 /// A measured plan and what it costs.
 public struct TunedPlan: Sendable, Equatable {
   public var plan: PrecisionPlan
-  /// Expected on this machine at ``TuningResult/work``.
+  /// On this machine at ``TuningResult/work``: the sum of what the operators took at least.
   public var nanoseconds: Double
   /// Of weights that a run with few rows reads, scales included.
   public var byteCount: Int

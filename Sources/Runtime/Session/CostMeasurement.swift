@@ -17,30 +17,33 @@ public struct LevelCost: Sendable {
 struct CostMeasurement {
   /// Shares of the largest work that are measured.
   static let shares: [Double] = [1, 0.5, 0.2, 0.05]
-  /// Rounds at most; fewer where a run is long.
+  /// Rounds at most, unless somebody wants more; fewer where a run is long.
   static let rounds = 5
-  /// A size whose runs have taken this long gets no further round.
-  static let roundBudget = 400_000_000
+  /// A size whose runs have taken this long gets no further round: so much for each of the rounds.
+  static let roundBudget = 80_000_000
 
   private let plan: ExecutionPlan
   private let levels: [Level]
   private let executor: ParallelExecutor
+  private let rounds: Int
   /// When no further run is begun but the first of each level; nil: never.
   private let end: Int?
 
   /// - Parameter nanoseconds: how long measuring may take, apart from the first run of each level; nil: as long as it takes.
   init(
-    _ plan: ExecutionPlan, _ levels: [Level], _ executor: ParallelExecutor, _ nanoseconds: Int? = nil
+    _ plan: ExecutionPlan, _ levels: [Level], _ executor: ParallelExecutor, _ nanoseconds: Int? = nil,
+    rounds: Int = CostMeasurement.rounds
   ) {
     self.plan = plan
     self.levels = levels
     self.executor = executor
+    self.rounds = rounds
     end = nanoseconds.map { monotonicNanoseconds() &+ $0 }
   }
 
   private var isLate: Bool { end.map { monotonicNanoseconds() > $0 } ?? false }
 
-  /// - Parameter times: gets how long the steps took, at each size and level; its memory is zero before.
+  /// - Parameter steps: gets how long the steps took, at each size and level.
   func measure(_ steps: StepTimes) throws(AdaptQError) -> [LevelCost] {
     let context = plan.context
     var size = 0
@@ -76,7 +79,7 @@ struct CostMeasurement {
     var first = [Int](repeating: 0, count: levels.count)
     let inputs = indexInputs()
     let begin = monotonicNanoseconds()
-    for round in 0...CostMeasurement.rounds {
+    for round in 0...rounds {
       for (index, level) in levels.enumerated() {
         for (site, facts) in plan.model.graph.sites.enumerated() where facts.kind == .linear {
           plan.context.levels[site] = level.rawValue
@@ -86,8 +89,9 @@ struct CostMeasurement {
         let start = monotonicNanoseconds()
         let own = executor.acquire(maximum: 0)
         var timed = plan.context
-        timed.stepTimes = steps.times(size: size, level: index)
-        timed.codeTimes = steps.codes(size: size, level: index)
+        timed.stepTimes = steps.current
+        timed.codeTimes = steps.currentCodes
+        steps.clear()
         let outcome = withUnsafePointer(to: timed) { PlanContext.execute($0, own) }
         own.release()
         let elapsed = monotonicNanoseconds() - start
@@ -99,10 +103,11 @@ struct CostMeasurement {
             "maximum shapes: row \(outcome.index) of site \"\(plan.model.graph.sites[outcome.site].name)\" is needed, "
               + "it has \(outcome.rows) rows")
         }
+        steps.keep(size: size, level: index)
         // The first round warms caches and pages and counts only where there is no other.
         if round > 0 { samples[index].append(elapsed) } else { first[index] = elapsed }
       }
-      if isLate || round > 0 && monotonicNanoseconds() - begin > CostMeasurement.roundBudget { break }
+      if isLate || round > 0 && monotonicNanoseconds() - begin > rounds * CostMeasurement.roundBudget { break }
     }
     return samples.enumerated().map { $1.isEmpty ? first[$0] : $1.sorted()[$1.count / 2] }
   }

@@ -4,7 +4,8 @@ import Graph
 import NestedFormat
 
 /// What a plan costs on this machine, predicted from how long each step took at every uniform level: the sum over its steps,
-/// each at the level of its site. A uniform plan is predicted at exactly what was measured.
+/// each at the level of its site. Steps count by the least that they took, so that a mix is not made of lucky moments, and are
+/// scaled so that the plan of one level costs exactly what whole runs of it were measured to cost.
 ///
 /// Two things are no property of a single site. Projections of one input share its 8-bit codes: who makes them is followed
 /// along the steps, as the executor does. Steps without weights take what they took on average, by the share of sites that
@@ -17,7 +18,7 @@ public final class PlanCosts: @unchecked Sendable {
 
   private let plan: ExecutionPlan
   private let times: StepTimes
-  /// Nanoseconds of a run over the sum of its steps: `[size][level]`.
+  /// Nanoseconds of a run over the sum of what its steps took at least: `[size][level]`.
   private var scales: [[Double]] = []
   private let linearCount: Int
   private let memory: MemoryBlock
@@ -44,7 +45,9 @@ public final class PlanCosts: @unchecked Sendable {
     for (size, work) in times.works.enumerated() {
       scales.append(
         costs.indices.map { level in
-          let sum = (0..<times.stepCount).reduce(0) { $0 + times.times(size: size, level: level)[$1] }
+          let sum = (0..<times.stepCount).reduce(0) {
+            $0 + times.product($1, level: level, size: size) + times.coding($1, level: level, size: size)
+          }
           let total = costs[level].points.first { $0.work == work }?.nanoseconds ?? 0
           return sum > 0 ? Double(total) / Double(sum) : 0
         })
@@ -91,7 +94,14 @@ public final class PlanCosts: @unchecked Sendable {
     }.sorted { $0.work < $1.work }
   }
 
-  /// What a site takes at a level, with its share of the codes that it has in common with others.
+  /// The sum of what the steps took at least: for comparing plans with each other where other programs disturb whole runs.
+  public func leastNanoseconds(_ siteLevels: [Level], size: Int) -> Double {
+    var sum = 0.0
+    forEachStep(siteLevels, size: size, isScaled: false) { sum += $1 }
+    return sum
+  }
+
+  /// What a site's products took at least, with its share of the codes that it has in common with others.
   public func siteNanoseconds(_ site: Int, _ level: Level, size: Int) -> Double {
     guard let index = levels.firstIndex(of: level) else { return 0 }
     var sum = 0.0
@@ -99,16 +109,25 @@ public final class PlanCosts: @unchecked Sendable {
       let facts = plan.context.steps[step]
       let share = weight(of: site, facts)
       if share == 0 { continue }
-      sum += share * own(step, index, size)
+      sum += share * Double(times.product(step, level: index, size: size))
       if facts.kind == .linear && level.isNested {
-        sum += coding(step, index, size) / Double(max(followers[Int(leader[step])], 1))
+        let coding = times.coding(Int(leader[step]), level: index, size: size)
+        sum += Double(coding) / Double(max(followers[Int(leader[step])], 1))
       }
     }
     return sum
   }
 
   /// Tells the expected nanoseconds of every step in turn.
-  func forEachStep(_ siteLevels: [Level], size: Int, _ body: (_ step: Int, _ nanoseconds: Double) -> Void) {
+  func forEachStep(
+    _ siteLevels: [Level], size: Int, isScaled: Bool = true, _ body: (_ step: Int, _ nanoseconds: Double) -> Void
+  ) {
+    func product(_ step: Int, _ level: Int) -> Double {
+      Double(times.product(step, level: level, size: size)) * (isScaled ? scales[size][level] : 1)
+    }
+    func coding(_ step: Int, _ level: Int) -> Double {
+      Double(times.coding(Int(leader[step]), level: level, size: size)) * (isScaled ? scales[size][level] : 1)
+    }
     let indices = siteLevels.map { level in levels.firstIndex(of: level) ?? 0 }
     let shares = levelShares(indices)
     var coded: Int32 = -1
@@ -119,22 +138,22 @@ public final class PlanCosts: @unchecked Sendable {
       switch facts.kind {
       case .linear, .convolution:
         let site = Int(facts.site)
-        time = own(step, indices[site], size)
+        time = product(step, indices[site])
         if facts.kind == .convolution { coded = -1 }
         let level = siteLevels[site]
         if facts.kind == .linear && level.isNested && (coded != facts.input0 || (level == .int8 && codedLevel != .int8))
         {
-          time += coding(step, indices[site], size)
+          time += coding(step, indices[site])
           (coded, codedLevel) = (facts.input0, level)
         }
       case .gru:
         for site in [facts.site, facts.site1] {
-          time += weight(of: Int(site), facts) * own(step, indices[Int(site)], size)
+          time += weight(of: Int(site), facts) * product(step, indices[Int(site)])
         }
         coded = -1
       default:
         if facts.kind == .loopEnd { coded = -1 }
-        for (level, share) in shares.enumerated() where share > 0 { time += share * own(step, level, size) }
+        for (level, share) in shares.enumerated() where share > 0 { time += share * product(step, level) }
       }
       body(step, time)
     }
@@ -166,13 +185,4 @@ public final class PlanCosts: @unchecked Sendable {
   }
 
   private func width(_ site: Int32) -> Int { plan.model.graph.sites[Int(site)].k }
-
-  private func own(_ step: Int, _ level: Int, _ size: Int) -> Double {
-    let spent = times.times(size: size, level: level)[step] - times.codes(size: size, level: level)[step]
-    return Double(spent) * scales[size][level]
-  }
-
-  private func coding(_ step: Int, _ level: Int, _ size: Int) -> Double {
-    Double(times.codes(size: size, level: level)[Int(leader[step])]) * scales[size][level]
-  }
 }

@@ -65,7 +65,6 @@ extension Session {
 
   /// Changes a part of the limits, unless no rung would be left; several threads may do so at once.
   private func change(_ body: (inout RungLimits) -> Void) -> LimitOutcome {
-    let slots = state.pointee.ladder
     var old = cmachine_atomic_load(mailbox + 2)
     while true {
       var limits = RungLimits(word: old)
@@ -77,7 +76,7 @@ extension Session {
 
   private func refusal(_ limits: RungLimits) -> LimitOutcome {
     var best = (mean: -1.0, p5: -1.0)
-    for rung in ladder.indices where state.pointee.ladder.rungs[rung].levelSet & ~limits.levels == 0 {
+    for rung in ladder.indices where slots.rungs[rung].levelSet & ~limits.levels == 0 {
       guard let quality = ladder[rung].quality else { continue }
       best.mean = max(best.mean, quality.meanCosine)
       if RungLimits.steps(quality.meanCosine) >= limits.mean { best.p5 = max(best.p5, quality.p5Cosine) }
@@ -92,11 +91,22 @@ extension Session {
 
   /// Whether each level is a step: faster than every better one at the largest prepared size.
   public func isStep(_ index: Int) -> Bool {
-    Session.isStep(index, costs.map { Double($0.nanoseconds) }, minimumGain)
+    guard costs.indices.contains(index) else { return false }
+    let own = Double(costs[index].nanoseconds)
+    return costs[..<index].allSatisfy { own < Double($0.nanoseconds) * (1 - minimumGain) }
   }
 
-  /// The same for a rung of the ladder.
-  public func isStep(rung: Int) -> Bool { Session.isStep(rung, ladder.indices.map(expectedNanoseconds), minimumGain) }
+  /// Whether each rung is a step at the largest prepared size: clearly faster than every better rung that is one, as the
+  /// controller walks down the ladder where all of it is allowed.
+  public var rungSteps: [Bool] {
+    var fastest = Double.infinity
+    return ladder.indices.map { rung in
+      let own = expectedNanoseconds(rung: rung)
+      if own >= fastest * (1 - minimumGain) { return false }
+      fastest = own
+      return true
+    }
+  }
 
   /// What a rung is expected to take at the largest prepared size; 0 before the first preparation.
   public func expectedNanoseconds(rung: Int) -> Double {
@@ -105,8 +115,4 @@ extension Session {
   }
 
   private var minimumGain: Double { state.pointee.controller.configuration.minimumGain }
-
-  private static func isStep(_ index: Int, _ costs: [Double], _ minimumGain: Double) -> Bool {
-    costs.indices.contains(index) && costs[..<index].allSatisfy { costs[index] < $0 * (1 - minimumGain) }
-  }
 }

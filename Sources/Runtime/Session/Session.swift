@@ -23,6 +23,8 @@ public final class Session: @unchecked Sendable {
   public private(set) var planCosts: PlanCosts?
   let kernels: KernelTable
   let state: UnsafeMutablePointer<SessionState>
+  /// What setters see of the ladder: nothing that changes.
+  let slots: LadderSlots
   /// Where setters leave what they want; the state, which points there too, belongs to the run in progress.
   let mailbox: UnsafeMutablePointer<UInt64>
   /// Only initialized when ``isPrepared``.
@@ -36,6 +38,7 @@ public final class Session: @unchecked Sendable {
   private let telemetry: TelemetrySection?
   /// What ``prepare(maximumShapes:)`` may spend on measuring; nil: no limit.
   private let measureNanoseconds: Int?
+  private let measureRounds: Int
   private let calls: SystemCalls
   private var plan: ExecutionPlan?
   private var shareTable: ShareTable?
@@ -46,10 +49,13 @@ public final class Session: @unchecked Sendable {
   ///   - kernelOwner: kept alive as long as the session: the code `kernels` points to.
   ///   - calls: where its memory comes from.
   ///   - threads: what runs and preparations may use.
+  ///   - measureNanoseconds: when preparing begins no further measurement; nil: after about 400 ms per size.
+  ///   - measureRounds: how often each level is timed at each size, and in proportion how long that may take; nil: 5 times.
   ///   - telemetryFile: where runs leave records that other processes can read; see ``isRecorded``.
   public init(
     model: Model, allowed: [Level], kernels: KernelTable, kernelOwner: AnyObject?, calls: SystemCalls = .live,
-    threads: Threads = .alone, measureNanoseconds: Int? = nil, telemetryFile: TelemetryFile? = nil
+    threads: Threads = .alone, measureNanoseconds: Int? = nil, measureRounds: Int? = nil,
+    telemetryFile: TelemetryFile? = nil
   ) throws(AdaptQError) {
     let levels = model.levels.filter { allowed.contains($0) }
     if levels.isEmpty {
@@ -101,18 +107,20 @@ public final class Session: @unchecked Sendable {
     self.model = model
     self.levels = levels
     self.ladder = ladder
+    self.slots = slots
     cmachine_atomic_store(mailbox + 2, RungLimits(levels: Session.set(levels), mean: 0, p5: 0).word)
     self.kernels = kernels
     self.kernelOwner = kernelOwner
     self.threads = threads
     self.measureNanoseconds = measureNanoseconds
+    self.measureRounds = max(measureRounds ?? CostMeasurement.rounds, 1)
     self.calls = calls
     telemetry = telemetryFile?.claim(
       sites: model.graph.sites.map { site in
         TelemetryFile.Site(
           name: site.name, weights: site.n &* site.k,
           isTable: site.kind == .embedding)
-      }, rungs: levels.count)
+      }, rungs: ladder.count)
     state.pointee.telemetry = telemetry?.writer
   }
 
@@ -146,7 +154,8 @@ public final class Session: @unchecked Sendable {
     let stepTimes = try StepTimes(
       levelCount: levels.count, stepCount: plan.context.stepCount, sizeCount: CostMeasurement.shares.count, calls: calls
     )
-    let costs = try CostMeasurement(plan, levels, executor, measureNanoseconds).measure(stepTimes)
+    let costs = try CostMeasurement(plan, levels, executor, measureNanoseconds, rounds: measureRounds)
+      .measure(stepTimes)
     let planCosts = try PlanCosts(plan, stepTimes, costs, calls: calls)
     let shareTable = try ShareTable(ladder, planCosts, stepCount: plan.context.stepCount, calls: calls)
     var controller = try LatencyController(ControllerConfiguration(rungCount: ladder.count))

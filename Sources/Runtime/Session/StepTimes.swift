@@ -3,11 +3,16 @@ import Control
 import Graph
 import NestedFormat
 
-/// How long each step took at each uniform level and size, in memory of its own. Costs are measured into it, once.
+/// How long each step takes at each uniform level and size: the least of all runs, so that whatever held up one of them shows in
+/// no step. In memory of its own; costs are measured into it, once.
 final class StepTimes {
   private let memory: MemoryBlock
-  private let times: UnsafeMutablePointer<Int>
+  /// What steps take besides making codes, and what making 8-bit codes of an input takes that several steps may share.
+  private let products: UnsafeMutablePointer<Int>
   private let codes: UnsafeMutablePointer<Int>
+  /// Of the run in progress: where the executor adds what each step takes, and the part of it that went into codes.
+  let current: UnsafeMutablePointer<Int>
+  let currentCodes: UnsafeMutablePointer<Int>
   let levelCount: Int
   let stepCount: Int
   /// Work of each measured size.
@@ -18,23 +23,42 @@ final class StepTimes {
     let rows = try checkedProduct(levelCount, sizeCount, "step times")
     let count = try checkedProduct(rows, stepCount, "step times")
     var layout = BlockLayout()
-    let timesAt = try layout.reserve(Int.self, count)
+    let productsAt = try layout.reserve(Int.self, count)
     let codesAt = try layout.reserve(Int.self, count)
+    let currentAt = try layout.reserve(Int.self, stepCount)
+    let currentCodesAt = try layout.reserve(Int.self, stepCount)
     memory = try MemoryBlock.allocate(byteCount: layout.byteCount, purpose: "step times", calls: calls)
-    times = (memory.base + timesAt).assumingMemoryBound(to: Int.self)
+    products = (memory.base + productsAt).assumingMemoryBound(to: Int.self)
     codes = (memory.base + codesAt).assumingMemoryBound(to: Int.self)
-    times.update(repeating: 0, count: count)
-    codes.update(repeating: 0, count: count)
+    current = (memory.base + currentAt).assumingMemoryBound(to: Int.self)
+    currentCodes = (memory.base + currentCodesAt).assumingMemoryBound(to: Int.self)
+    products.update(repeating: Int.max, count: count)
+    codes.update(repeating: Int.max, count: count)
     self.levelCount = levelCount
     self.stepCount = stepCount
   }
 
-  /// Where the executor adds what each step takes.
-  func times(size: Int, level: Int) -> UnsafeMutablePointer<Int> { times + (size * levelCount + level) * stepCount }
+  /// Before each run.
+  func clear() {
+    current.update(repeating: 0, count: stepCount)
+    currentCodes.update(repeating: 0, count: stepCount)
+  }
 
-  /// Where it adds the part that was spent on making 8-bit codes of an input that several steps may share.
-  func codes(size: Int, level: Int) -> UnsafeMutablePointer<Int> { codes + (size * levelCount + level) * stepCount }
+  /// After each run.
+  func keep(size: Int, level: Int) {
+    for step in 0..<stepCount {
+      let index = row(size, level) + step
+      products[index] = min(products[index], current[step] - currentCodes[step])
+      codes[index] = min(codes[index], currentCodes[step])
+    }
+  }
 
   /// All runs of this size are done.
   func finish(work: Int) { works.append(work) }
+
+  func product(_ step: Int, level: Int, size: Int) -> Int { products[row(size, level) + step] }
+
+  func coding(_ step: Int, level: Int, size: Int) -> Int { codes[row(size, level) + step] }
+
+  private func row(_ size: Int, _ level: Int) -> Int { (size * levelCount + level) * stepCount }
 }
