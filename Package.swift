@@ -52,6 +52,7 @@ let package = Package(
     .target(name: "Control", dependencies: ["Base"], swiftSettings: library),
     .target(name: "Text", dependencies: ["Base"], swiftSettings: library),
     .target(name: "Pictures", dependencies: ["Base"], swiftSettings: library),
+    .target(name: "Simulation", dependencies: ["Base", "Control"], swiftSettings: library),
     .target(
       name: "Runtime", dependencies: ["Base", "CMachine", "Graph", "Kernels", "NestedFormat", "Hardware", "Control"],
       swiftSettings: library),
@@ -73,7 +74,7 @@ let package = Package(
       name: "adaptq-cli",
       dependencies: [
         "Base", "Bench", "Graph", "Importers", "Runtime", "Kernels", "NestedFormat", "Hardware", "Control", "Text",
-        "Pictures", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Pictures", "Simulation", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/CLI", swiftSettings: library),
 
@@ -96,6 +97,7 @@ let package = Package(
       name: "BenchTests",
       dependencies: ["Bench", "Kernels", "MachineCode", "Hardware", "NestedFormat", "Pictures", "Base", "TestSupport"]),
     .testTarget(name: "ControlTests", dependencies: ["Control", "Base", "TestSupport"]),
+    .testTarget(name: "SimulationTests", dependencies: ["Simulation", "Control", "Base", "TestSupport"]),
     .testTarget(name: "ArchitectureTests"),
     .testTarget(name: "GraphTests", dependencies: ["Graph", "NestedFormat", "Base", "TestSupport"]),
     .testTarget(

@@ -5,9 +5,12 @@ import Base
 struct AdaptQCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "adaptq",
-    abstract: "Converts, inspects, runs and measures adaptive-precision models.",
+    abstract: "Converts, inspects, runs, measures and simulates adaptive-precision models.",
     version: "0.2.0",
-    subcommands: [ConvertCommand.self, InspectCommand.self, RunCommand.self, BenchCommand.self, ProbeCommand.self])
+    subcommands: [
+      ConvertCommand.self, InspectCommand.self, RunCommand.self, BenchCommand.self, ProbeCommand.self,
+      SimulateCommand.self,
+    ])
 }
 
 /// An adaptq error as the command line shows it: one line on standard error, exit code 1.
