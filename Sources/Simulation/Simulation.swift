@@ -77,7 +77,8 @@ extension Simulation {
     var isUp: Bool
     /// Misses in the ten calls from the step on that the oracle does not have.
     var extraMisses: Int
-    /// Calls until the rung is within one of the oracle's, and stays so for ten calls or until the next step.
+    /// Calls until the rung is within one of the oracle's, and stays so for ten calls; up to the next step if never. On the
+    /// way up this means the oracle's of the same call, on the way down the one that it ends with.
     var calls: Int
     /// Rungs between the one before the step and the oracle's after it.
     var rungsBetween: Int
@@ -100,7 +101,8 @@ extension Simulation {
       var settled = end
       var inside = 0
       for call in step..<end {
-        inside = abs(Int(course.rungs[call]) - target) <= 1 ? inside + 1 : 0
+        let right = target > before ? Int(oracle.rungs[call]) : target
+        inside = abs(Int(course.rungs[call]) - right) <= 1 ? inside + 1 : 0
         if inside == 10 {
           settled = call - 9
           break
