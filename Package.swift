@@ -55,6 +55,7 @@ let package = Package(
     .target(name: "Text", dependencies: ["Base"], swiftSettings: library),
     .target(name: "Pictures", dependencies: ["Base"], swiftSettings: library),
     .target(name: "Telemetry", dependencies: ["Base", "CMachine", "Control"], swiftSettings: library),
+    .target(name: "Simulation", dependencies: ["Base", "Control"], swiftSettings: library),
     .target(
       name: "Traces", dependencies: ["Base", "CMachine", "Telemetry", "NestedFormat", "Control"],
       swiftSettings: library),
@@ -83,7 +84,8 @@ let package = Package(
       name: "adaptq-cli",
       dependencies: [
         "Base", "Bench", "Graph", "Importers", "Runtime", "Tuning", "Kernels", "NestedFormat", "Hardware", "Control",
-        "Text", "Pictures", "Telemetry", "Traces", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Text", "Pictures", "Telemetry", "Traces", "Simulation",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/CLI", swiftSettings: library),
 
@@ -109,6 +111,7 @@ let package = Package(
       name: "TracesTests", dependencies: ["Traces", "Telemetry", "Control", "NestedFormat", "Base", "TestSupport"]),
     .testTarget(name: "PicturesTests", dependencies: ["Pictures", "Base"]),
     .testTarget(name: "ControlTests", dependencies: ["Control", "Base", "TestSupport"]),
+    .testTarget(name: "SimulationTests", dependencies: ["Simulation", "Control", "Base", "TestSupport"]),
     .testTarget(name: "ArchitectureTests"),
     .testTarget(name: "GraphTests", dependencies: ["Graph", "NestedFormat", "Base", "TestSupport"]),
     .testTarget(

@@ -5,11 +5,11 @@ import Base
 struct AdaptQCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "adaptq",
-    abstract: "Converts, inspects, runs and measures adaptive-precision models.",
+    abstract: "Converts, inspects, runs, measures and simulates adaptive-precision models.",
     version: "0.2.0",
     subcommands: [
       ConvertCommand.self, InspectCommand.self, TuneCommand.self, RunCommand.self, WatchCommand.self, PlotCommand.self,
-      BenchCommand.self, ProbeCommand.self,
+      BenchCommand.self, ProbeCommand.self, SimulateCommand.self,
     ])
 }
 

@@ -12,7 +12,7 @@ public struct ControllerConfiguration: Hashable, Sendable, BitwiseCopyable {
   public var percentile: Double
   /// Runs over which the moving percentile is taken: 8 to 256.
   public var windowLength: Int
-  /// Runs with room that must follow each other before one rung up is tried.
+  /// Runs after going down before one rung up is tried; each further one takes a quarter of it.
   public var dwell: Int
   /// Failed ascents double the dwell up to this.
   public var maximumDwell: Int
@@ -20,7 +20,7 @@ public struct ControllerConfiguration: Hashable, Sendable, BitwiseCopyable {
   public var probation: Int
   /// A rung that is not faster than the better one before it by this share is no step.
   public var minimumGain: Double
-  /// Share of the budget that must stay free for an ascent.
+  /// Share of the budget that must stay free for an ascent, at most: less where noise is small.
   public var ascentMargin: Double
   /// Step of the percentile multiplier as a share of the noise's spread, see `LatencyController`.
   public var learningRate: Double

@@ -6,11 +6,12 @@ public enum DecisionReason: UInt8, Sendable, CaseIterable, BitwiseCopyable {
   case fixed = 1
   /// Went down: too many of the last runs on this rung missed the budget.
   case budgetMissed = 2
-  /// Went down: the predicted percentile exceeds the budget.
+  /// Went down: the predicted percentile exceeds the budget; or, for one run, the last one was a surprise and this one shows
+  /// whether that was the load.
   case predictedMiss = 3
-  /// Went up one rung: there was room for as long as the dwell asks.
+  /// Went up one rung: a dwell after going down, there is room.
   case headroom = 4
-  /// Went down soon after going up; the next attempt waits twice as long.
+  /// Went down soon after going up; the next attempt waits twice as long, unless this one taught what the rung takes.
   case ascentFailed = 5
   /// The allowed rungs or their costs were changed.
   case levelsChanged = 6

@@ -3,29 +3,36 @@ import Base
 /// Chooses one rung of a ladder before each run, so that latencies stay within a budget at a percentile, at the best
 /// quality. Pure: observations in, decisions out; trivially copyable, about 16 KiB, nothing is allocated after `init`.
 ///
-/// The latency of rung k at the percentile is predicted as
+/// A run on rung k takes
 ///
-///     cost_k(work) · ratio_k · slowdown · multiplier
+///     cost_k(work) · ratio_k · slowdown · factor + wait
 ///
-/// - `cost_k` is measured when the session is prepared, `ratio_k` corrects it: when a run on another rung disagrees with
-///   the slow-down seen just before, part of the disagreement belongs to the rung entered.
-/// - `slowdown` is a slow exponential average of observed / expected over all rungs, which jumps to the median of the
-///   last five when that has moved away: a change of load shows after three runs, one or two stalls do not show.
-/// - `multiplier` makes the prediction hold at the percentile whatever the distribution: a latency above the prediction
-///   raises it by η(1 - α), any other lowers it by ηα, where α = 1 - percentile / 100 and η follows the spread of the
-///   noise. In the long run a share α of the latencies lies above the prediction. (Gibbs and Candès, "Adaptive Conformal
-///   Inference Under Distribution Shift", NeurIPS 2021, in the form that tracks the quantile itself.)
+/// - `cost_k` is measured when the session is prepared, `ratio_k` corrects it, `slowdown` is the load, the same for all rungs.
+///   A Kalman filter follows both: what disagrees with the prediction belongs to whichever of the two is less known. A rung is
+///   known after a few runs on it and less and less while others run; the load moves always, and faster where errors have
+///   one sign.
+/// - `factor` and `wait` are noise: the last 256 runs, each with its factor, and what goes far beyond the noise as waiting,
+///   which adds to any rung. Whether a rung would hold is counted: how many of these runs would have missed on it.
 ///
-/// `pressure` = slowdown · multiplier is what the load asks for, `held` decides the rung. A pressure above `held` raises it at
-/// once when the load has just jumped, and the noise of the window on top of it would miss, or when runs on this rung do
-/// miss; a prediction alone moves nothing, since the multiplier errs by a few per cent either way. `held` is let down by one
-/// rung when the runs of one dwell, scaled to that rung, would have stayed within the budget at its percentile; the dwell
-/// doubles when that fails, and a load that goes away ends what such failures taught.
+/// A run that is far too slow (an alarm) may be the load or chance. The next run goes as low as that load would ask for,
+/// where the percentile bears no further miss; if it is slow, too, the slow-down jumps, else everything is as before. Where
+/// the rung it ran on is not known well enough to tell, a second look on the rung of the alarm does. Two runs that are far too
+/// fast let the slow-down fall.
+///
+/// Down, by as many rungs as it takes, when the runs of the window would miss more often on the rung in use than the percentile
+/// tolerates. Up, by one rung, when they would not on the better one, a dwell after going down and a quarter of a dwell after
+/// going up. A rung that is not known well is tried when it would hold at the speed that may be hoped for; an attempt that
+/// teaches nothing, and fails, doubles the dwell, until the load goes away.
 ///
 /// Noise does not scale with cost: a neighbour on the same core may slow one rung down by half and another by a tenth. Where
 /// the runs of the rung in use do not promise that the better one holds, but half of them do, single runs there see for
-/// themselves (probes), as long as their misses fit into what the percentile tolerates. Hysteresis thus lies on the load, not on the rung: runs of different work get different rungs
-/// without waiting, because work is known and load is guessed.
+/// themselves (probes), as long as their misses fit into what the percentile tolerates.
+///
+/// `held`, a pressure (time over idle time), is what the ladder is asked for: hysteresis lies on the load, not on the rung, so
+/// runs of different work get different rungs without waiting; work is known and load is guessed. `multiplier` is for
+/// predictions and first decisions: a latency above the prediction raises it by η(1 - α), any other lowers it by ηα, where
+/// α = 1 - percentile / 100 and η follows the noise, so that in the long run a share α lies above. (Gibbs and Candès, "Adaptive
+/// Conformal Inference Under Distribution Shift", NeurIPS 2021, in the form that tracks the quantile itself.)
 public struct LatencyController: BitwiseCopyable, Sendable {
   /// As given, with later changes of the budget.
   public internal(set) var configuration: ControllerConfiguration
@@ -44,32 +51,72 @@ public struct LatencyController: BitwiseCopyable, Sendable {
   var ratios: InlineArray<64, Double>
   var allowed: UInt64
 
-  /// The last five observed / expected ratios.
-  var recent: InlineArray<5, Double>
-  var recentNext = 0
-  /// Observed / (expected · slowdown) of the last runs.
-  var residuals: InlineArray<256, Float>
-  /// Observed / expected of the last runs: what they would have taken on another rung follows from its cost.
-  var observedRatios: InlineArray<256, Float>
-  /// Mean distance of the residuals from 1, large ones clipped.
-  var spread = 0.05
-  var latencies: LatencyWindow
-  /// Runs since the load last moved the rung: 1 missed, 2 missed and unavoidable, 3 a probe that missed.
-  var outcomes: InlineArray<256, UInt8>
-  var windowNext = 0
-  var recentMisses = 0
-  var recentUnavoidable = 0
-  var recentProbeMisses = 0
-  /// Runs since the outcomes were last forgotten.
-  var runsOnRung = 0
+  // Estimates, see +Estimate.
+
+  /// How unsure each ratio and the slow-down are: variances of their logarithms.
+  var ratioVariances: InlineArray<64, Float>
+  var slowdownVariance = Self.initialSlowdownVariance
+  /// Measured costs may be wrong by a fifth, and any load may be there already.
+  static let initialRatioVariance: Float = 0.04
+  static let initialSlowdownVariance = 0.09
+  /// Added to the variance of rungs that are not in use, per run: a hundredth of a rung's time after some 60 runs.
+  static let ratioDrift: Float = 0.000_001_8
+  /// Runs on the rung in use, counted up to `runsOfEntry`, in which its ratio is learned.
+  var runsSinceEntry = 0
+  static let runsOfEntry = 16
+  /// Mean and mean size of the last prediction errors: where they have one sign, the load is moving.
+  var errorMean = 0.0
+  var errorSize = 0.05
+  /// By which factor the first run after a switch takes longer.
+  var coldFactor = 1.02
+  /// Residual of a first run after a switch, to be compared with the second one's; 0 for none.
+  var firstResidual = 0.0
+  var lastObservedRung = -1
+
+  /// Residual of a run that was far too slow, until the next runs tell whether that was the load; 0 for none.
+  var alarm = 0.0
+  var alarmRung = 0
+  /// The alarm came in the first runs on its rung, whose ratio may be to blame.
+  var alarmedAtEntry = false
+  /// The run after the alarm could not tell; the next one is on the rung of the alarm.
+  var isSuspicious = false
+  /// Share of the alarms that were the load, of the last few.
+  var alarmTrust = 1.0
+  /// Runs in a row that were far too slow.
+  var slowRuns = 0
+  /// Runs in a row that were far too fast, and the mean of their residuals.
+  var fastRuns = 0
+  var fastResidual = 1.0
   /// Runs since the slow-down last jumped up.
   var runsSinceRise = Int.max
   static let runsOfARise = 8
 
+  // Noise, see +Noise.
+
+  var factors: InlineArray<256, Float>
+  var waits: InlineArray<256, Float>
+  var noiseNext = 0
+  /// Runs that count, back from `noiseNext`.
+  var noiseCount = 0
+  static let noiseCapacity = 256
+  /// Mean distance of the residuals from 1, large ones clipped.
+  var spread = 0.05
+
+  // Outcomes of the last runs, see +Observe.
+
+  var latencies: LatencyWindow
+  /// Observed / expected of the last runs: what they would have taken on another rung follows from its cost.
+  var observedRatios: InlineArray<256, Float>
+  /// Runs since the load last moved the rung: 1 missed, 2 a probe that missed.
+  var outcomes: InlineArray<256, UInt8>
+  var windowNext = 0
+  var recentMisses = 0
+  var recentProbeMisses = 0
+
+  // Probes.
+
   /// The decision pending observation is a probe.
   var isProbing = false
-  /// So was the decision before this one: going back down is no descent.
-  var lastWasProbe = false
   var runsSinceProbe = 0
   /// Runs between two probes: doubled by one that misses, until the load goes away.
   var probeInterval = LatencyController.shortestProbeInterval
@@ -79,21 +126,31 @@ public struct LatencyController: BitwiseCopyable, Sendable {
   var runsOfSameWork = 0
   /// Probes in a row that stayed within the budget.
   var probesHeld = 0
-  /// Runs since the load last moved the rung.
-  var runsSinceMove = 0
   /// Probes in a row that must hold before the rung is taken.
   static let probesWanted = 12
+  /// Runs since the load last moved the rung.
+  var runsSinceMove = 0
+
+  // Decisions, see +Decide.
 
   var held: Double
-  var runsWithRoom = 0
-  var runsSinceAscent = 0
+  /// The rung that the load asks for, whatever single runs did since; -1 before the first decision.
+  var settledRung = -1
+  var lastRung = -1
+  var lastWork = 0.0
+  var reason = DecisionReason.initial
+  var settledReason = DecisionReason.initial
+  var runsSinceDescent = Int.max
+  var runsSinceAscent = Int.max / 2
+  /// At the last ascent: slow-down, ratio of the rung, and whether it was an attempt with a rung not known well.
+  var slowdownAtAscent = 1.0
+  var ratioAtAscent = 1.0
+  var ascendedByHope = false
+  /// At the last descent, or where the load has gone since.
+  var slowdownAtDescent = 1.0
   var onProbation = false
   /// An ascent has happened since the last descent.
   var isClimbing = false
-  var lastRung = -1
-  var lastWork = 0.0
-  var lastObservedRung = -1
-  var reason = DecisionReason.initial
   /// What to choose afresh for at the next decision.
   var pending: DecisionReason?
 
@@ -109,8 +166,9 @@ public struct LatencyController: BitwiseCopyable, Sendable {
     curves = InlineArray(repeating: CostCurve())
     ratios = InlineArray(repeating: 1)
     allowed = Self.all(configuration.rungCount)
-    recent = InlineArray(repeating: 1)
-    residuals = InlineArray(repeating: 1)
+    ratioVariances = InlineArray(repeating: Self.initialRatioVariance)
+    factors = InlineArray(repeating: 1)
+    waits = InlineArray(repeating: 0)
     observedRatios = InlineArray(repeating: 1)
     latencies = LatencyWindow(length: configuration.windowLength)
     outcomes = InlineArray(repeating: 0)
@@ -126,6 +184,7 @@ public struct LatencyController: BitwiseCopyable, Sendable {
     }
     curves[rung] = try CostCurve(points: points)
     ratios[rung] = 1
+    ratioVariances[rung] = Self.initialRatioVariance
     chooseAfresh(.levelsChanged)
   }
 
@@ -165,11 +224,9 @@ public struct LatencyController: BitwiseCopyable, Sendable {
   mutating func forgetOutcomes() {
     for index in 0..<configuration.windowLength { outcomes[index] = 0 }
     recentMisses = 0
-    recentUnavoidable = 0
     recentProbeMisses = 0
     probesHeld = 0
     runsSinceMove = 0
-    runsOnRung = 0
   }
 
   /// Expected time of a rung without slow-down; 0 where unknown.

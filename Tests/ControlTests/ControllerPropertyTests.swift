@@ -44,7 +44,7 @@ import Testing
         controller.observe(
           rung: Bool.random(using: &random) ? decision.rung : number(), work: number(), latencyNanoseconds: number())
         #expect(controller.slowdown.isFinite && controller.multiplier.isFinite && controller.held.isFinite)
-        #expect(controller.recentMisses >= controller.recentUnavoidable && controller.recentUnavoidable >= 0)
+        #expect(controller.recentMisses >= 0 && controller.slowdownVariance.isFinite && controller.spread.isFinite)
         #expect(controller.recentMisses <= controller.configuration.windowLength)
       }
     }

@@ -1,0 +1,66 @@
+import ArgumentParser
+import Base
+import Simulation
+
+struct SimulateCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "simulate",
+    abstract: "Replays load traces against the controller in virtual time and compares it with an oracle.",
+    discussion: """
+      Traces: \(LoadTrace.names.joined(separator: ", ")), or a CSV file with lines of seconds,slowdown. docs/simulation.md \
+      says what the figures mean.
+      """)
+
+  @Option(parsing: .singleValue, help: "A trace's name or a CSV file; may be given several times. Default: all traces.")
+  var trace: [String] = []
+
+  @Option(parsing: .singleValue, help: "levels, memory or mixed; may be given several times. Default: all of them.")
+  var ladder: [String] = []
+
+  @Option(help: "Calls per run.")
+  var calls = 20_000
+
+  @Option(help: "Seed of the first run.")
+  var seed = 1
+
+  @Option(help: "Runs, with a seed each; the intervals come from their differences.")
+  var seeds = 10
+
+  @Flag(help: "One JSON object instead of a table.")
+  var json = false
+
+  func run() throws {
+    let names = trace.isEmpty ? LoadTrace.names : trace
+    try reporting { () throws(AdaptQError) in
+      var sources: [Evaluation.Source] = []
+      for name in names { sources.append(try source(name)) }
+      var evaluations: [Evaluation] = []
+      var shared: [SharedMachine] = []
+      show(EvaluationReport.header + ["", EvaluationReport.columns])
+      for name in ladder.isEmpty ? Ladder.names : ladder {
+        let ladder = try Ladder(named: name)
+        for source in sources {
+          let evaluation = try Evaluation(ladder, source, calls: calls, seed: seed, seeds: seeds)
+          show([EvaluationReport.line(evaluation)] + EvaluationReport.stepLines(evaluation))
+          if sources.count == 1 { show(EvaluationReport.policyLines(evaluation)) }
+          evaluations.append(evaluation)
+        }
+        if trace.isEmpty {
+          shared.append(try SharedMachine((ladder, ladder), calls: calls, seed: seed, seeds: seeds))
+          show(["  two sessions on one machine:"] + EvaluationReport.lines(shared[shared.count - 1]))
+        }
+      }
+      if json { print(EvaluationReport.json(evaluations, shared).text) }
+    }
+  }
+
+  private func source(_ name: String) throws(AdaptQError) -> Evaluation.Source {
+    if LoadTrace.names.contains(name) { return .generated(name) }
+    return .recorded(name: name, csv: try readLines(name).joined(separator: "\n"))
+  }
+
+  private func show(_ lines: [String]) {
+    if json { return }
+    for line in lines { print(line) }
+  }
+}

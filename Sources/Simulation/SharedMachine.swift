@@ -1,0 +1,108 @@
+import Base
+import Control
+import Glibc
+
+/// Two budgeted sessions at once: each slows the other down by as much as it computes itself, so that what one chooses is the
+/// other's load. Both take one call per budget, in turn.
+public struct SharedMachine: Sendable {
+  /// What one of the sessions did.
+  public struct Result: Sendable {
+    public var ladder: String
+    /// Calls above the budget that the fastest rung would not have missed, as a share.
+    public var missed: Interval
+    public var loss: Interval
+    /// Switches per 100 calls, and those later than 200 calls after a step of the load from outside: swinging.
+    public var switches: Interval
+    public var settledSwitches: Interval
+  }
+
+  public var sessions: [Result]
+  /// Slow-down by a neighbour that computes all the time.
+  public static let coupling = 0.8
+
+  /// - Parameters:
+  ///   - ladders: of the two sessions.
+  ///   - calls, seed, seeds: as in ``Evaluation``.
+  public init(_ ladders: (Ladder, Ladder), calls: Int, seed: Int, seeds: Int) throws(AdaptQError) {
+    if !(1000...1_000_000).contains(calls) {
+      throw AdaptQError(.outOfRange, "calls: \(calls), allowed are 1000 to 1000000")
+    }
+    if !(1...1000).contains(seeds) { throw AdaptQError(.outOfRange, "seeds: \(seeds), allowed are 1 to 1000") }
+    var all: [[Session]] = [[], []]
+    for run in 0..<seeds {
+      let both = try Self.run(ladders, calls: calls, seed: UInt64(truncatingIfNeeded: seed &+ run))
+      all[0].append(both.0)
+      all[1].append(both.1)
+    }
+    sessions = all.map { runs in
+      func interval(_ value: (Session) -> Double) -> Interval { Interval(runs.map { value($0) / Double(calls) }) }
+      return Result(
+        ladder: runs.first?.machine.ladder.name ?? "", missed: interval { $0.missed }, loss: interval { $0.loss },
+        switches: interval { $0.switches * 100 }, settledSwitches: interval { $0.settledSwitches * 100 * 5 / 4 })
+    }
+  }
+
+  private struct Session {
+    let machine: SimulatedMachine
+    let seed: UInt64
+    var controller: LatencyController
+    var rung = 0
+    var lastRung = -1
+    var missed = 0.0
+    var loss = 0.0
+    var switches = 0.0
+    var settledSwitches = 0.0
+
+    init(_ ladder: Ladder, seed: UInt64) throws(AdaptQError) {
+      machine = SimulatedMachine(ladder: ladder)
+      self.seed = seed
+      controller = try Evaluation.controller(ladder, seed: seed)
+    }
+
+    /// Share of the time between two calls that this session computes.
+    var utilization: Double { min(machine.ladder.time(rung) / machine.ladder.budget, 1) }
+
+    mutating func decide() { rung = controller.decide(work: Ladder.referenceWork).rung }
+
+    mutating func take(_ call: Int, _ moment: Moment, isSettled: Bool) {
+      let sample = CallSample(seed: seed, call: call)
+      let time = machine.latency(rung, moment, sample, isCold: lastRung >= 0 && rung != lastRung)
+      let fastest = machine.latency(machine.fastest(moment), moment, sample, isCold: false)
+      controller.observe(rung: rung, work: moment.work, latencyNanoseconds: clampedInt(time, in: 1...Int.max))
+      if time > machine.ladder.budget && fastest <= machine.ladder.budget { missed += 1 }
+      loss += machine.ladder.rungs[rung].loss
+      if lastRung >= 0 && rung != lastRung {
+        switches += 1
+        if isSettled { settledSwitches += 1 }
+      }
+      lastRung = rung
+    }
+  }
+
+  /// Every 1000 calls another load from outside.
+  private static let levels = [0, 0.3, 0, 0.5, 0.15]
+
+  private static func run(
+    _ ladders: (Ladder, Ladder), calls: Int, seed: UInt64
+  ) throws(AdaptQError) -> (Session, Session) {
+    var first = try Session(ladders.0, seed: seed &* 2)
+    var second = try Session(ladders.1, seed: seed &* 2 &+ 1)
+    let headroom = min(ladders.0.headroom, ladders.1.headroom) / (1 + coupling * 0.5)
+    for call in 0..<calls {
+      first.decide()
+      second.decide()
+      let load = pow(max(headroom, 1), levels[call / 1000 % levels.count])
+      func moment(_ other: Session) -> Moment {
+        var moment = Moment()
+        moment.compute = load * (1 + coupling * other.utilization)
+        moment.memory = pow(moment.compute, 0.8)
+        return moment
+      }
+      let moments = (moment(second), moment(first))
+      let isSettled = call % 1000 >= 200
+      first.take(call, moments.0, isSettled: isSettled)
+      second.take(call, moments.1, isSettled: isSettled)
+    }
+    return (first, second)
+  }
+}

@@ -1,0 +1,60 @@
+import Base
+import Glibc
+@testable import Simulation
+import Testing
+
+/// What docs/simulation.md shows, held: virtual time and seeds make every figure exact. `make test-long` runs 20,000 calls and
+/// several seeds, `make test` one shorter run of each.
+@Suite struct BarTests {
+  private static let isLong = getenv("ADAPTQ_TEST_LONG") != nil
+
+  private func evaluation(_ ladder: String, _ trace: String) throws -> Evaluation {
+    try Evaluation(
+      try Ladder(named: ladder), .generated(trace), calls: Self.isLong ? 20_000 : 8000, seed: 1,
+      seeds: Self.isLong ? 10 : 1)
+  }
+
+  /// Bars that are missed, with bounds that hold: shares of excess loss.
+  private static let excessBounds = [
+    "levels stalls": 0.16, "mixed stalls": 0.1, "mixed wander": 0.1, "mixed tails": 0.1, "mixed steady": 0.1,
+  ]
+
+  @Test(arguments: Ladder.names, LoadTrace.names) func holdsTheBudgetAtLittleLoss(_ ladder: String, _ trace: String)
+    throws
+  {
+    let evaluation = try evaluation(ladder, trace)
+    print("simulation:", EvaluationReport.line(evaluation))
+    // A short run is mostly learning what costs are wrong.
+    let most = Self.isLong ? 0.01 : 0.0125
+    #expect(evaluation.controller.missed.mean <= most, "\(ladder) \(trace)")
+    let bound = Self.excessBounds["\(ladder) \(trace)"] ?? 0.05
+    let excess = evaluation.controller.excess?.mean ?? 0
+    #expect(excess <= (Self.isLong ? bound : 2 * bound), "\(ladder) \(trace)")
+    if trace == "steady" { #expect(evaluation.controller.switches.mean <= 100 * most, "\(ladder)") }
+    guard let steps = evaluation.steps else { return }
+    #expect(steps.downTooLate * 5 <= steps.down, "\(ladder) \(trace)")
+    // One surprise is due. What the rungs take is learned with the first steps.
+    if Self.isLong && ladder != "mixed" { #expect(steps.upWithMoreMisses * 10 <= steps.up, "\(ladder) \(trace)") }
+  }
+
+  /// The PID holds the budget with much more loss, or does not hold it.
+  @Test func beatsAPID() throws {
+    for trace in ["step", "bursts", "sizes"] {
+      let evaluation = try evaluation("levels", trace)
+      let (ours, pid) = (evaluation.controller, evaluation.pid)
+      #expect(pid.missed.mean > 0.01 || (pid.excess?.mean ?? 0) > 0.1 + (ours.excess?.mean ?? 0), "\(trace)")
+    }
+  }
+
+  /// Each session is the other's load: both hold, and once the load from outside is steady neither moves.
+  @Test(arguments: Ladder.names) func twoSessionsDoNotSwing(_ name: String) throws {
+    let ladder = try Ladder(named: name)
+    let shared = try SharedMachine(
+      (ladder, ladder), calls: Self.isLong ? 20_000 : 8000, seed: 1, seeds: Self.isLong ? 10 : 1)
+    for line in EvaluationReport.lines(shared) { print("simulation: two sessions:", line) }
+    for session in shared.sessions {
+      #expect(session.missed.mean <= 0.01)
+      #expect(session.settledSwitches.mean <= 1)
+    }
+  }
+}
