@@ -36,6 +36,7 @@ struct QualityMeasurement {
   ///
   /// - Throws: what a run may throw.
   func cosines(_ levels: [Level], samples chosen: some Sequence<Int>) throws(AdaptQError) -> [Double] {
+    defer { withExtendedLifetime(session) {} }
     var cosines: [Double] = []
     for index in chosen {
       let own = try QualityMeasurement.run(session, samples[index], index, levels)
@@ -89,6 +90,8 @@ struct QualityMeasurement {
   private static func run(
     _ session: Session, _ sample: CalibrationSample, _ index: Int, _ levels: [Level]
   ) throws(AdaptQError) -> [MemoryBlock] {
+    // The handle is pointers only and keeps nothing alive.
+    defer { withExtendedLifetime(session) {} }
     let run = session.handle
     let graph = session.model.graph
     try setSizes(run, sample, index)

@@ -49,6 +49,7 @@ public struct Tuner {
   public func run(
     progress: (_ phase: Phase, _ done: Int, _ of: Int) -> Void = { _, _, _ in }
   ) throws(AdaptQError) -> TuningResult {
+    defer { withExtendedLifetime(session) {} }
     guard let costs = session.planCosts, let best = levels.first else {
       throw AdaptQError(.notPrepared, "the session has not been prepared")
     }
