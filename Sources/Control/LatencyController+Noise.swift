@@ -41,11 +41,20 @@ extension LatencyController {
   ///   - slack: misses in the window that count as chance.
   mutating func misses(_ selection: Selection, _ budget: Double, margin: Double, slack: Int) -> Bool {
     if noiseCount < 8 { return false }
-    let tolerated = noiseCount &- nearestRank(configuration.percentile, noiseCount)
+    let tolerated = plannedMisses(noiseCount)
     let here = missCount(selection.cost * margin, budget)
     if here <= tolerated &+ slack { return false }
     let fastest = missCount(selection.fastestCost * margin, budget)
     return here > max(tolerated, fastest) &+ slack || fastest > noiseCount / 2
+  }
+
+  /// Misses out of so many runs that may be planned with: what the percentile tolerates but for two standard deviations,
+  /// which chance, steps of the load and attempts to go up take. Two or fewer are planned with as they are: nothing less would
+  /// ever hold.
+  func plannedMisses(_ count: Int) -> Int {
+    let tolerated = count &- nearestRank(configuration.percentile, count)
+    if tolerated <= 2 { return tolerated }
+    return max(clampedInt(Double(tolerated) - 2 * Double(tolerated).squareRoot(), in: 0...count), 2)
   }
 
   /// Whether a rung would hold with a little room to spare, and typically also in its first run, which is cold. After a long

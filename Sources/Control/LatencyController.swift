@@ -19,8 +19,8 @@ import Base
 /// the rung it ran on is not known well enough to tell, a second look on the rung of the alarm does. Two runs that are far too
 /// fast let the slow-down fall.
 ///
-/// Down, by as many rungs as it takes, when the runs of the window would miss more often on the rung in use than the percentile
-/// tolerates. Up, by one rung, when they would not on the better one, a dwell after going down and a quarter of a dwell after
+/// Down, by as many rungs as it takes, when the runs of the window would miss more often on the rung in use than may be planned
+/// with: what the percentile tolerates but for two standard deviations, which chance and attempts take. Up, by one rung, when they would not on the better one, a dwell after going down and a quarter of a dwell after
 /// going up. A rung that is not known well is tried when it would hold at the speed that may be hoped for; an attempt that
 /// teaches nothing, and fails, doubles the dwell, until the load goes away.
 ///
