@@ -194,7 +194,9 @@ static void without_plans(void) {
   CHECK_INT(count, n_costs);
   for (size_t i = 0; i < count; i++) {
     CHECK(plans[i].level == costs[i].level && plans[i].latency_ns == costs[i].latency_ns && !plans[i].is_mixed);
-    CHECK(plans[i].is_step == costs[i].is_step && plans[i].mean_cosine == 0 && plans[i].p5_cosine == 0);
+    // Steps too, but where levels cost nearly the same: plans go by the last step, costs by every better level.
+    CHECK(plans[i].mean_cosine == 0 && plans[i].p5_cosine == 0);
+    if (costs[i].is_step) CHECK(plans[i].is_step);
   }
   CHECK_STATUS(adaptq_session_set_quality_floor(session, 0.1, 0, NULL), ADAPTQ_NOT_FOUND);
   CHECK_STATUS(adaptq_session_set_quality_floor(session, 0, 0, NULL), ADAPTQ_OK);
