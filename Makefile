@@ -63,7 +63,7 @@ converted: build
 	  $(RELEASE)/adaptq-cli convert "$$model" --keep fp32,fp16 --output '$(CONVERTED).new' && mv '$(CONVERTED).new' '$(CONVERTED)'; \
 	fi
 
-build/examples/%: examples-c/%.c include/adaptq.h | build
+build/examples/%: examples-c/%.c $(wildcard examples-c/*.h) include/adaptq.h | build
 	@mkdir -p build/examples
 	ln -sf libadaptq.so $(RELEASE)/libadaptq.so.0
 	$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude $< -o $@ -L$(RELEASE) -Wl,-rpath,'$$ORIGIN/../../$(RELEASE)' -ladaptq -lm

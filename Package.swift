@@ -64,7 +64,7 @@ let package = Package(
       dependencies: ["Base", "CMachine", "Graph", "Kernels", "NestedFormat", "Hardware", "Control", "Telemetry"],
       swiftSettings: library),
     .target(
-      name: "Tuning", dependencies: ["Base", "Graph", "NestedFormat", "Runtime"], swiftSettings: library),
+      name: "Tuning", dependencies: ["Base", "Control", "Graph", "NestedFormat", "Runtime"], swiftSettings: library),
     .target(
       name: "Bench",
       dependencies: [

@@ -10,53 +10,10 @@
 //
 // The exit code is 0 if everything ran, whatever came out; the last lines say what did.
 #define _GNU_SOURCE
-#include <adaptq.h>
-#include <math.h>
-#include <stdint.h>
-#include <string.h>
-#include <time.h>
+#define PROGRAM "embed"
 
+#include "host.h"
 #include "load.h"
-
-// ------------------------------------------------------------------------------------------------------------ small helps
-
-static void fail(const char *what, const char *why) {
-  fprintf(stderr, "embed: %s: %s\n", what, why);
-  exit(1);  // load_stop() runs at exit
-}
-
-#define MUST(call) \
-  do { \
-    adaptq_status must_status = (call); \
-    if (must_status != ADAPTQ_OK) { \
-      fprintf(stderr, "embed: %s\n", adaptq_status_name(must_status)); \
-      fail(#call, adaptq_last_error()); \
-    } \
-  } while (0)
-
-static void *allocate(size_t count, size_t size) {
-  void *memory = calloc(count ? count : 1, size);
-  if (memory == NULL) fail("memory", "none left");
-  return memory;
-}
-
-static int64_t now_ns(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
-}
-
-static int compare_int64(const void *a, const void *b) {
-  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-  return (x > y) - (x < y);
-}
-
-// The smallest value that at least `percent` per cent of the values do not exceed. Sorts them.
-static int64_t percentile(int64_t *values, int count, double percent) {
-  qsort(values, (size_t)count, sizeof *values, compare_int64);
-  int index = (int)ceil(percent / 100 * count) - 1;
-  return values[index < 0 ? 0 : index >= count ? count - 1 : index];
-}
 
 // -------------------------------------------------------------------------------------------------------------- sentences
 
@@ -376,20 +333,6 @@ static void print_verdict(const mode *modes, adaptq_level high, int64_t budget) 
          adaptq_level_name(high), 2 * back > last ? "returned" : "DID NOT RETURN", back, last);
   if (2 * back <= last && held[1][2][0] == 'N')
     printf("         (fixed %s did not hold the budget in that phase either)\n", adaptq_level_name(high));
-}
-
-// Pins this thread to the first CPU it may use, so that load and program share exactly that one. Fills *cpus with it.
-static void pin(cpu_set_t *cpus) {
-  if (sched_getaffinity(0, sizeof *cpus, cpus) != 0) fail("sched_getaffinity", strerror(errno));
-  int first = 0;
-  while (first < CPU_SETSIZE && !CPU_ISSET(first, cpus)) first++;
-  CPU_ZERO(cpus);
-  CPU_SET(first, cpus);
-  if (sched_setaffinity(0, sizeof *cpus, cpus) != 0) fail("sched_setaffinity", strerror(errno));
-  double load[1] = {0};
-  getloadavg(load, 1);
-  printf("\nthis program runs on CPU %d; load average before: %.2f%s\n", first, load[0],
-         load[0] > 0.7 ? " (something else is running: \"calm\" is not calm)" : "");
 }
 
 // Finds the batch of at least min-ms milliseconds at the high level and measures every level there. The session that

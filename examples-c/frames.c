@@ -11,33 +11,10 @@
 //
 // The exit code is 0 if everything ran, whatever came out.
 #define _GNU_SOURCE
-#include <adaptq.h>
-#include <math.h>
-#include <stdint.h>
-#include <string.h>
-#include <time.h>
+#define PROGRAM "frames"
 
+#include "host.h"
 #include "load.h"
-
-static void fail(const char *what, const char *why) {
-  fprintf(stderr, "frames: %s: %s\n", what, why);
-  exit(1);  // load_stop() runs at exit
-}
-
-#define MUST(call) \
-  do { \
-    adaptq_status must_status = (call); \
-    if (must_status != ADAPTQ_OK) { \
-      fprintf(stderr, "frames: %s\n", adaptq_status_name(must_status)); \
-      fail(#call, adaptq_last_error()); \
-    } \
-  } while (0)
-
-static void *allocate(size_t count, size_t size) {
-  void *memory = calloc(count, size);
-  if (memory == NULL) fail("memory", "none left");
-  return memory;
-}
 
 static struct { int matrices, size, frames, block, nice; double factor, percent; } option = {8, 4096, 400, 25, 3, 1.3, 95};
 
@@ -102,18 +79,6 @@ static double cosine(const float *a, const float *b) {
   return ab / sqrt(aa * bb);
 }
 
-static int compare_int64(const void *a, const void *b) {
-  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-  return (x > y) - (x < y);
-}
-
-// The smallest value that at least `percent` per cent of the values do not exceed. Sorts them.
-static int64_t percentile(int64_t *values, int count, double percent) {
-  qsort(values, (size_t)count, sizeof *values, compare_int64);
-  int index = (int)ceil(percent / 100 * count) - 1;
-  return values[index < 0 ? 0 : index >= count ? count - 1 : index];
-}
-
 enum { PHASES = 3, MODES = 4, MAX_PLANS = 256 };
 static const char *const phase_name[PHASES] = {"calm", "loaded", "calm again"};
 
@@ -171,16 +136,6 @@ static void print_results(mode *modes, int64_t budget) {
              100.0 * missed / count, m->switches[phase], m->plan_sum[phase] / count,
              1 - m->cosine_sum[phase] / m->compared[phase]);
     }
-}
-
-// Pins this thread to the first CPU it may use, so that load and program share exactly that one. Fills *cpus with it.
-static void pin(cpu_set_t *cpus) {
-  if (sched_getaffinity(0, sizeof *cpus, cpus) != 0) fail("sched_getaffinity", strerror(errno));
-  int first = 0;
-  while (first < CPU_SETSIZE && !CPU_ISSET(first, cpus)) first++;
-  CPU_ZERO(cpus);
-  CPU_SET(first, cpus);
-  if (sched_setaffinity(0, sizeof *cpus, cpus) != 0) fail("sched_setaffinity", strerror(errno));
 }
 
 static void read_options(int argc, char **argv) {

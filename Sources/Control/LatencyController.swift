@@ -213,7 +213,8 @@ public struct LatencyController: BitwiseCopyable, Sendable {
   }
 
   /// The exact nearest-rank percentile over the last `windowLength` runs; 0 before the first.
-  public var movingPercentileNanoseconds: Int { latencies.value(atPercentile: configuration.percentile) }
+  /// Mutating only so that a call through a pointer works in place and copies nothing.
+  public mutating func movingPercentileNanoseconds() -> Int { latencies.value(atPercentile: configuration.percentile) }
 
   private mutating func chooseAfresh(_ why: DecisionReason) {
     if pending == nil { pending = why }

@@ -1,8 +1,8 @@
-/// What one item costs and loses at one of its levels.
+/// What one item costs and loses at one of its levels: both add up over items.
 public struct PlanChoice: Hashable, Sendable, BitwiseCopyable {
-  /// Time, or anything else that adds up over items.
+  /// Time, bytes, or anything else that adds up.
   public var cost: Double
-  /// What the item's level takes from quality, in a unit that adds up over items.
+  /// What the level takes from quality. That losses add up is a model: good for an order, not a promise about a network's output.
   public var loss: Double
 
   public init(cost: Double, loss: Double) {
@@ -11,105 +11,82 @@ public struct PlanChoice: Hashable, Sendable, BitwiseCopyable {
   }
 }
 
-/// Plans, one level per item, that no other plan beats in cost and loss at once.
+/// The plans with the least loss for their cost, from the best to the cheapest: greedy by marginal loss per saved cost.
 ///
-/// Picking one choice per item so that the loss is least for a given cost is the multiple-choice knapsack problem. Its linear
-/// relaxation is solved by the lower convex hull of every item's choices, with the hulls' edges taken in the order of loss per
-/// cost saved (Sinha and Zoltners, "The Multiple-Choice Knapsack Problem", Operations Research 27(3), 1979). Each plan on the way
-/// minimizes `loss + λ · cost` for some λ, so none of another cost or loss dominates it.
-///
-/// Losses are taken to add up, which is a model: good for an order, not a promise about a network's output.
+/// For additive costs and losses this is the allocation of Shoham and Gersho, "Efficient bit allocation for an arbitrary set of
+/// quantizers" (IEEE Transactions on Acoustics, Speech, and Signal Processing, 1988): every item (a site of a model, a matrix of a group) keeps only the choices on the
+/// lower convex hull of its (cost, loss) points, and the moves along all hulls are made in order of their slopes. Each plan on
+/// the way lies on the lower convex hull of all plans, so nothing is both cheaper and better; plans above the hull are not
+/// found.
 public enum PlanFrontier {
-  /// Every plan on the way from the least loss to the least cost, first to last; an entry of a plan is an index into the
-  /// item's choices. Deterministic: of equal edges that of the earlier item comes first.
-  ///
-  /// - Parameter items: the choices of each item, at least one each, finite numbers.
+  /// - Returns: for each plan the index of the choice of every item. The first has the least loss, the last the least cost. Equal
+  ///   slopes go in order of the items. Choices that are not finite are not looked at.
   public static func plans(_ items: [[PlanChoice]]) -> [[Int]] {
-    var edges: [Edge] = []
-    var plan: [Int] = []
-    for (item, choices) in items.enumerated() {
-      var current = bestStart(choices)
-      plan.append(current)
-      while let next = nextOnHull(choices, from: current) {
-        edges.append(
-          Edge(item: item, to: next, rate: rate(choices[current], choices[next]), order: edges.count))
-        current = next
+    struct Move {
+      var slope: Double
+      var item: Int
+      var position: Int
+      var choice: Int
+    }
+    var current: [Int] = []
+    var moves: [Move] = []
+    for (index, choices) in items.enumerated() {
+      let hull = lowerHull(choices)
+      current.append(hull.first ?? 0)
+      for position in hull.indices.dropFirst() {
+        let (from, to) = (choices[hull[position - 1]], choices[hull[position]])
+        moves.append(
+          Move(
+            slope: (to.loss - from.loss) / (from.cost - to.cost), item: index, position: position,
+            choice: hull[position]))
       }
     }
-    edges.sort { ($0.rate, $0.order) < ($1.rate, $1.order) }
-    var result = [plan]
-    for edge in edges {
-      plan[edge.item] = edge.to
-      result.append(plan)
+    // Slopes rise along a hull, so an item's moves stay in order; rounding may make two of them equal.
+    moves.sort { ($0.slope, $0.item, $0.position) < ($1.slope, $1.item, $1.position) }
+    var plans = [current]
+    for move in moves {
+      current[move.item] = move.choice
+      plans.append(current)
     }
-    return result
+    return plans
   }
 
-  /// At most `limit` of the plans: the first and the last, and between them those whose costs come nearest to equal ratios.
+  /// Choices on the lower convex hull, from the least loss (of those the cheapest) to the least cost.
+  static func lowerHull(_ choices: [PlanChoice]) -> [Int] {
+    let finite = choices.indices.filter { choices[$0].cost.isFinite && choices[$0].loss.isFinite }
+    // From expensive to cheap; of equal cost the worse one first, so that the better one can replace it.
+    let ordered = finite.sorted {
+      (-choices[$0].cost, -choices[$0].loss, $0) < (-choices[$1].cost, -choices[$1].loss, $1)
+    }
+    var hull: [Int] = []
+    for index in ordered {
+      let point = choices[index]
+      // What costs at least as much and loses at least as much is of no use.
+      while let last = hull.last, choices[last].loss >= point.loss { hull.removeLast() }
+      while hull.count >= 2 {
+        let (a, b) = (choices[hull[hull.count - 2]], choices[hull[hull.count - 1]])
+        // b lies on or above the line from a to the point.
+        if (b.loss - a.loss) * (a.cost - point.cost) < (point.loss - a.loss) * (a.cost - b.cost) { break }
+        hull.removeLast()
+      }
+      hull.append(index)
+    }
+    return hull
+  }
+
+  /// At most `count` of a path's plans: the first, the last, and those between whose costs are as evenly spread as they come.
   ///
-  /// - Parameters:
-  ///   - costs: one per plan, positive, falling.
-  ///   - limit: at least 2.
-  /// - Returns: indices, rising.
-  public static func thinned(_ costs: [Double], limit: Int) -> [Int] {
-    if costs.count <= max(limit, 2) { return Array(costs.indices) }
-    let last = costs.count - 1
-    var picked = [0]
-    var position = 0
-    for step in 1..<(limit - 1) {
-      // Equal ratios are equal differences of logarithms; comparing products needs none.
-      let share = Double(step) / Double(limit - 1)
-      let target = geometric(costs[0], costs[last], share)
-      while position < last - 1 && costs[position] > target { position += 1 }
-      let before = max(position - 1, 0)
-      let nearest = costs[before] / target < target / costs[position] ? before : position
-      if let newest = picked.last, nearest > newest { picked.append(nearest) }
+  /// - Parameter costs: of each plan, falling.
+  public static func spread(_ costs: [Double], count: Int) -> [Int] {
+    guard let first = costs.first, let last = costs.last, count >= 2 else {
+      return Array(costs.indices.prefix(max(count, 0)))
     }
-    if let newest = picked.last, newest < last { picked.append(last) }
-    return picked
-  }
-
-  private struct Edge {
-    var item: Int
-    var to: Int
-    /// Loss added per cost saved.
-    var rate: Double
-    var order: Int
-  }
-
-  private static func rate(_ a: PlanChoice, _ b: PlanChoice) -> Double { (b.loss - a.loss) / (a.cost - b.cost) }
-
-  /// Least loss; of those the least cost.
-  private static func bestStart(_ choices: [PlanChoice]) -> Int {
-    var best = 0
-    for (index, choice) in choices.enumerated()
-    where (choice.loss, choice.cost) < (choices[best].loss, choices[best].cost) { best = index }
-    return best
-  }
-
-  /// The cheaper choice that loses least per cost saved; of equal ones the cheapest, since those between lie on one line.
-  private static func nextOnHull(_ choices: [PlanChoice], from current: Int) -> Int? {
-    var next: Int?
-    for (index, choice) in choices.enumerated() where choice.cost < choices[current].cost {
-      guard let best = next else {
-        next = index
-        continue
-      }
-      let (own, least) = (rate(choices[current], choice), rate(choices[current], choices[best]))
-      if own < least || (own == least && choice.cost < choices[best].cost) { next = index }
+    if costs.count <= count { return Array(costs.indices) }
+    let step = (first - last) / Double(count - 1)
+    var chosen = [0]
+    for index in costs.indices.dropFirst().dropLast() where chosen.count < count - 1 {
+      if first - costs[index] >= step * Double(chosen.count) { chosen.append(index) }
     }
-    return next
-  }
-
-  /// `a^(1 - share) · b^share` by bisection of the interval, so that Control needs no library of functions.
-  private static func geometric(_ a: Double, _ b: Double, _ share: Double) -> Double {
-    var (low, high) = (a, b)
-    var (from, to) = (0.0, 1.0)
-    for _ in 0..<40 {
-      let middle = (low * high).squareRoot()
-      let half = (from + to) / 2
-      if share < half { (high, to) = (middle, half) } else { (low, from) = (middle, half) }
-    }
-    return low
+    return chosen + [costs.count - 1]
   }
 }

@@ -30,10 +30,6 @@ public struct PowerGovernor: BitwiseCopyable, Sendable {
   public private(set) var staticMilliwatts = 0.0
   /// Of one inference; nil for no limit.
   public private(set) var maximumNanojoules: Double?
-  /// Factor on the energies given, from measurements.
-  public var scale = 1.0
-  /// Energy of all inferences observed, static power not counted.
-  public private(set) var totalNanojoules = 0.0
 
   private var energies: InlineArray<64, CostCurve>
   private let rungCount: Int
@@ -83,7 +79,7 @@ public struct PowerGovernor: BitwiseCopyable, Sendable {
 
   /// Energy of a rung, 0 where unknown.
   public func nanojoules(rung: Int, work: Int) -> Double {
-    rung >= 0 && rung < rungCount ? energies[rung].nanoseconds(Double(max(work, 1))) * scale : 0
+    rung >= 0 && rung < rungCount ? energies[rung].nanoseconds(Double(max(work, 1))) : 0
   }
 
   /// Call when a run begins.
@@ -132,7 +128,6 @@ public struct PowerGovernor: BitwiseCopyable, Sendable {
   /// Call when a run has ended, with the rung it used.
   public mutating func observe(rung: Int, work: Int) {
     lastNanojoules = nanojoules(rung: rung, work: work)
-    totalNanojoules += lastNanojoules
   }
 
   private mutating func account(_ time: Int) {

@@ -1,4 +1,5 @@
 import Base
+import Control
 import Graph
 import NestedFormat
 import Runtime
@@ -118,14 +119,15 @@ public struct Tuner {
     return losses
   }
 
+  /// The loss of a site comes from a measurement in which it alone is quantized, that of a plan is their sum, as ZeroQ (Cai et al.,
+  /// CVPR 2020) searches its Pareto frontier. Here the sum only says where to look.
   private func proposals(_ losses: [[Double]], cost: (_ site: Int, Level) -> Double) -> [[Level]] {
     let choices = sites.indices.map { position in
-      ChoiceSite(
-        levels.indices.map { .init(cost: cost(sites[position], levels[$0]), loss: losses[position][$0]) })
+      levels.indices.map { PlanChoice(cost: cost(sites[position], levels[$0]), loss: losses[position][$0]) }
     }
-    let path = FrontierSearch.plans(choices)
-    let totals = path.map { plan in zip(choices, plan).reduce(0) { $0 + $1.0.options[$1.1].cost } }
-    return FrontierSearch.spread(totals, count: options.plansPerSearch).map { path[$0].map { levels[$0] } }
+    let path = PlanFrontier.plans(choices)
+    let totals = path.map { plan in zip(choices, plan).reduce(0) { $0 + $1.0[$1.1].cost } }
+    return PlanFrontier.spread(totals, count: options.plansPerSearch).map { path[$0].map { levels[$0] } }
   }
 
   /// Levels of all sites of the graph from those of the linear ones.

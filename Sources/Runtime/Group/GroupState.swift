@@ -172,10 +172,6 @@ public struct GroupHandle: BitwiseCopyable, @unchecked Sendable {
     let budget = cmachine_atomic_load(state.pointee.mailbox)
     if budget == state.pointee.appliedBudget { return }
     state.pointee.appliedBudget = budget
-    let percentile =
-      budget == 0 ? state.pointee.controller.configuration.percentile : Double(budget >> 50) / 100
-    // The setter has checked both.
-    try? state.pointee.controller.setBudget(
-      nanoseconds: budget == 0 ? nil : Int(truncatingIfNeeded: budget & (1 << 50 &- 1)), percentile: percentile)
+    state.pointee.controller.setBudget(word: budget)
   }
 }

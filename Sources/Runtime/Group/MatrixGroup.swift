@@ -93,7 +93,7 @@ public final class MatrixGroup: @unchecked Sendable {
     let items = MatrixGroup.items(matrices, levels, measured.last?.times ?? [], importance)
     let all = PlanFrontier.plans(items)
     let costs = all.map { MatrixGroup.total(items, $0).cost }
-    let picked = PlanFrontier.thinned(costs, limit: limit).map { all[$0] }
+    let picked = PlanFrontier.spread(costs, count: limit).map { all[$0] }
     var controller = try LatencyController(ControllerConfiguration(rungCount: picked.count))
     for (rung, plan) in picked.enumerated() {
       let points = measured.map { size in

@@ -139,12 +139,7 @@ extension SessionState {
     let budget = cmachine_atomic_load(mailbox(state, 0))
     if budget != state.pointee.appliedBudget {
       state.pointee.appliedBudget = budget
-      let nanoseconds = Int(truncatingIfNeeded: budget & (1 << 50 &- 1))
-      let percentile = Double(budget >> 50) / 100
-      // The setter has checked both.
-      try? state.pointee.controller.setBudget(
-        nanoseconds: budget == 0 ? nil : nanoseconds,
-        percentile: budget == 0 ? state.pointee.controller.configuration.percentile : percentile)
+      state.pointee.controller.setBudget(word: budget)
     }
     let limits = cmachine_atomic_load(mailbox(state, 2))
     if limits != state.pointee.appliedLimits || state.pointee.limitsAreNew {
@@ -226,7 +221,7 @@ extension SessionState {
     if report.budgetNanoseconds > 0 {
       let percentile = state.pointee.controller.configuration.percentile
       facts.percentileHundredths = UInt32(truncatingIfNeeded: clampedInt(percentile * 100, in: 0...10000))
-      facts.movingPercentileNanoseconds = Int64(state.pointee.controller.movingPercentileInPlace())
+      facts.movingPercentileNanoseconds = Int64(state.pointee.controller.movingPercentileNanoseconds())
     }
     facts.slowdown = state.pointee.controller.slowdown
     facts.multiplier = state.pointee.controller.multiplier
