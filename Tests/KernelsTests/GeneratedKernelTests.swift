@@ -71,11 +71,28 @@ import Testing
         first.append((spec, KernelTrial.unpack(spec, into: panel)))
       }
     }
-    var wrong = try run(first)
+    // One block after the other: an emulated CPU copies what a trial may write back as a whole.
+    var others: [(GEMMSpec, KernelTrial)] = []
+    for spec in specs where spec.operation == .leading {
+      for pass in 0..<3 {
+        let (exact, extreme) = (pass < 2, pass == 1)
+        let weights = KernelTrial.Weights(
+          nBlocks: PanelArguments.wideBlocks, groups: pass == 2 ? 8 : 3, exact: exact, extreme: extreme,
+          atStart: pass == 0, &random)
+        let panel = KernelTrial.Panel(weights, blocks: PanelArguments.wideBlocks, groupByteCount: 1024)
+        panels[spec, default: []].append(panel)
+        for block in 0..<PanelArguments.wideBlocks {
+          let trial = KernelTrial.leading(
+            spec, into: panel, block: block, exact: exact, extreme: extreme, atStart: block == 0, &random)
+          if block == 0 { first.append((spec, trial)) } else { others.append((spec, trial)) }
+        }
+      }
+    }
+    var wrong = try run(first) + run(others)
     var second: [(GEMMSpec, KernelTrial)] = []
     for spec in specs {
       switch spec.operation {
-      case .unpack: break
+      case .unpack, .leading: break
       case .quantize:
         for (rows, k) in [(1, 64), (3, 100), (2, 63), (2, 193), (2, 512), (1, 1100), (5, 1)] {
           second.append((spec, .quantize(spec, rows: rows, k: k, &random)))
@@ -104,12 +121,15 @@ import Testing
             let all =
               thorough ? Array(1...13) + [17, 24, 40] : (pass == 2 ? Array(1...spec.rows) : [1, 2 * spec.rows + 3])
             for rows in all {
-              second.append(
-                (
-                  spec,
-                  .panel(
-                    spec, panel, rows: rows, exact: pass < 2, extreme: pass == 1, atStart: rows % 2 == 0, &random)
-                ))
+              for blocks in 1...panel.blocks {
+                second.append(
+                  (
+                    spec,
+                    .panel(
+                      spec, panel, rows: rows, blocks: blocks, exact: pass < 2, extreme: pass == 1,
+                      atStart: rows % 2 == 0, &random)
+                  ))
+              }
             }
           }
         }
@@ -137,7 +157,7 @@ import Testing
     }
     wrong += try run(second)
     for text in wrong.prefix(20) { Issue.record("\(text)") }
-    #expect(wrong.isEmpty, "\(wrong.count) of \(first.count + second.count) trials went wrong")
+    #expect(wrong.isEmpty, "\(wrong.count) of \(first.count + others.count + second.count) trials went wrong")
   }
 
   @Test(.enabled(if: !GeneratedKernelTests.native.isEmpty, "needs AVX2, FMA and F16C"))

@@ -47,16 +47,18 @@ import Testing
       let products = specs.filter { $0.level.isNested }
       #expect(products.allSatisfy { $0.isa == expected }, "\(features)")
       #expect(specs.allSatisfy { features.supports($0.isa) && (features.gfni || !$0.gfni) }, "\(features)")
-      let decoding = products.filter { [.unpack, .vector].contains($0.operation) }
-      #expect(decoding.count == 4 * 5 && decoding.allSatisfy { $0.gfni == features.gfni }, "\(features)")
+      let decoding = products.filter { [.unpack, .leading, .vector].contains($0.operation) }
+      let vectorRows = expected == .avx512vnni ? 8 : 4
+      #expect(decoding.count == 4 * (vectorRows + 1) && decoding.allSatisfy { $0.gfni == features.gfni }, "\(features)")
       var table = KernelTable.portable
       for spec in specs { table.install({ _ in }, for: spec) }
       // Words and expanded codes stand in for a dot product.
       let words = expected == .avx2
-      #expect(table.readsWords(.int8, rows: 5) == words && (table.expanded1 != nil) == words, "\(features)")
+      #expect(table.readsWords(.int8, rows: 9) == words && (table.expanded1 != nil) == words, "\(features)")
       #expect(table.int8.panelGroupByteCount == (words ? 2048 : 1024), "\(features)")
       for level in Level.nested {
-        #expect(table.nested(level).vectorRows == 4, "\(features)")
+        #expect(table.nested(level).vectorRows == vectorRows, "\(features)")
+        #expect((table.nested(level).leading != nil) == (vectorRows == 8), "\(features)")
         if level != .int8 { #expect(table.nested(level).panelGroupByteCount == 1024, "\(features)") }
       }
     }
@@ -71,7 +73,7 @@ import Testing
     }
     for level in Level.nested {
       #expect(check.difference(table, .panel(level)) == nil, "\(level)")
-      for rows in 1...4 { #expect(check.difference(table, .vector(level, rows: rows)) == nil, "\(level) \(rows)") }
+      for rows in 1...8 { #expect(check.difference(table, .vector(level, rows: rows)) == nil, "\(level) \(rows)") }
     }
     swap(&table.dense32, &table.dense16)
     #expect(check.difference(table, .dense(.fp32)) != nil)

@@ -198,12 +198,25 @@ final class KernelTrial {
       index < level.planes ? UnsafeRawPointer(planes[index].base) : UnsafeRawPointer(bitPattern: 64)!
     }
 
-    func unpackArguments(_ level: Level, panel: UnsafeMutableRawPointer, scales out: UnsafeMutablePointer<Float>)
-      -> UnpackArguments
-    {
-      UnpackArguments(
-        plane0: plane(0, level), plane1: plane(1, level), plane2: plane(2, level), plane3: plane(3, level),
-        scales: UnsafeRawPointer(scales.base), panel: panel, panelScales: out, groups: groups, factor: factor)
+    func unpackArguments(
+      _ level: Level, block: Int = 0, panel: UnsafeMutableRawPointer, scales out: UnsafeMutablePointer<Float>
+    ) -> UnpackArguments {
+      let place = block * groups * 256
+      return UnpackArguments(
+        plane0: plane(0, level) + place, plane1: plane(1, level) + place, plane2: plane(2, level) + place,
+        plane3: plane(3, level) + place, scales: UnsafeRawPointer(scales.base) + block * groups * 64, panel: panel,
+        panelScales: out, groups: groups, factor: factor)
+    }
+
+    /// The byte of a panel that holds codes at the top of bytes: byte `byte` of vector `vector` of a group.
+    func code(_ level: Level, block: Int, group: Int, vector: Int, byte: Int) -> UInt8 {
+      let place = (block * groups + group) * 256 + vector / 4 * 64 + byte
+      var code: UInt8 = 0
+      for plane in 0..<level.planes {
+        let field = planes[plane][place] >> UInt8((6 - 2 * plane + 2 * (vector % 4) + 8) % 8)
+        code |= (field & 3) << UInt8(6 - 2 * plane)
+      }
+      return code
     }
 
     func regions(_ level: Level) -> [EmulatedCPU.Region] {
@@ -251,10 +264,21 @@ final class KernelTrial {
     let codes: GuardedBuffer<SIMD64<UInt8>>
     let scales: GuardedBuffer<Float>
     let weights: Weights
-    init(_ weights: Weights, groupByteCount: Int) {
+    let blocks: Int
+    init(_ weights: Weights, blocks: Int = 1, groupByteCount: Int) {
       self.weights = weights
-      codes = GuardedBuffer(count: weights.groups * groupByteCount / 64)
-      scales = GuardedBuffer(count: weights.groups * 48)
+      self.blocks = blocks
+      codes = GuardedBuffer(
+        count: ((blocks - 1) * PanelArguments.panelBlockByteCount + weights.groups * groupByteCount) / 64)
+      scales = GuardedBuffer(count: (blocks - 1) * PanelArguments.scaleBlockByteCount / 4 + weights.groups * 48)
+    }
+
+    func codes(ofBlock block: Int) -> UnsafeMutableRawPointer {
+      UnsafeMutableRawPointer(codes.base) + block * PanelArguments.panelBlockByteCount
+    }
+
+    func scales(ofBlock block: Int) -> UnsafeMutablePointer<Float> {
+      scales.base + block * PanelArguments.scaleBlockByteCount / 4
     }
   }
 
@@ -281,40 +305,47 @@ final class KernelTrial {
       })
   }
 
+  /// - Parameter blocks: of the panel, which may hold more.
   static func panel(
-    _ spec: GEMMSpec, _ panel: Panel, rows: Int, exact: Bool, extreme: Bool, atStart: Bool,
+    _ spec: GEMMSpec, _ panel: Panel, rows: Int, blocks: Int = 1, exact: Bool, extreme: Bool, atStart: Bool,
     _ random: inout SeededRandom
   ) -> KernelTrial {
     let groups = panel.weights.groups
     let x = Activations(rows: rows, groups: groups, exact: exact, extreme: extreme, atStart: atStart, &random)
     let readsWords = spec.isa == .avx2 && spec.level == .int8
-    let y = GuardedBuffer<Float>(count: rows * 16, edge: atStart ? .start : .end)
-    let start = GuardedBuffer<Float>((0..<16).map { Float($0) }, edge: atStart ? .start : .end)
-    let expected = GuardedBuffer<Float>(count: rows * 16)
+    let width = 16 * blocks
+    let y = GuardedBuffer<Float>(count: rows * width, edge: atStart ? .start : .end)
+    let start = GuardedBuffer<Float>((0..<width).map { Float($0) }, edge: atStart ? .start : .end)
+    let expected = GuardedBuffer<Float>(count: rows * width)
     let nowhere = UnsafeRawPointer(bitPattern: 64) ?? UnsafeRawPointer(y.base)
-    func arguments(_ panel: UnsafeRawPointer, _ scales: UnsafePointer<Float>, _ y: GuardedBuffer<Float>, words: Bool)
-      -> PanelArguments
-    {
+    func arguments(
+      _ panel: UnsafeRawPointer, _ scales: UnsafePointer<Float>, _ y: UnsafeMutablePointer<Float>,
+      start: UnsafePointer<Float>, blocks: Int
+    ) -> PanelArguments {
       var arguments = PanelArguments(
-        x: words ? UnsafeRawPointer(x.words.base) : UnsafeRawPointer(x.codes.base),
-        xRowStride: groups * 64 * (words ? 2 : 1), panel: panel, panelScales: scales, activations: x.scales.base,
-        activationRowStride: groups * 16, start: start.base, startRowStride: 0, y: y.base,
-        yRowStride: 64, groups: groups, rows: rows)
+        x: readsWords ? UnsafeRawPointer(x.words.base) : UnsafeRawPointer(x.codes.base),
+        xRowStride: groups * 64 * (readsWords ? 2 : 1), panel: panel, panelScales: scales,
+        activations: x.scales.base, activationRowStride: groups * 16, start: start, startRowStride: 0, y: y,
+        yRowStride: width * 4, groups: groups, rows: rows, blocks: blocks)
       // Nothing is there: fetching must not be reading.
       for index in 0..<8 { arguments.ahead[index] = nowhere }
       return arguments
     }
     let kernels = readsWords ? KernelTable.portableWords.int8 : portable.nested(spec.level)
     let twinPanel = Panel(panel.weights, groupByteCount: kernels.panelGroupByteCount)
-    var unpacking = panel.weights.unpackArguments(
-      spec.level, panel: twinPanel.codes.base, scales: twinPanel.scales.base)
-    kernels.unpack(&unpacking)
-    var twin = arguments(twinPanel.codes.base, twinPanel.scales.base, expected, words: readsWords)
-    kernels.panel(&twin)
+    for block in 0..<blocks {
+      var unpacking = panel.weights.unpackArguments(
+        spec.level, block: block, panel: twinPanel.codes.base, scales: twinPanel.scales.base)
+      kernels.unpack(&unpacking)
+      var twin = arguments(
+        twinPanel.codes.base, twinPanel.scales.base, expected.base + 16 * block, start: start.base + 16 * block,
+        blocks: 1)
+      kernels.panel(&twin)
+    }
     let bound = exact || readsWords ? 0 : 2 * ErrorBound.nested(groups: groups, magnitude: magnitude(groups))
     return KernelTrial(
-      "\(KernelName(spec)) rows \(rows) exact \(exact) extreme \(extreme)",
-      arguments(panel.codes.base, panel.scales.base, y, words: readsWords),
+      "\(KernelName(spec)) rows \(rows) blocks \(blocks) exact \(exact) extreme \(extreme)",
+      arguments(panel.codes.base, panel.scales.base, y.base, start: start.base, blocks: blocks),
       x.regions + [
         .init(panel.codes, isWritable: false), .init(panel.scales, isWritable: false),
         .init(start, isWritable: false), .init(y),
@@ -326,29 +357,68 @@ final class KernelTrial {
     _ spec: GEMMSpec, nBlocks: Int, groups: Int, exact: Bool, extreme: Bool, atStart: Bool,
     _ random: inout SeededRandom
   ) -> KernelTrial {
-    let rows = spec.rows
     let w = Weights(nBlocks: nBlocks, groups: groups, exact: exact, extreme: extreme, atStart: atStart, &random)
+    return vector(
+      spec, w, blocks: 0..<nBlocks, panel: nil, exact: exact, extreme: extreme, atStart: atStart, &random)
+  }
+
+  /// Kernels of leading rows: one block of the panel's weights, which is left in the panel.
+  static func leading(
+    _ spec: GEMMSpec, into panel: Panel, block: Int, exact: Bool, extreme: Bool, atStart: Bool,
+    _ random: inout SeededRandom
+  ) -> KernelTrial {
+    vector(
+      spec, panel.weights, blocks: block..<(block + 1), panel: panel, exact: exact, extreme: extreme,
+      atStart: atStart, &random)
+  }
+
+  private static func vector(
+    _ spec: GEMMSpec, _ w: Weights, blocks: Range<Int>, panel: Panel?, exact: Bool, extreme: Bool, atStart: Bool,
+    _ random: inout SeededRandom
+  ) -> KernelTrial {
+    let (rows, groups, first) = (spec.rows, w.groups, blocks.lowerBound)
     let x = Activations(rows: rows, groups: groups, exact: exact, extreme: extreme, atStart: atStart, &random)
-    let count = rows * nBlocks * 16
-    let y = GuardedBuffer<Float>(count: count, edge: atStart ? .start : .end)
-    let start = GuardedBuffer<Float>((0..<(nBlocks * 16)).map { Float($0) }, edge: atStart ? .start : .end)
-    let expected = GuardedBuffer<Float>(count: count)
+    let width = blocks.count * 16
+    let y = GuardedBuffer<Float>(count: rows * width, edge: atStart ? .start : .end)
+    let start = GuardedBuffer<Float>((0..<width).map { Float($0) }, edge: atStart ? .start : .end)
+    let expected = GuardedBuffer<Float>(count: rows * width)
     func arguments(_ y: GuardedBuffer<Float>) -> VectorArguments {
-      VectorArguments(
-        plane0: w.plane(0, spec.level), plane1: w.plane(1, spec.level), plane2: w.plane(2, spec.level),
-        plane3: w.plane(3, spec.level), scales: UnsafeRawPointer(w.scales.base), x: x.codes.base,
-        xRowStride: groups * 64, activations: x.scales.base,
-        activationRowStride: groups * 16, start: start.base, startRowStride: 0, y: y.base,
-        yRowStride: nBlocks * 64, groups: groups, nBlocks: nBlocks, factor: w.factor)
+      let place = first * groups * 256
+      return VectorArguments(
+        plane0: w.plane(0, spec.level) + place, plane1: w.plane(1, spec.level) + place,
+        plane2: w.plane(2, spec.level) + place, plane3: w.plane(3, spec.level) + place,
+        scales: UnsafeRawPointer(w.scales.base) + first * groups * 64, x: x.codes.base, xRowStride: groups * 64,
+        activations: x.scales.base, activationRowStride: groups * 16, start: start.base, startRowStride: 0, y: y.base,
+        yRowStride: width * 4, groups: groups, nBlocks: blocks.count, panel: panel?.codes(ofBlock: first),
+        panelScales: panel?.scales(ofBlock: first), factor: w.factor)
     }
-    let kernels = portable.nested(spec.level)
     var twin = arguments(expected)
-    [kernels.vector1, kernels.vector2, kernels.vector3, kernels.vector4][rows - 1](&twin)
+    portable.nested(spec.level).vectors[rows - 1](&twin)
     let bound = exact ? 0 : 2 * ErrorBound.nested(groups: groups, magnitude: magnitude(groups))
+    let written: [EmulatedCPU.Region] = panel.map { [.init($0.codes), .init($0.scales)] } ?? []
     return KernelTrial(
       "\(KernelName(spec)) exact \(exact) extreme \(extreme)", arguments(y),
-      w.regions(spec.level) + x.regions + [.init(start, isWritable: false), .init(y)],
-      keep: [w, x, start, y, expected], difference: { unequal(y, expected) { _ in bound } })
+      w.regions(spec.level) + x.regions + [.init(start, isWritable: false), .init(y)] + written,
+      keep: [w, x, start, y, expected] + (panel.map { [$0] } ?? []),
+      difference: {
+        if let panel, let why = panelDifference(panel, spec.level, block: first) { return why }
+        return unequal(y, expected) { _ in bound }
+      })
+  }
+
+  /// Codes that stand at the top of bytes, compared with the planes.
+  private static func panelDifference(_ panel: Panel, _ level: Level, block: Int) -> String? {
+    let codes = panel.codes(ofBlock: block)
+    for group in 0..<panel.weights.groups {
+      for vector in 0..<16 {
+        for byte in 0..<64 {
+          let got = codes.load(fromByteOffset: group * 1024 + vector * 64 + byte, as: UInt8.self)
+          let expected = panel.weights.code(level, block: block, group: group, vector: vector, byte: byte)
+          if got != expected { return "group \(group) vector \(vector) byte \(byte) is \(got), expected \(expected)" }
+        }
+      }
+    }
+    return nil
   }
 
   static func expanded(
@@ -377,7 +447,7 @@ final class KernelTrial {
       scales: UnsafeRawPointer(w.scales.base), x: x.codes.base, xRowStride: groups * 64, activations: x.scales.base,
       activationRowStride: groups * 16, start: start.base, startRowStride: 0, y: expected.base,
       yRowStride: nBlocks * 64, groups: groups, nBlocks: nBlocks, factor: w.factor)
-    portable.int8.vector1(&twin)
+    portable.int8.vectors[0](&twin)
     let bound = exact ? 0 : 2 * ErrorBound.nested(groups: groups, magnitude: magnitude(groups))
     return KernelTrial(
       "\(KernelName(spec)) exact \(exact) extreme \(extreme)",

@@ -6,7 +6,8 @@ import NestedFormat
 /// This catches wrong results, for instance of an emulated or broken CPU, not faults. Integers are compared through floats:
 /// with all scales 1 a product with nested weights is an integer below 2²⁴, which every order of summation gives exactly.
 struct KernelCheck {
-  private static let n = 32
+  /// Two blocks, which some kernels take at once, and one.
+  private static let n = 48
   /// Of float products: a single row takes several blocks at once, and one is left.
   private static let denseN = 16 * (DenseArguments.wideBlocks + 1)
   /// Three groups, the last one short.
@@ -31,8 +32,8 @@ struct KernelCheck {
     case .quantize: quantizeDifference(table)
     case .dense(let level): denseDifference(table, level)
     case .panel(let level): nestedDifference(table, level, rows: KernelCheck.rows, vectorRows: 0)
-    case .expanded: nestedDifference(table, .int8, rows: 1, vectorRows: 4, expanded: true)
-    case .vector(let level, let rows): nestedDifference(table, level, rows: rows, vectorRows: 4)
+    case .expanded: nestedDifference(table, .int8, rows: 1, vectorRows: 8, expanded: true)
+    case .vector(let level, let rows): nestedDifference(table, level, rows: rows, vectorRows: 8)
     }
   }
 
@@ -198,18 +199,20 @@ struct KernelCheck {
         }
       }
       linearQuantized(
-        weights, level, twin, x: qTwin, y: p.expected, yRowStride: KernelCheck.n, firstBlock: 0, blocks: 2,
+        weights, level, twin, x: qTwin, y: p.expected, yRowStride: KernelCheck.n, firstBlock: 0,
+        blocks: KernelCheck.n / 16,
         scratch: p.scratch)
       if expanded {
         let codes = p.weights + 5 * size
         expandCodes(view, into: codes)
         prepareExpanded(q)
         linearExpanded(
-          weights, UnsafeRawPointer(codes), table, x: q, y: p.got, yRowStride: KernelCheck.n, firstBlock: 0, blocks: 2,
+          weights, UnsafeRawPointer(codes), table, x: q, y: p.got, yRowStride: KernelCheck.n, firstBlock: 0,
+          blocks: KernelCheck.n / 16,
           scratch: p.scratch)
       } else {
         linearQuantized(
-          weights, level, table, x: q, y: p.got, yRowStride: KernelCheck.n, firstBlock: 0, blocks: 2,
+          weights, level, table, x: q, y: p.got, yRowStride: KernelCheck.n, firstBlock: 0, blocks: KernelCheck.n / 16,
           scratch: p.scratch)
       }
       // Products of words are the same bits. Else, per group, |a · s' · A| ≤ 0.015 · 0.015 · 64 · 127 · 255 and

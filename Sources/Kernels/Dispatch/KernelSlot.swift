@@ -14,7 +14,7 @@ enum KernelSlot: Hashable {
     switch spec.operation {
     case .quantize: self = .quantize
     case .dense: self = .dense(spec.level)
-    case .panel, .unpack, .words: self = .panel(spec.level)
+    case .panel, .unpack, .leading, .words: self = .panel(spec.level)
     case .vector: self = .vector(spec.level, rows: spec.rows)
     case .expanded: self = .expanded
     }
@@ -38,15 +38,15 @@ extension KernelTable {
         $0.panelGroupByteCount = spec.hasWords ? 2048 : 1024
       }
       cutRows(by: spec.rows)
+    case .leading:
+      change(spec.level) {
+        $0.leading = kernel
+        $0.leadingRows = spec.rows
+      }
     case .expanded: expanded1 = kernel
     case .vector:
       change(spec.level) {
-        switch spec.rows {
-        case 1: $0.vector1 = kernel
-        case 2: $0.vector2 = kernel
-        case 3: $0.vector3 = kernel
-        default: $0.vector4 = kernel
-        }
+        $0.vectors[spec.rows &- 1] = kernel
         $0.vectorRows = max($0.vectorRows, spec.rows)
       }
     }

@@ -10,28 +10,52 @@ extension KernelTable {
       dense16: { denseHalfReference($0.load(as: DenseArguments.self)) },
       int8: NestedKernels(
         unpack: { unpackReference($0.load(as: UnpackArguments.self), .int8) },
-        vector1: { vectorReference($0.load(as: VectorArguments.self), rows: 1, .int8) },
-        vector2: { vectorReference($0.load(as: VectorArguments.self), rows: 2, .int8) },
-        vector3: { vectorReference($0.load(as: VectorArguments.self), rows: 3, .int8) },
-        vector4: { vectorReference($0.load(as: VectorArguments.self), rows: 4, .int8) }),
+        vectors: [
+          { vectorReference($0.load(as: VectorArguments.self), rows: 1, .int8) },
+          { vectorReference($0.load(as: VectorArguments.self), rows: 2, .int8) },
+          { vectorReference($0.load(as: VectorArguments.self), rows: 3, .int8) },
+          { vectorReference($0.load(as: VectorArguments.self), rows: 4, .int8) },
+          { vectorReference($0.load(as: VectorArguments.self), rows: 5, .int8) },
+          { vectorReference($0.load(as: VectorArguments.self), rows: 6, .int8) },
+          { vectorReference($0.load(as: VectorArguments.self), rows: 7, .int8) },
+          { vectorReference($0.load(as: VectorArguments.self), rows: 8, .int8) },
+        ]),
       int6: NestedKernels(
         unpack: { unpackReference($0.load(as: UnpackArguments.self), .int6) },
-        vector1: { vectorReference($0.load(as: VectorArguments.self), rows: 1, .int6) },
-        vector2: { vectorReference($0.load(as: VectorArguments.self), rows: 2, .int6) },
-        vector3: { vectorReference($0.load(as: VectorArguments.self), rows: 3, .int6) },
-        vector4: { vectorReference($0.load(as: VectorArguments.self), rows: 4, .int6) }),
+        vectors: [
+          { vectorReference($0.load(as: VectorArguments.self), rows: 1, .int6) },
+          { vectorReference($0.load(as: VectorArguments.self), rows: 2, .int6) },
+          { vectorReference($0.load(as: VectorArguments.self), rows: 3, .int6) },
+          { vectorReference($0.load(as: VectorArguments.self), rows: 4, .int6) },
+          { vectorReference($0.load(as: VectorArguments.self), rows: 5, .int6) },
+          { vectorReference($0.load(as: VectorArguments.self), rows: 6, .int6) },
+          { vectorReference($0.load(as: VectorArguments.self), rows: 7, .int6) },
+          { vectorReference($0.load(as: VectorArguments.self), rows: 8, .int6) },
+        ]),
       int4: NestedKernels(
         unpack: { unpackReference($0.load(as: UnpackArguments.self), .int4) },
-        vector1: { vectorReference($0.load(as: VectorArguments.self), rows: 1, .int4) },
-        vector2: { vectorReference($0.load(as: VectorArguments.self), rows: 2, .int4) },
-        vector3: { vectorReference($0.load(as: VectorArguments.self), rows: 3, .int4) },
-        vector4: { vectorReference($0.load(as: VectorArguments.self), rows: 4, .int4) }),
+        vectors: [
+          { vectorReference($0.load(as: VectorArguments.self), rows: 1, .int4) },
+          { vectorReference($0.load(as: VectorArguments.self), rows: 2, .int4) },
+          { vectorReference($0.load(as: VectorArguments.self), rows: 3, .int4) },
+          { vectorReference($0.load(as: VectorArguments.self), rows: 4, .int4) },
+          { vectorReference($0.load(as: VectorArguments.self), rows: 5, .int4) },
+          { vectorReference($0.load(as: VectorArguments.self), rows: 6, .int4) },
+          { vectorReference($0.load(as: VectorArguments.self), rows: 7, .int4) },
+          { vectorReference($0.load(as: VectorArguments.self), rows: 8, .int4) },
+        ]),
       int2: NestedKernels(
         unpack: { unpackReference($0.load(as: UnpackArguments.self), .int2) },
-        vector1: { vectorReference($0.load(as: VectorArguments.self), rows: 1, .int2) },
-        vector2: { vectorReference($0.load(as: VectorArguments.self), rows: 2, .int2) },
-        vector3: { vectorReference($0.load(as: VectorArguments.self), rows: 3, .int2) },
-        vector4: { vectorReference($0.load(as: VectorArguments.self), rows: 4, .int2) }))
+        vectors: [
+          { vectorReference($0.load(as: VectorArguments.self), rows: 1, .int2) },
+          { vectorReference($0.load(as: VectorArguments.self), rows: 2, .int2) },
+          { vectorReference($0.load(as: VectorArguments.self), rows: 3, .int2) },
+          { vectorReference($0.load(as: VectorArguments.self), rows: 4, .int2) },
+          { vectorReference($0.load(as: VectorArguments.self), rows: 5, .int2) },
+          { vectorReference($0.load(as: VectorArguments.self), rows: 6, .int2) },
+          { vectorReference($0.load(as: VectorArguments.self), rows: 7, .int2) },
+          { vectorReference($0.load(as: VectorArguments.self), rows: 8, .int2) },
+        ]))
   }
 
   /// The same with the twin of the kernels of words at INT8.
@@ -48,13 +72,9 @@ extension KernelTable {
 extension NestedKernels {
   /// Portable kernels; the panel kernel and its panel are the same at every level. It serves single rows too: the vector
   /// kernels, which unpack into memory of their own, are twins only.
-  fileprivate init(
-    unpack: @escaping Kernel, vector1: @escaping Kernel, vector2: @escaping Kernel, vector3: @escaping Kernel,
-    vector4: @escaping Kernel
-  ) {
+  fileprivate init(unpack: @escaping Kernel, vectors: InlineArray<8, Kernel>) {
     self.init(
-      unpack: unpack, panel: { panelReference($0.load(as: PanelArguments.self)) }, vector1: vector1,
-      vector2: vector2, vector3: vector3, vector4: vector4, panelGroupByteCount: referencePanelGroupByteCount,
-      readsWords: false, vectorRows: 0)
+      unpack: unpack, panel: { panelReference($0.load(as: PanelArguments.self)) }, vectors: vectors,
+      panelGroupByteCount: referencePanelGroupByteCount, readsWords: false, vectorRows: 0)
   }
 }

@@ -6,16 +6,17 @@ public struct NestedKernels: BitwiseCopyable, Sendable {
   public var unpack: Kernel
   /// Takes ``PanelArguments``.
   public var panel: Kernel
-  /// Take ``VectorArguments``; for 1 to 4 rows.
-  public var vector1: Kernel
-  public var vector2: Kernel
-  public var vector3: Kernel
-  public var vector4: Kernel
+  /// Take ``VectorArguments``; for one row, two rows and so on.
+  public var vectors: InlineArray<8, Kernel>
+  /// Takes ``VectorArguments`` for ``leadingRows`` rows and stands for `unpack`; the panel kernel then takes
+  /// ``PanelArguments/wideBlocks`` blocks at once. nil where `unpack` is used.
+  public var leading: Kernel?
+  public var leadingRows = 0
   /// Bytes of one unpacked group of 64 inputs by 16 outputs.
   public var panelGroupByteCount: Int
   /// Whether `panel` reads words instead of codes; then one call takes at most ``WordsArguments/groupCount`` groups.
   public var readsWords: Bool
-  /// Up to this many rows the vector kernels are used, at most 4.
+  /// Up to this many rows the vector kernels are used, or up to ``leadingRows``.
   public var vectorRows: Int
 }
 

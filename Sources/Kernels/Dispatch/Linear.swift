@@ -19,7 +19,7 @@ enum Blocking {
   static func isSmall(rows: Int, rowByteCount: Int) -> Bool { rows &* rowByteCount <= 128 &* 1024 }
   /// The largest panel of any table: `panelGroups` portable groups.
   static let panelByteCount = 8 * 4096
-  static let panelScaleByteCount = 8 * panelScaleGroupByteCount
+  static let panelScaleByteCount = PanelArguments.wideBlocks * PanelArguments.scaleBlockByteCount
   static let startByteCount = 64 * DenseArguments.wideBlocks
 }
 

@@ -12,9 +12,14 @@ public func linearQuantized(
   guard let nested = weights.nested, blocks > 0, x.rows > 0 else { return }
   let set = kernels.nested(level)
   let scratch = ProductScratch(scratch)
-  if x.rows <= set.vectorRows {
+  // The vector kernels are there for as many rows as lead a panel, portable ones if need be.
+  if x.rows <= max(set.vectorRows, set.leadingRows) {
     vectorProduct(
       weights, nested, set, x, y: y, yRowStride: yRowStride, firstBlock: firstBlock, blocks: blocks, scratch: scratch)
+  } else if let leading = set.leading {
+    widePanelProduct(
+      weights, nested, set, leading, x, y: y, yRowStride: yRowStride, firstBlock: firstBlock, blocks: blocks,
+      scratch: scratch)
   } else {
     panelProduct(
       weights, nested, set, x, y: y, yRowStride: yRowStride, firstBlock: firstBlock, blocks: blocks, scratch: scratch)
@@ -30,13 +35,7 @@ private func vectorProduct(
   _ weights: LinearWeights, _ nested: NestedView, _ set: NestedKernels, _ x: QuantizedActivations,
   y: UnsafeMutablePointer<Float>, yRowStride: Int, firstBlock: Int, blocks: Int, scratch: ProductScratch
 ) {
-  let kernel =
-    switch x.rows {
-    case 1: set.vector1
-    case 2: set.vector2
-    case 3: set.vector3
-    default: set.vector4
-    }
+  let kernel = set.vectors[x.rows &- 1]
   let hasTail = (firstBlock &+ blocks) &* 16 > weights.n
   let whole = hasTail ? blocks &- 1 : blocks
   let planes = PlanePointers(nested)
@@ -118,6 +117,60 @@ private func panelProduct(
     }
     set.panel(&arguments)
     (block, piece) = (nextBlock, nextPiece)
+  }
+}
+
+/// Many rows, with kernels that take two blocks at once: the leading rows' products leave pieces of both as panels, over
+/// which all other rows pass.
+private func widePanelProduct(
+  _ weights: LinearWeights, _ nested: NestedView, _ set: NestedKernels, _ leading: Kernel, _ x: QuantizedActivations,
+  y: UnsafeMutablePointer<Float>, yRowStride: Int, firstBlock: Int, blocks: Int, scratch: ProductScratch
+) {
+  let planes = PlanePointers(nested)
+  let pieces = (nested.kBlocks &+ (Blocking.panelGroups &- 1)) / Blocking.panelGroups
+  let inStorageOrder = Blocking.isSmall(rows: x.rows, rowByteCount: x.rowStride)
+  let rest = x.panel(set.leadingRows, x.rows &- set.leadingRows)
+  let end = firstBlock &+ blocks
+  // A block that is cut at N goes through the scratch tile, which is one block wide.
+  let whole = end &* 16 > weights.n ? end &- 1 : end
+  var (block, piece) = (firstBlock, 0)
+  while block < end && piece < pieces {
+    let count = block &+ PanelArguments.wideBlocks <= whole ? PanelArguments.wideBlocks : 1
+    let group = piece &* Blocking.panelGroups
+    let groups = min(Blocking.panelGroups, nested.kBlocks &- group)
+    let cursor = OutputCursor(
+      block: block, blocks: count, n: weights.n, firstInput: group, bias: weights.bias, y: y, yRowStride: yRowStride,
+      scratch: scratch)
+    for index in 0..<count {
+      var arguments = VectorArguments(
+        planes.at(block: (block &+ index) &* nested.kBlocks &+ group), x, start: cursor.start + index &* 16,
+        startRowStride: cursor.startRowStride, y: cursor.y + index &* 16, yRowStride: cursor.yRowStride, nBlocks: 1,
+        factor: nested.factor)
+      arguments.x += group &* 64
+      arguments.activations += group
+      arguments.groups = groups
+      arguments.panel = scratch.panel + index &* PanelArguments.panelBlockByteCount
+      arguments.panelScales = scratch.panelScales + index &* (PanelArguments.scaleBlockByteCount / 4)
+      leading(&arguments)
+    }
+    let rows = set.leadingRows
+    var arguments = PanelArguments(
+      x: UnsafeRawPointer(rest.codes + group &* 64), xRowStride: x.rowStride, panel: UnsafeRawPointer(scratch.panel),
+      panelScales: UnsafePointer(scratch.panelScales), activations: UnsafePointer(rest.groupScales + group),
+      activationRowStride: x.groups &* MemoryLayout<ActivationGroup>.stride,
+      start: UnsafePointer(
+        (UnsafeRawPointer(cursor.start) + rows &* cursor.startRowStride).assumingMemoryBound(to: Float.self)),
+      startRowStride: cursor.startRowStride,
+      y: (UnsafeMutableRawPointer(cursor.y) + rows &* cursor.yRowStride).assumingMemoryBound(to: Float.self),
+      yRowStride: cursor.yRowStride, groups: groups, rows: rest.rows, blocks: count)
+    set.panel(&arguments)
+    if inStorageOrder {
+      piece &+= 1
+      if piece == pieces { (block, piece) = (block &+ count, 0) }
+    } else {
+      block &+= count
+      if block >= end { (block, piece) = (firstBlock, piece &+ 1) }
+    }
   }
 }
 

@@ -12,6 +12,8 @@ public struct GEMMSpec: Hashable, Sendable {
     case panel
     /// ``VectorArguments``: quantized activations by planes.
     case vector
+    /// ``VectorArguments`` with a panel, which is left for the panel kernel.
+    case leading
     /// ``ExpandedArguments``: quantized activations by 8-bit codes that were put together before.
     case expanded
     /// ``UnpackArguments``: planes to panel.
@@ -51,7 +53,8 @@ public struct GEMMSpec: Hashable, Sendable {
   /// The weights' level; FP32 for operations without weights.
   public var level: Level
   public var activations: Activations
-  /// Rows in registers at once (MR): the largest tile, or the exact number for ``Operation/vector``.
+  /// Rows in registers at once (MR): the largest tile, or the exact number for ``Operation/vector`` and
+  /// ``Operation/leading``.
   public var rows: Int
   /// Outputs in registers at once (NR).
   public var columns: Int

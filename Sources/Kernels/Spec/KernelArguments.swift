@@ -167,7 +167,14 @@ public struct UnpackArguments: BitwiseCopyable {
 /// `y[r] = start[r] + Σ_g (scale[r][g] · (s'[g] · A[r][g]) + offset[r][g] · lo'[g])` with the exact integer
 /// `A = Σ q · U_b` over the group's 64 inputs. Kernels of words compute `y[r] = start[r] + wordScale[r] · S · A[r]` with the
 /// exact integer `A = Σ x · w` over all inputs, see ``WordsArguments`` and ``unpackWordsReference(_:)``.
+///
+/// Tables with ``NestedKernels/leading`` also take ``wideBlocks`` neighbouring blocks at once, whose panels and scales lie
+/// ``panelBlockByteCount`` and ``scaleBlockByteCount`` apart; `start` and `y` then go on behind the first 16 outputs. Every output has the same bits as in calls of single blocks.
 public struct PanelArguments: BitwiseCopyable {
+  public static let wideBlocks = 2
+  public static let panelBlockByteCount = WordsArguments.groupCount * 1024
+  public static let scaleBlockByteCount = WordsArguments.groupCount * panelScaleGroupByteCount
+
   /// Codes, or words where the table says so; points at the first group's inputs.
   public var x: UnsafeRawPointer
   public var xRowStride: Int
@@ -181,6 +188,8 @@ public struct PanelArguments: BitwiseCopyable {
   public var yRowStride: Int
   public var groups: Int
   public var rows: Int
+  /// 1 or ``wideBlocks``.
+  public var blocks: Int
   /// What may be fetched meanwhile: kernels of words touch 256 bytes per group from two addresses in each of the first four
   /// tiles of rows. Any addresses.
   public var ahead: InlineArray<8, UnsafeRawPointer>
@@ -189,7 +198,7 @@ public struct PanelArguments: BitwiseCopyable {
   public init(
     x: UnsafeRawPointer, xRowStride: Int, panel: UnsafeRawPointer, panelScales: UnsafePointer<Float>,
     activations: UnsafePointer<ActivationGroup>, activationRowStride: Int, start: UnsafePointer<Float>,
-    startRowStride: Int, y: UnsafeMutablePointer<Float>, yRowStride: Int, groups: Int, rows: Int
+    startRowStride: Int, y: UnsafeMutablePointer<Float>, yRowStride: Int, groups: Int, rows: Int, blocks: Int = 1
   ) {
     self.x = x
     self.xRowStride = xRowStride
@@ -203,6 +212,7 @@ public struct PanelArguments: BitwiseCopyable {
     self.yRowStride = yRowStride
     self.groups = groups
     self.rows = rows
+    self.blocks = blocks
     ahead = InlineArray(repeating: panel)
   }
 }
@@ -241,8 +251,11 @@ public struct ExpandedArguments: BitwiseCopyable {
   }
 }
 
-/// The same sum as ``PanelArguments``, straight from the planes, for as many rows as the kernel was generated for (1 to
-/// 4) and `nBlocks` blocks of 16 outputs that follow each other in the planes.
+/// The same sum as ``PanelArguments``, straight from the planes, for as many rows as the kernel was generated for and
+/// `nBlocks` blocks of 16 outputs that follow each other in the planes.
+///
+/// Kernels of leading rows take one block and also leave its codes, or as many groups of them as there are, as a panel with
+/// its scales: 16 vectors of 64 bytes `U_b · 2^(8-b)` per group in the order of the blocks in planes.
 public struct VectorArguments: BitwiseCopyable {
   public var plane0: UnsafeRawPointer
   public var plane1: UnsafeRawPointer
@@ -260,13 +273,17 @@ public struct VectorArguments: BitwiseCopyable {
   public var yRowStride: Int
   public var groups: Int
   public var nBlocks: Int
+  /// 64-byte aligned; read by kernels of leading rows only, as is `panelScales`.
+  public var panel: UnsafeMutableRawPointer?
+  public var panelScales: UnsafeMutablePointer<Float>?
   public var factor: Float
 
   public init(
     plane0: UnsafeRawPointer, plane1: UnsafeRawPointer, plane2: UnsafeRawPointer, plane3: UnsafeRawPointer,
     scales: UnsafeRawPointer, x: UnsafePointer<Int8>, xRowStride: Int, activations: UnsafePointer<ActivationGroup>,
     activationRowStride: Int, start: UnsafePointer<Float>, startRowStride: Int, y: UnsafeMutablePointer<Float>,
-    yRowStride: Int, groups: Int, nBlocks: Int, factor: Float
+    yRowStride: Int, groups: Int, nBlocks: Int, panel: UnsafeMutableRawPointer? = nil,
+    panelScales: UnsafeMutablePointer<Float>? = nil, factor: Float
   ) {
     self.plane0 = plane0
     self.plane1 = plane1
@@ -283,6 +300,8 @@ public struct VectorArguments: BitwiseCopyable {
     self.yRowStride = yRowStride
     self.groups = groups
     self.nBlocks = nBlocks
+    self.panel = panel
+    self.panelScales = panelScales
     self.factor = factor
   }
 }

@@ -10,6 +10,7 @@ import NestedFormat
 /// gemv_f32_s8g64_n4g64b16x64_1x16_avx2    nested planes read at 4 bits, blocks of 16 outputs x 64 inputs
 /// gemv_f32_s8g64_e8g64b16x64_1x16_avx2    expanded 8-bit codes in the same blocks
 /// gemv_f32_s8g64_n4g64b16x64_1x16_avxvnnigfni
+/// gemvp_f32_s8g64_n4g64b16x64_8x16_avx512vnnigfni  the same, which leaves a panel of what it decoded
 /// unpack_p4g64b16_n4g64b16x64_avx2        result, source
 /// quantize_s8g64_f32_avx2
 /// words_s16_s8g64_avx2
@@ -39,6 +40,7 @@ public struct KernelName: Hashable, Sendable, CustomStringConvertible {
     case .dense: return "gemm_f32_\(activations)_\(float)_\(block)_\(isa)"
     case .panel: return "gemm_f32_\(activations)_\(panel)_\(block)_\(isa)"
     case .vector: return "gemv_f32_\(activations)_\(planes)_\(block)_\(isa)"
+    case .leading: return "gemvp_f32_\(activations)_\(planes)_\(block)_\(isa)"
     case .expanded: return "gemv_f32_\(activations)_e\(planes.dropFirst())_\(block)_\(isa)"
     case .unpack: return "unpack_\(panel)_\(planes)_\(isa)"
     case .quantize: return "quantize_\(activations)_f32_\(isa)"
@@ -62,7 +64,7 @@ public struct KernelName: Hashable, Sendable, CustomStringConvertible {
         groupSize: group)
     }
     switch parts[0] {
-    case "gemm", "gemv":
+    case "gemm", "gemv", "gemvp":
       guard parts.count == 6 else { return [] }
       let block = numbers(parts[4])
       let weights = numbers(parts[3])
@@ -73,7 +75,7 @@ public struct KernelName: Hashable, Sendable, CustomStringConvertible {
         return [spec(.dense, level, .float32, block[0], block[1])]
       case "p", "n", "e":
         guard let level = level(weights[0]) else { return [] }
-        let gemv: GEMMSpec.Operation = parts[3].first == "e" ? .expanded : .vector
+        let gemv: GEMMSpec.Operation = parts[3].first == "e" ? .expanded : parts[0] == "gemvp" ? .leading : .vector
         let operation = parts[0] == "gemm" ? .panel : gemv
         return [spec(operation, level, .int8PerRowAndGroup, block[0], block[1], weights[1])]
       default: return []

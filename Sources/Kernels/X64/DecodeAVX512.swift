@@ -51,8 +51,9 @@ struct PlaneDecoder {
     return matrix
   }
 
-  /// The codes of `r` from one quarter of each plane.
-  func emit(_ asm: borrowing X64Assembler, _ target: ZMM, from source: [ZMM], r: Int, temporary: ZMM) {
+  /// The codes of `r` from one quarter of each plane, in the returned register: `target`, or a plane where its bytes are the
+  /// codes.
+  func emit(_ asm: borrowing X64Assembler, _ target: ZMM, from source: [ZMM], r: Int, temporary: ZMM) -> ZMM {
     var current = source[0]
     for plane in 1..<max(planes, 1) {
       if plane == 1 { asm.vmovdqa64(target, source[0]) }
@@ -61,9 +62,9 @@ struct PlaneDecoder {
       current = target
     }
     if gfni {
-      if level == .int8 && r == 0 { return }
+      if level == .int8 && r == 0 { return current }
       asm.vgf2p8affineqb(target, current, helpers[r], 0)
-      return
+      return target
     }
     if r > 0 {
       asm.vpsrlw(temporary, current, 2 * r)
@@ -71,6 +72,8 @@ struct PlaneDecoder {
       asm.vpternlogd(target, temporary, helpers[r - 1], 0xD8)
       current = target
     }
-    if level != .int8 { asm.vpandd(target, current, helpers[3]) }
+    if level == .int8 { return current }
+    asm.vpandd(target, current, helpers[3])
+    return target
   }
 }

@@ -20,12 +20,17 @@ public enum KernelGenerator {
     switch spec.operation {
     case .dense:
       if wide { try emitDense(asm, spec, ZMM.self) } else { try emitDense(asm, spec, YMM.self) }
-    case .quantize: emitQuantizeAVX2(asm, spec)
+    case .quantize: emitQuantize(asm, spec)
     case .words: emitWordsAVX2(asm)
-    case .unpack: if wide { try emitUnpackAVX512(asm, spec) } else { try emitUnpackAVX2(asm, spec) }
+    case .unpack:
+      if wide { throw .unsupported("\(KernelName(spec)): unpacked by kernels of leading rows") }
+      try emitUnpackAVX2(asm, spec)
     case .panel: if wide { try emitPanelAVX512(asm, spec) } else { try emitPanelAVX2(asm, spec) }
     case .expanded: emitExpandedAVX2(asm, spec)
     case .vector: if wide { try emitVectorAVX512(asm, spec) } else { try emitVectorAVX2(asm, spec) }
+    case .leading:
+      if !wide { throw .unsupported("\(KernelName(spec)): only with AVX-512") }
+      try emitVectorAVX512(asm, spec)
     }
     return try asm.finishMarked()
   }

@@ -2,13 +2,14 @@ import Base
 import MachineCode
 import NestedFormat
 
-/// ``QuantizeArguments``; 256-bit code that all x86-64 CPUs from AVX2 on use, since it is a small part of any product.
+/// ``QuantizeArguments``; the loops over a group's floats have a 512-bit form.
 ///
 /// A row is coded in batches of up to eight groups: first the largest magnitudes of all, then scales and multipliers of all
 /// at once, then the codes, so that no group waits for its own division. Comparing magnitudes as integers orders them as
 /// floats and puts infinities and NaN on top, so one maximum serves both the scale and the test for poison. Conversion
 /// rounds by the mode in MXCSR, to nearest even.
-func emitQuantizeAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) {
+func emitQuantize(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) {
+  let wide = spec.isa >= .avx512
   let g = QuantizeRegisters()
   pushAll(asm, calleeSaved)
   emitAlignedFrame(asm, byteCount: g.frameByteCount, savedPointer: g.savedPointer)
@@ -18,7 +19,10 @@ func emitQuantizeAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) {
   asm.vbroadcastss(g.magnitudeMask, asm.constant32(0x7FFF_FFFF as UInt32))
   asm.vmovdqa(g.interleave, asm.constants32([0, 4, 1, 5, 2, 6, 3, 7]))
   asm.vpxor(g.values[0], g.values[0], g.values[0])
-  for index in 0..<8 { asm.vmovdqa(g.maxima.offset(32 * index), g.values[0]) }
+  for index in 0..<8 {
+    asm.vmovdqa(g.maxima.offset(32 * index), g.values[0])
+    if wide { asm.vmovdqa(g.sums.offset(32 * index), g.values[0]) }
+  }
   let (row, next, batch, tail, rowDone, done) = (
     asm.newLabel(), asm.newLabel(), asm.newLabel(), asm.newLabel(), asm.newLabel(), asm.newLabel()
   )
@@ -60,9 +64,15 @@ func emitQuantizeAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) {
   asm.jnz(copy)
   asm.mov(g.count, 1)
   asm.bind(batch)
-  emitMaxima(asm, g)
-  emitScales(asm, g)
-  emitCodes(asm, g)
+  if wide {
+    emitMaximaAVX512(asm, g)
+    emitScales(asm, g)
+    emitCodesAVX512(asm, g)
+  } else {
+    emitMaxima(asm, g)
+    emitScales(asm, g)
+    emitCodes(asm, g)
+  }
   asm.jmp(next)
 
   asm.bind(rowDone)
@@ -101,7 +111,9 @@ struct QuantizeRegisters {
   /// Per group of the batch eight maxima of eight magnitudes; unused ones hold anything finite or zero.
   let maxima = GPR64.rsp[128]
   let padded = GPR64.rsp[128 + 256]
-  let frameByteCount = 128 + 512
+  /// With 512 bits: per group of the batch eight partial sums of codes; unused ones hold any integers.
+  let sums = GPR64.rsp[128 + 512]
+  let frameByteCount = 128 + 768
 
   let values = (0..<8).map { YMM($0) }
   let work1 = YMM(8)
@@ -138,23 +150,7 @@ private func emitMaxima(_ asm: borrowing X64Assembler, _ g: QuantizeRegisters) {
 /// Scales and multipliers of eight groups: zero for tiny ones; all bits set, which is a NaN, for the scales of poisoned ones.
 private func emitScales(_ asm: borrowing X64Assembler, _ g: QuantizeRegisters) {
   let v = g.values
-  for index in 0..<8 { asm.vmovdqa(v[index], g.maxima.offset(32 * index)) }
-  // Three rounds of interleaving and taking the maximum leave one lane per group, in order.
-  for pair in 0..<4 {
-    let (a, b) = (v[2 * pair], v[2 * pair + 1])
-    asm.vpunpckldq(g.work1, a, b)
-    asm.vpunpckhdq(g.work2, a, b)
-    asm.vpmaxsd(a, g.work1, g.work2)
-  }
-  for pair in 0..<2 {
-    let (a, b) = (v[4 * pair], v[4 * pair + 2])
-    asm.vpunpcklqdq(g.work1, a, b)
-    asm.vpunpckhqdq(g.work2, a, b)
-    asm.vpmaxsd(a, g.work1, g.work2)
-  }
-  asm.vperm2i128(g.work1, v[0], v[4], 0x20)
-  asm.vperm2i128(g.work2, v[0], v[4], 0x31)
-  asm.vpmaxsd(v[0], g.work1, g.work2)
+  emitLanePerGroup(asm, g, g.maxima) { asm, target, a, b in asm.vpmaxsd(target, a, b) }
   let bound = asm.constants32(Array(repeating: QuantizedActivations.smallestMagnitude.bitPattern &- 1, count: 8))
   let highest = asm.constants32(Array(repeating: 0x7F7F_FFFF, count: 8))
   asm.vbroadcastss(v[1], asm.constant32(127 as Float))
@@ -167,6 +163,30 @@ private func emitScales(_ asm: borrowing X64Assembler, _ g: QuantizeRegisters) {
   asm.vorps(v[2], v[2], v[0])
   asm.vmovaps(g.scales, v[2])
   asm.vmovaps(g.multipliers, v[1])
+}
+
+/// Combines each of eight vectors in memory to one lane of `g.values[0]`, in order, by three rounds of interleaving.
+func emitLanePerGroup(
+  _ asm: borrowing X64Assembler, _ g: QuantizeRegisters, _ vectors: Mem,
+  _ combine: (borrowing X64Assembler, YMM, YMM, YMM) -> Void
+) {
+  let v = g.values
+  for index in 0..<8 { asm.vmovdqa(v[index], vectors.offset(32 * index)) }
+  for pair in 0..<4 {
+    let (a, b) = (v[2 * pair], v[2 * pair + 1])
+    asm.vpunpckldq(g.work1, a, b)
+    asm.vpunpckhdq(g.work2, a, b)
+    combine(asm, a, g.work1, g.work2)
+  }
+  for pair in 0..<2 {
+    let (a, b) = (v[4 * pair], v[4 * pair + 2])
+    asm.vpunpcklqdq(g.work1, a, b)
+    asm.vpunpckhqdq(g.work2, a, b)
+    combine(asm, a, g.work1, g.work2)
+  }
+  asm.vperm2i128(g.work1, v[0], v[4], 0x20)
+  asm.vperm2i128(g.work2, v[0], v[4], 0x31)
+  combine(asm, v[0], g.work1, g.work2)
 }
 
 /// The codes of `count` groups and their sums; moves source and target on.

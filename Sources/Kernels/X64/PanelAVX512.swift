@@ -1,0 +1,167 @@
+import Base
+import MachineCode
+import NestedFormat
+
+/// ``PanelArguments`` for any number of rows, in tiles of at most `spec.rows` rows by one block or half as many by two; the
+/// same code at every level.
+///
+/// A tile of two blocks broadcasts each activation once for two dot products, so that the load ports, which give two vectors
+/// per cycle, are not what limits two dot products per cycle.
+func emitPanelAVX512(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(AdaptQError) {
+  let wideRows = spec.rows / PanelArguments.wideBlocks
+  var single: [PanelTileAVX512] = []
+  for rows in 1...spec.rows { single.append(try PanelTileAVX512(rows: rows, blocks: 1, spec)) }
+  var wide: [PanelTileAVX512] = []
+  for rows in 1...wideRows { wide.append(try PanelTileAVX512(rows: rows, blocks: PanelArguments.wideBlocks, spec)) }
+  let g = PanelGeneralRegistersAVX512(rows: spec.rows)
+  pushAll(asm, calleeSaved)
+  loadFields(
+    asm, (g.tileX, \PanelArguments.x), (g.x.stride, \PanelArguments.xRowStride), (g.rows, \PanelArguments.rows),
+    (g.tileScales, \PanelArguments.activations), (g.start, \PanelArguments.start), (g.y, \PanelArguments.y),
+    (g.work, \PanelArguments.blocks))
+  let (several, done) = (asm.newLabel(), asm.newLabel())
+  asm.cmp(g.work, 1)
+  asm.jne(several)
+  emitRowTiles(asm, rows: g.rows, largest: spec.rows) { asm, size in single[size - 1].emit(asm, g) }
+  asm.jmp(done)
+  asm.align(16)
+  asm.bind(several)
+  emitRowTiles(asm, rows: g.rows, largest: wideRows) { asm, size in wide[size - 1].emit(asm, g) }
+  asm.bind(done)
+  asm.vzeroupper()
+  popAll(asm, calleeSaved)
+  asm.ret()
+}
+
+/// Roles of the general registers. `start` and `y` walk from tile to tile.
+struct PanelGeneralRegistersAVX512 {
+  let x: RowPointers
+  let panel = GPR64.rdx
+  let panelScales = GPR64.rcx
+  let rows = GPR64.r11
+  let work = GPR64.rax
+  let start = GPR64.r9
+  let y = GPR64.r14
+  let tileX = GPR64.r15
+  let tileScales = GPR64.r13
+
+  init(rows: Int) {
+    let bases: [GPR64] = [.rsi, .rbx, .rbp, .r12]
+    x = RowPointers(bases: Array(bases.prefix((rows + 2) / 3)), stride: .r8)
+  }
+}
+
+struct PanelTileAVX512 {
+  let rows: Int
+  let blocks: Int
+  /// Integer sums of one group, row by row.
+  let sums: [ZMM]
+  /// Float sums of the piece of K.
+  let totals: [ZMM]
+  /// Codes; at the end of a group the blocks' steps.
+  let weights: [ZMM]
+  let minima: [ZMM]
+  let activations: [ZMM]
+
+  init(rows: Int, blocks: Int, _ spec: GEMMSpec) throws(AdaptQError) {
+    self.rows = rows
+    self.blocks = blocks
+    var plan = RegisterPlan(count: 32, for: KernelName(spec).description)
+    sums = try plan.take(rows * blocks, "integer sums").map { ZMM($0) }
+    totals = try plan.take(rows * blocks, "float sums").map { ZMM($0) }
+    weights = try plan.take(2, "weights").map { ZMM($0) }
+    minima = try plan.take(blocks, "minima").map { ZMM($0) }
+    activations = try plan.take(2, "activations").map { ZMM($0) }
+  }
+
+  func emit(_ asm: borrowing X64Assembler, _ g: PanelGeneralRegistersAVX512) {
+    let groupsLeft = GPR64.rsp[-8]
+    loadFields(
+      asm, (g.panel, \PanelArguments.panel), (g.panelScales, \PanelArguments.panelScales),
+      (g.work, \PanelArguments.groups))
+    asm.mov(groupsLeft, g.work)
+    asm.mov(g.x.bases[0], g.tileX)
+    g.x.derive(asm, rows: rows)
+    for row in 0..<rows {
+      for block in 0..<blocks { asm.vmovups(totals[row * blocks + block], g.start[64 * block]) }
+      asm.add(g.start, GPR64.rdi[offset(\PanelArguments.startRowStride)])
+    }
+    asm.align(32)
+    let group = asm.here()
+    for sum in sums { asm.vpxord(sum, sum, sum) }
+    if blocks == 1 { emitProducts(asm, g) } else { emitWideProducts(asm, g) }
+    emitScales(asm, g)
+    g.x.advance(asm, rows: rows, by: 64)
+    asm.add(g.panel, 1024)
+    asm.add(g.panelScales, panelScaleGroupByteCount)
+    asm.add(g.tileScales, MemoryLayout<ActivationGroup>.stride)
+    asm.mov(g.work, groupsLeft)
+    asm.dec(g.work)
+    asm.mov(groupsLeft, g.work)
+    asm.jnz(group)
+
+    for row in 0..<rows {
+      for block in 0..<blocks { asm.vmovups(g.y[64 * block], totals[row * blocks + block]) }
+      asm.add(g.y, GPR64.rdi[offset(\PanelArguments.yRowStride)])
+    }
+    asm.imul(g.work, g.x.stride, rows)
+    asm.add(g.tileX, g.work)
+    // Back to the first group, on to the next tile's rows.
+    asm.mov(g.work, GPR64.rdi[offset(\PanelArguments.activationRowStride)])
+    asm.imul(g.work, g.work, rows)
+    asm.add(g.tileScales, g.work)
+    asm.mov(g.work, GPR64.rdi[offset(\PanelArguments.groups)])
+    asm.shl(g.work, 4)
+    asm.sub(g.tileScales, g.work)
+  }
+
+  private func emitProducts(_ asm: borrowing X64Assembler, _ g: PanelGeneralRegistersAVX512) {
+    for vector in 0..<16 {
+      let codes = weights[vector % 2]
+      asm.vmovdqa64(codes, g.panel[64 * vector])
+      for row in 0..<rows { asm.vpdpbusd(sums[row], codes, g.x.address(row, 4 * vector).broadcast32) }
+    }
+  }
+
+  private func emitWideProducts(_ asm: borrowing X64Assembler, _ g: PanelGeneralRegistersAVX512) {
+    for vector in 0..<16 {
+      for block in 0..<blocks {
+        asm.vmovdqa64(weights[block], g.panel[64 * vector + block * PanelArguments.panelBlockByteCount])
+      }
+      for row in 0..<rows {
+        let activation = activations[row % 2]
+        asm.vpbroadcastd(activation, g.x.address(row, 4 * vector))
+        for block in 0..<blocks { asm.vpdpbusd(sums[row * blocks + block], weights[block], activation) }
+      }
+    }
+  }
+
+  /// total += a · (s' · A) + offset · lo'
+  private func emitScales(_ asm: borrowing X64Assembler, _ g: PanelGeneralRegistersAVX512) {
+    for block in 0..<blocks {
+      asm.vmovups(weights[block], g.panelScales[block * PanelArguments.scaleBlockByteCount])
+      asm.vmovups(minima[block], g.panelScales[block * PanelArguments.scaleBlockByteCount + 64])
+    }
+    asm.mov(g.work, g.tileScales)
+    let (scale, rowOffset) = (activations[0], activations[1])
+    for row in 0..<rows {
+      if blocks > 1 {
+        asm.vbroadcastss(scale, g.work[0])
+        asm.vbroadcastss(rowOffset, g.work[4])
+      }
+      for block in 0..<blocks {
+        let (sum, total) = (sums[row * blocks + block], totals[row * blocks + block])
+        asm.vcvtdq2ps(sum, sum)
+        asm.vmulps(sum, sum, weights[block])
+        if blocks > 1 {
+          asm.vfmadd231ps(total, sum, scale)
+          asm.vfmadd231ps(total, minima[block], rowOffset)
+        } else {
+          asm.vfmadd231ps(total, sum, g.work[0].broadcast32)
+          asm.vfmadd231ps(total, minima[block], g.work[4].broadcast32)
+        }
+      }
+      if row + 1 < rows { asm.add(g.work, GPR64.rdi[offset(\PanelArguments.activationRowStride)]) }
+    }
+  }
+}
