@@ -272,14 +272,6 @@ final class KernelTrial {
         count: ((blocks - 1) * PanelArguments.panelBlockByteCount + weights.groups * groupByteCount) / 64)
       scales = GuardedBuffer(count: (blocks - 1) * PanelArguments.scaleBlockByteCount / 4 + weights.groups * 48)
     }
-
-    func codes(ofBlock block: Int) -> UnsafeMutableRawPointer {
-      UnsafeMutableRawPointer(codes.base) + block * PanelArguments.panelBlockByteCount
-    }
-
-    func scales(ofBlock block: Int) -> UnsafeMutablePointer<Float> {
-      scales.base + block * PanelArguments.scaleBlockByteCount / 4
-    }
   }
 
   static func unpack(_ spec: GEMMSpec, into panel: Panel) -> KernelTrial {
@@ -359,38 +351,36 @@ final class KernelTrial {
   ) -> KernelTrial {
     let w = Weights(nBlocks: nBlocks, groups: groups, exact: exact, extreme: extreme, atStart: atStart, &random)
     return vector(
-      spec, w, blocks: 0..<nBlocks, panel: nil, exact: exact, extreme: extreme, atStart: atStart, &random)
+      spec, w, nBlocks: nBlocks, panel: nil, exact: exact, extreme: extreme, atStart: atStart, &random)
   }
 
-  /// Kernels of leading rows: one block of the panel's weights, which is left in the panel.
+  /// Kernels of leading rows: the first blocks of the panel's weights, which are left in the panel.
   static func leading(
-    _ spec: GEMMSpec, into panel: Panel, block: Int, exact: Bool, extreme: Bool, atStart: Bool,
+    _ spec: GEMMSpec, into panel: Panel, blocks: Int, exact: Bool, extreme: Bool, atStart: Bool,
     _ random: inout SeededRandom
   ) -> KernelTrial {
     vector(
-      spec, panel.weights, blocks: block..<(block + 1), panel: panel, exact: exact, extreme: extreme,
-      atStart: atStart, &random)
+      spec, panel.weights, nBlocks: blocks, panel: panel, exact: exact, extreme: extreme, atStart: atStart, &random)
   }
 
   private static func vector(
-    _ spec: GEMMSpec, _ w: Weights, blocks: Range<Int>, panel: Panel?, exact: Bool, extreme: Bool, atStart: Bool,
+    _ spec: GEMMSpec, _ w: Weights, nBlocks: Int, panel: Panel?, exact: Bool, extreme: Bool, atStart: Bool,
     _ random: inout SeededRandom
   ) -> KernelTrial {
-    let (rows, groups, first) = (spec.rows, w.groups, blocks.lowerBound)
+    let (rows, groups) = (spec.rows, w.groups)
     let x = Activations(rows: rows, groups: groups, exact: exact, extreme: extreme, atStart: atStart, &random)
-    let width = blocks.count * 16
+    let width = nBlocks * 16
     let y = GuardedBuffer<Float>(count: rows * width, edge: atStart ? .start : .end)
     let start = GuardedBuffer<Float>((0..<width).map { Float($0) }, edge: atStart ? .start : .end)
     let expected = GuardedBuffer<Float>(count: rows * width)
     func arguments(_ y: GuardedBuffer<Float>) -> VectorArguments {
-      let place = first * groups * 256
-      return VectorArguments(
-        plane0: w.plane(0, spec.level) + place, plane1: w.plane(1, spec.level) + place,
-        plane2: w.plane(2, spec.level) + place, plane3: w.plane(3, spec.level) + place,
-        scales: UnsafeRawPointer(w.scales.base) + first * groups * 64, x: x.codes.base, xRowStride: groups * 64,
-        activations: x.scales.base, activationRowStride: groups * 16, start: start.base, startRowStride: 0, y: y.base,
-        yRowStride: width * 4, groups: groups, nBlocks: blocks.count, panel: panel?.codes(ofBlock: first),
-        panelScales: panel?.scales(ofBlock: first), factor: w.factor)
+      VectorArguments(
+        plane0: w.plane(0, spec.level), plane1: w.plane(1, spec.level), plane2: w.plane(2, spec.level),
+        plane3: w.plane(3, spec.level), scales: UnsafeRawPointer(w.scales.base), x: x.codes.base,
+        xRowStride: groups * 64, activations: x.scales.base, activationRowStride: groups * 16, start: start.base,
+        startRowStride: 0, y: y.base, yRowStride: width * 4, groups: groups, nBlocks: nBlocks,
+        blockStride: groups * 256, panel: panel.map { UnsafeMutableRawPointer($0.codes.base) },
+        panelScales: panel?.scales.base, factor: w.factor)
     }
     var twin = arguments(expected)
     portable.nested(spec.level).vectors[rows - 1](&twin)
@@ -401,14 +391,16 @@ final class KernelTrial {
       w.regions(spec.level) + x.regions + [.init(start, isWritable: false), .init(y)] + written,
       keep: [w, x, start, y, expected] + (panel.map { [$0] } ?? []),
       difference: {
-        if let panel, let why = panelDifference(panel, spec.level, block: first) { return why }
+        for block in 0..<nBlocks {
+          if let panel, let why = panelDifference(panel, spec.level, block: block) { return why }
+        }
         return unequal(y, expected) { _ in bound }
       })
   }
 
   /// Codes that stand at the top of bytes, compared with the planes.
   private static func panelDifference(_ panel: Panel, _ level: Level, block: Int) -> String? {
-    let codes = panel.codes(ofBlock: block)
+    let codes = UnsafeRawPointer(panel.codes.base) + block * PanelArguments.panelBlockByteCount
     for group in 0..<panel.weights.groups {
       for vector in 0..<16 {
         for byte in 0..<64 {

@@ -14,6 +14,12 @@ enum Blocking {
   /// At most this many rows are not cut at all.
   static let streamingRows = 4
 
+  /// With kernels that take two blocks at once: bytes of quantized rows that stay in the level-2 cache beside the weights
+  /// that pass by, half of what CPUs with AVX-512 have at least.
+  static let cachedRowByteCount = 512 << 10
+  /// Fewer rows do not hide that each part of the rows decodes the weights anew.
+  static let fewestRows = 96
+
   /// Whether all quantized rows stay in the level-2 cache.
   @inline(__always)
   static func isSmall(rows: Int, rowByteCount: Int) -> Bool { rows &* rowByteCount <= 128 &* 1024 }

@@ -18,7 +18,8 @@ public func linearQuantized(
       weights, nested, set, x, y: y, yRowStride: yRowStride, firstBlock: firstBlock, blocks: blocks, scratch: scratch)
   } else if let leading = set.leading {
     widePanelProduct(
-      weights, nested, set, leading, x, y: y, yRowStride: yRowStride, firstBlock: firstBlock, blocks: blocks,
+      weights, nested, PlanePointers(nested).read(level), set, leading, x, y: y, yRowStride: yRowStride,
+      firstBlock: firstBlock, blocks: blocks,
       scratch: scratch)
   } else {
     panelProduct(
@@ -122,56 +123,97 @@ private func panelProduct(
 
 /// Many rows, with kernels that take two blocks at once: the leading rows' products leave pieces of both as panels, over
 /// which all other rows pass.
+///
+/// Rows are cut into parts that stay in the level-2 cache, and weights are read in storage order for each part; where K is so
+/// long that the parts would be small, K is cut instead. Neither changes a bit of any output.
 private func widePanelProduct(
-  _ weights: LinearWeights, _ nested: NestedView, _ set: NestedKernels, _ leading: Kernel, _ x: QuantizedActivations,
+  _ weights: LinearWeights, _ nested: NestedView, _ planes: PlanePointers, _ set: NestedKernels, _ leading: Kernel,
+  _ x: QuantizedActivations,
   y: UnsafeMutablePointer<Float>, yRowStride: Int, firstBlock: Int, blocks: Int, scratch: ProductScratch
 ) {
-  let planes = PlanePointers(nested)
   let pieces = (nested.kBlocks &+ (Blocking.panelGroups &- 1)) / Blocking.panelGroups
-  let inStorageOrder = Blocking.isSmall(rows: x.rows, rowByteCount: x.rowStride)
-  let rest = x.panel(set.leadingRows, x.rows &- set.leadingRows)
+  let fitting = Blocking.cachedRowByteCount / x.rowStride
+  let most = max(fitting, Blocking.fewestRows)
+  let parts = (x.rows &+ (most &- 1)) / most
+  let size = (x.rows &+ (parts &- 1)) / parts
+  let piecesAtOnce =
+    fitting >= most ? pieces : max(Blocking.cachedRowByteCount / (size &* Blocking.panelGroups &* 64), 1)
   let end = firstBlock &+ blocks
   // A block that is cut at N goes through the scratch tile, which is one block wide.
   let whole = end &* 16 > weights.n ? end &- 1 : end
-  var (block, piece) = (firstBlock, 0)
-  while block < end && piece < pieces {
-    let count = block &+ PanelArguments.wideBlocks <= whole ? PanelArguments.wideBlocks : 1
-    let group = piece &* Blocking.panelGroups
-    let groups = min(Blocking.panelGroups, nested.kBlocks &- group)
-    let cursor = OutputCursor(
-      block: block, blocks: count, n: weights.n, firstInput: group, bias: weights.bias, y: y, yRowStride: yRowStride,
-      scratch: scratch)
-    for index in 0..<count {
-      var arguments = VectorArguments(
-        planes.at(block: (block &+ index) &* nested.kBlocks &+ group), x, start: cursor.start + index &* 16,
-        startRowStride: cursor.startRowStride, y: cursor.y + index &* 16, yRowStride: cursor.yRowStride, nBlocks: 1,
-        factor: nested.factor)
-      arguments.x += group &* 64
-      arguments.activations += group
-      arguments.groups = groups
-      arguments.panel = scratch.panel + index &* PanelArguments.panelBlockByteCount
-      arguments.panelScales = scratch.panelScales + index &* (PanelArguments.scaleBlockByteCount / 4)
-      leading(&arguments)
+  var firstRow = 0
+  while firstRow < x.rows {
+    // What is left is never fewer rows than lead.
+    let rest = x.rows &- firstRow
+    let count = rest < size &+ set.leadingRows ? rest : size
+    var firstPiece = 0
+    while firstPiece < pieces {
+      let lastPiece = min(firstPiece &+ piecesAtOnce, pieces)
+      var block = firstBlock
+      while block < end {
+        let width = block &+ PanelArguments.wideBlocks <= whole ? PanelArguments.wideBlocks : 1
+        for piece in firstPiece..<lastPiece {
+          // The next piece of the same blocks, or the first one of the blocks behind them.
+          let next =
+            piece &+ 1 < lastPiece
+            ? block &* nested.kBlocks &+ (piece &+ 1) &* Blocking.panelGroups
+            : min(block &+ width, end &- 1) &* nested.kBlocks &+ firstPiece &* Blocking.panelGroups
+          panelPiece(
+            weights, nested, planes, set, leading, x.panel(firstRow, count), y: y + firstRow &* yRowStride,
+            yRowStride: yRowStride, block: block, blocks: width, piece: piece, next: next, firstRow: firstRow,
+            scratch: scratch)
+        }
+        block &+= width
+      }
+      firstPiece = lastPiece
     }
-    let rows = set.leadingRows
-    var arguments = PanelArguments(
-      x: UnsafeRawPointer(rest.codes + group &* 64), xRowStride: x.rowStride, panel: UnsafeRawPointer(scratch.panel),
-      panelScales: UnsafePointer(scratch.panelScales), activations: UnsafePointer(rest.groupScales + group),
-      activationRowStride: x.groups &* MemoryLayout<ActivationGroup>.stride,
-      start: UnsafePointer(
-        (UnsafeRawPointer(cursor.start) + rows &* cursor.startRowStride).assumingMemoryBound(to: Float.self)),
-      startRowStride: cursor.startRowStride,
-      y: (UnsafeMutableRawPointer(cursor.y) + rows &* cursor.yRowStride).assumingMemoryBound(to: Float.self),
-      yRowStride: cursor.yRowStride, groups: groups, rows: rest.rows, blocks: count)
-    set.panel(&arguments)
-    if inStorageOrder {
-      piece &+= 1
-      if piece == pieces { (block, piece) = (block &+ count, 0) }
-    } else {
-      block &+= count
-      if block >= end { (block, piece) = (firstBlock, piece &+ 1) }
-    }
+    firstRow &+= count
   }
+}
+
+/// One piece of one or two blocks for all rows of `x`, at least as many as lead. `next` counts groups to what comes then.
+@inline(__always)
+private func panelPiece(
+  _ weights: LinearWeights, _ nested: NestedView, _ planes: PlanePointers, _ set: NestedKernels, _ leading: Kernel,
+  _ x: QuantizedActivations,
+  y: UnsafeMutablePointer<Float>, yRowStride: Int, block: Int, blocks: Int, piece: Int, next: Int, firstRow: Int,
+  scratch: ProductScratch
+) {
+  let group = piece &* Blocking.panelGroups
+  let groups = min(Blocking.panelGroups, nested.kBlocks &- group)
+  var own = scratch
+  own.tile += firstRow &* 16
+  let cursor = OutputCursor(
+    block: block, blocks: blocks, n: weights.n, firstInput: group, bias: weights.bias, y: y, yRowStride: yRowStride,
+    scratch: own)
+  var first = VectorArguments(
+    planes.at(block: block &* nested.kBlocks &+ group), x, start: cursor.start, startRowStride: cursor.startRowStride,
+    y: cursor.y, yRowStride: cursor.yRowStride, nBlocks: blocks, factor: nested.factor)
+  first.x += group &* 64
+  first.activations += group
+  first.groups = groups
+  first.blockStride = nested.kBlocks &* 256
+  first.panel = scratch.panel
+  first.panelScales = scratch.panelScales
+  leading(&first)
+  let rest = x.panel(set.leadingRows, x.rows &- set.leadingRows)
+  if rest.rows == 0 { return }
+  let start = UnsafeRawPointer(cursor.start) + set.leadingRows &* cursor.startRowStride
+  let target = UnsafeMutableRawPointer(cursor.y) + set.leadingRows &* cursor.yRowStride
+  var arguments = PanelArguments(
+    x: UnsafeRawPointer(rest.codes + group &* 64), xRowStride: x.rowStride, panel: UnsafeRawPointer(scratch.panel),
+    panelScales: UnsafePointer(scratch.panelScales), activations: UnsafePointer(rest.groupScales + group),
+    activationRowStride: x.groups &* MemoryLayout<ActivationGroup>.stride,
+    start: start.assumingMemoryBound(to: Float.self), startRowStride: cursor.startRowStride,
+    y: target.assumingMemoryBound(to: Float.self), yRowStride: cursor.yRowStride, groups: groups, rows: rest.rows,
+    blocks: blocks)
+  let ahead = planes.at(block: next)
+  let afterwards = planes.at(block: next &+ nested.kBlocks)
+  arguments.ahead = [
+    ahead.plane0, ahead.plane1, ahead.plane2, ahead.plane3, afterwards.plane0, afterwards.plane1, afterwards.plane2,
+    afterwards.plane3,
+  ]
+  set.panel(&arguments)
 }
 
 /// The planes of a view without optionals: a plane that is not loaded is never read and stands at plane 0.
@@ -189,6 +231,16 @@ struct PlanePointers {
     plane2 = view.plane2 ?? plane0
     plane3 = view.plane3 ?? plane0
     scales = view.scales
+  }
+
+  /// With plane 0 for those that `level` does not read, so that nothing else is fetched ahead.
+  @inline(__always)
+  func read(_ level: Level) -> PlanePointers {
+    var limited = self
+    if level.planes < 4 { limited.plane3 = plane0 }
+    if level.planes < 3 { limited.plane2 = plane0 }
+    if level.planes < 2 { limited.plane1 = plane0 }
+    return limited
   }
 
   @inline(__always)

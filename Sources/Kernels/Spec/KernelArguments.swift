@@ -190,8 +190,8 @@ public struct PanelArguments: BitwiseCopyable {
   public var rows: Int
   /// 1 or ``wideBlocks``.
   public var blocks: Int
-  /// What may be fetched meanwhile: kernels of words touch 256 bytes per group from two addresses in each of the first four
-  /// tiles of rows. Any addresses.
+  /// What may be fetched meanwhile, any addresses: of 256 bytes per group from each of them kernels of words touch two in each
+  /// of the first four tiles of rows, kernels that take ``wideBlocks`` blocks four in each of the first two.
   public var ahead: InlineArray<8, UnsafeRawPointer>
 
   /// With nothing to fetch.
@@ -254,8 +254,8 @@ public struct ExpandedArguments: BitwiseCopyable {
 /// The same sum as ``PanelArguments``, straight from the planes, for as many rows as the kernel was generated for and
 /// `nBlocks` blocks of 16 outputs that follow each other in the planes.
 ///
-/// Kernels of leading rows take one block and also leave its codes, or as many groups of them as there are, as a panel with
-/// its scales: 16 vectors of 64 bytes `U_b · 2^(8-b)` per group in the order of the blocks in planes.
+/// Kernels of leading rows take one block or ``PanelArguments/wideBlocks``, whose planes are `blockStride` apart, and also
+/// leave `groups` groups of their codes as panels with scales, laid out as ``PanelArguments`` says: 16 vectors of 64 bytes `U_b · 2^(8-b)` per group in the order of the blocks in planes.
 public struct VectorArguments: BitwiseCopyable {
   public var plane0: UnsafeRawPointer
   public var plane1: UnsafeRawPointer
@@ -273,7 +273,9 @@ public struct VectorArguments: BitwiseCopyable {
   public var yRowStride: Int
   public var groups: Int
   public var nBlocks: Int
-  /// 64-byte aligned; read by kernels of leading rows only, as is `panelScales`.
+  /// Bytes from one block to the next in a plane; read by kernels of leading rows only, as are the next two.
+  public var blockStride: Int
+  /// 64-byte aligned.
   public var panel: UnsafeMutableRawPointer?
   public var panelScales: UnsafeMutablePointer<Float>?
   public var factor: Float
@@ -282,7 +284,7 @@ public struct VectorArguments: BitwiseCopyable {
     plane0: UnsafeRawPointer, plane1: UnsafeRawPointer, plane2: UnsafeRawPointer, plane3: UnsafeRawPointer,
     scales: UnsafeRawPointer, x: UnsafePointer<Int8>, xRowStride: Int, activations: UnsafePointer<ActivationGroup>,
     activationRowStride: Int, start: UnsafePointer<Float>, startRowStride: Int, y: UnsafeMutablePointer<Float>,
-    yRowStride: Int, groups: Int, nBlocks: Int, panel: UnsafeMutableRawPointer? = nil,
+    yRowStride: Int, groups: Int, nBlocks: Int, blockStride: Int = 0, panel: UnsafeMutableRawPointer? = nil,
     panelScales: UnsafeMutablePointer<Float>? = nil, factor: Float
   ) {
     self.plane0 = plane0
@@ -300,6 +302,7 @@ public struct VectorArguments: BitwiseCopyable {
     self.yRowStride = yRowStride
     self.groups = groups
     self.nBlocks = nBlocks
+    self.blockStride = blockStride
     self.panel = panel
     self.panelScales = panelScales
     self.factor = factor

@@ -32,12 +32,11 @@ public enum KernelCatalog {
           GEMMSpec(
             operation, isa: nested, gfni: gfni && decodes, level: level, activations: .int8PerRowAndGroup, rows: rows))
       }
-      // The rows that are enough to hide decoding, and the most that fit the registers beside the decoder.
-      let leadingRows = 8
-      if nested == .avx512vnni { add(.leading, rows: leadingRows) } else { add(.unpack, rows: 1) }
+      // With two blocks as many as fit the registers beside the decoder.
+      if nested == .avx512vnni { add(.leading, rows: 4) } else { add(.unpack, rows: 1) }
       if words && level == .int8 { add(.words, rows: 1) }
       add(.panel, rows: words && level.bits >= 6 ? 4 : nestedRows, decodes: false)
-      for rows in 1...(nested == .avx512vnni ? leadingRows : 4) { add(.vector, rows: rows) }
+      for rows in 1...(nested == .avx512vnni ? 8 : 4) { add(.vector, rows: rows) }
       // With VNNI and GFNI decoding hides behind reading. A CPU with AVX-VNNI and without GFNI is not known.
       if words && level == .int8 { add(.expanded, rows: 1) }
     }

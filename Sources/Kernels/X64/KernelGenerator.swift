@@ -30,7 +30,7 @@ public enum KernelGenerator {
     case .vector: if wide { try emitVectorAVX512(asm, spec) } else { try emitVectorAVX2(asm, spec) }
     case .leading:
       if !wide { throw .unsupported("\(KernelName(spec)): only with AVX-512") }
-      try emitVectorAVX512(asm, spec)
+      try emitLeadingAVX512(asm, spec)
     }
     return try asm.finishMarked()
   }

@@ -19,6 +19,8 @@ func emitPanelAVX512(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Ada
     asm, (g.tileX, \PanelArguments.x), (g.x.stride, \PanelArguments.xRowStride), (g.rows, \PanelArguments.rows),
     (g.tileScales, \PanelArguments.activations), (g.start, \PanelArguments.start), (g.y, \PanelArguments.y),
     (g.work, \PanelArguments.blocks))
+  asm.lea(g.ahead, GPR64.rdi[offset(\PanelArguments.ahead)])
+  asm.mov(g.aheadNext, g.ahead)
   let (several, done) = (asm.newLabel(), asm.newLabel())
   asm.cmp(g.work, 1)
   asm.jne(several)
@@ -44,6 +46,12 @@ struct PanelGeneralRegistersAVX512 {
   let y = GPR64.r14
   let tileX = GPR64.r15
   let tileScales = GPR64.r13
+  let ahead = GPR64.r10
+  let groupsLeft = GPR64.rsp[-8]
+  /// The addresses whose bytes this tile fetches ahead.
+  let aheadNext = GPR64.rsp[-16]
+  /// Addresses per tile.
+  let aheadCount = 4
 
   init(rows: Int) {
     let bases: [GPR64] = [.rsi, .rbx, .rbp, .r12]
@@ -75,11 +83,10 @@ struct PanelTileAVX512 {
   }
 
   func emit(_ asm: borrowing X64Assembler, _ g: PanelGeneralRegistersAVX512) {
-    let groupsLeft = GPR64.rsp[-8]
     loadFields(
       asm, (g.panel, \PanelArguments.panel), (g.panelScales, \PanelArguments.panelScales),
       (g.work, \PanelArguments.groups))
-    asm.mov(groupsLeft, g.work)
+    asm.mov(g.groupsLeft, g.work)
     asm.mov(g.x.bases[0], g.tileX)
     g.x.derive(asm, rows: rows)
     for row in 0..<rows {
@@ -88,6 +95,7 @@ struct PanelTileAVX512 {
     }
     asm.align(32)
     let group = asm.here()
+    emitFetching(asm, g)
     for sum in sums { asm.vpxord(sum, sum, sum) }
     if blocks == 1 { emitProducts(asm, g) } else { emitWideProducts(asm, g) }
     emitScales(asm, g)
@@ -95,15 +103,18 @@ struct PanelTileAVX512 {
     asm.add(g.panel, 1024)
     asm.add(g.panelScales, panelScaleGroupByteCount)
     asm.add(g.tileScales, MemoryLayout<ActivationGroup>.stride)
-    asm.mov(g.work, groupsLeft)
+    asm.mov(g.work, g.groupsLeft)
     asm.dec(g.work)
-    asm.mov(groupsLeft, g.work)
+    asm.mov(g.groupsLeft, g.work)
     asm.jnz(group)
 
     for row in 0..<rows {
       for block in 0..<blocks { asm.vmovups(g.y[64 * block], totals[row * blocks + block]) }
       asm.add(g.y, GPR64.rdi[offset(\PanelArguments.yRowStride)])
     }
+    asm.mov(g.work, g.aheadNext)
+    asm.add(g.work, 8 * g.aheadCount)
+    asm.mov(g.aheadNext, g.work)
     asm.imul(g.work, g.x.stride, rows)
     asm.add(g.tileX, g.work)
     // Back to the first group, on to the next tile's rows.
@@ -113,6 +124,24 @@ struct PanelTileAVX512 {
     asm.mov(g.work, GPR64.rdi[offset(\PanelArguments.groups)])
     asm.shl(g.work, 4)
     asm.sub(g.tileScales, g.work)
+  }
+
+  /// This group's share of ``PanelArguments/ahead``.
+  private func emitFetching(_ asm: borrowing X64Assembler, _ g: PanelGeneralRegistersAVX512) {
+    let skip = asm.newLabel()
+    asm.lea(g.ahead, GPR64.rdi[offset(\PanelArguments.ahead) + MemoryLayout<InlineArray<8, UnsafeRawPointer>>.size])
+    asm.cmp(g.ahead, g.aheadNext)
+    asm.jbe(skip)
+    // From the first to the last group.
+    asm.mov(g.work, GPR64.rdi[offset(\PanelArguments.groups)])
+    asm.sub(g.work, g.groupsLeft)
+    asm.shl(g.work, 8)
+    for index in 0..<g.aheadCount {
+      asm.mov(g.ahead, g.aheadNext)
+      asm.mov(g.ahead, g.ahead[8 * index])
+      for line in 0..<4 { asm.prefetcht1(g.ahead[g.work, 1, 64 * line]) }
+    }
+    asm.bind(skip)
   }
 
   private func emitProducts(_ asm: borrowing X64Assembler, _ g: PanelGeneralRegistersAVX512) {

@@ -8,8 +8,7 @@ import NestedFormat
 // |Σ| ≤ 64 · 127 · 255 < 2³¹. Vector and panel kernels round in the same order, so that a row of a product has the same bits
 // whichever of them computes it, and however many rows there are.
 
-/// ``VectorArguments`` for exactly `spec.rows` rows: planes are decoded in registers and used at once. A kernel of leading
-/// rows also leaves what it decoded as a panel for ``emitPanelAVX512(_:_:)``: the first rows' products hide the decoding.
+/// ``VectorArguments`` for exactly `spec.rows` rows: planes are decoded in registers and used at once.
 func emitVectorAVX512(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(AdaptQError) {
   let kernel = try VectorAVX512(spec)
   let g = kernel.g
@@ -17,8 +16,7 @@ func emitVectorAVX512(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Ad
   for plane in 0..<kernel.planes { asm.mov(g.planes[plane], GPR64.rdi[offset(g.planeFields[plane])]) }
   loadFields(
     asm, (g.scales, \VectorArguments.scales), (g.x.stride, \VectorArguments.xRowStride),
-    (g.panel, \VectorArguments.panel), (g.panelScales, \VectorArguments.panelScales), (g.count, \VectorArguments.start),
-    (g.work, \VectorArguments.y))
+    (g.count, \VectorArguments.start), (g.work, \VectorArguments.y))
   asm.mov(g.start, g.count)
   asm.mov(g.y, g.work)
   let done = asm.newLabel()
@@ -46,10 +44,6 @@ func emitVectorAVX512(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Ad
   asm.add(g.scales, 64)
   g.x.advance(asm, rows: spec.rows, by: 64)
   asm.add(g.activations, MemoryLayout<ActivationGroup>.stride)
-  if kernel.leavesPanel {
-    asm.add(g.panel, 1024)
-    asm.add(g.panelScales, panelScaleGroupByteCount)
-  }
   asm.dec(g.count)
   asm.jnz(group)
 
@@ -83,8 +77,6 @@ struct VectorGeneralRegistersAVX512 {
   let x = RowPointers(bases: [.r10, .r11, .rbp], stride: .rbx)
   let activations = GPR64.r12
   let count = GPR64.r14
-  let panel = GPR64.r13
-  let panelScales = GPR64.r15
   let work = GPR64.rax
   let start = GPR64.rsp[-8]
   let y = GPR64.rsp[-16]
@@ -96,8 +88,7 @@ struct VectorAVX512 {
   let g = VectorGeneralRegistersAVX512()
   let rows: Int
   let planes: Int
-  let leavesPanel: Bool
-  /// Integer sums per row: with few rows several hide the latency of the dot product.
+  /// Integer sums per row: with few rows two hide the latency of the dot product.
   let chains: Int
   let totals: [ZMM]
   let sums: [ZMM]
@@ -111,7 +102,6 @@ struct VectorAVX512 {
   init(_ spec: GEMMSpec) throws(AdaptQError) {
     rows = spec.rows
     planes = spec.level.planes
-    leavesPanel = spec.operation == .leading
     chains = rows <= 4 ? 2 : 1
     halfBin = Float(1 << (8 - spec.level.bits)) / 2
     var plan = RegisterPlan(count: 32, for: KernelName(spec).description)
@@ -135,7 +125,6 @@ struct VectorAVX512 {
       }
       for r in 0..<4 {
         let codes = decoder.emit(asm, code, from: source, r: r, temporary: temporary)
-        if leavesPanel { asm.vmovdqa64(g.panel[64 * (4 * quarter + r)], codes) }
         for row in 0..<rows {
           let place = g.x.address(row, 16 * quarter + 4 * r)
           asm.vpdpbusd(sums[chains * row + r % chains], codes, place.broadcast32)
@@ -149,16 +138,9 @@ struct VectorAVX512 {
   /// total += a · (s' · A) + offset · lo'
   func emitScales(_ asm: borrowing X64Assembler) {
     let (s, lo) = (source[0], source[1])
-    let factor = GPR64.rdi[offset(\VectorArguments.factor)].broadcast32
-    asm.vcvtph2ps(s, g.scales[0])
-    asm.vcvtph2ps(lo, g.scales[32])
-    asm.vfmadd231ps(lo, s, asm.constant32(halfBin).broadcast32)
-    asm.vmulps(s, s, factor)
-    asm.vmulps(lo, lo, factor)
-    if leavesPanel {
-      asm.vmovaps(g.panelScales[0], s)
-      asm.vmovaps(g.panelScales[64], lo)
-    }
+    emitGroupScales(
+      asm, s: s, lo: lo, from: g.scales[0], halfBin: halfBin,
+      factor: GPR64.rdi[offset(\VectorArguments.factor)].broadcast32)
     if rows > 1 { asm.mov(g.work, g.activations) }
     let activations = rows > 1 ? g.work : g.activations
     for row in 0..<rows {
@@ -170,4 +152,14 @@ struct VectorAVX512 {
       if row + 1 < rows { asm.add(activations, GPR64.rdi[offset(\VectorArguments.activationRowStride)]) }
     }
   }
+}
+
+/// `s' = s · factor` and `lo' = (lo + s · halfBin) · factor` of one group, from its line of scales.
+func emitGroupScales(_ asm: borrowing X64Assembler, s: ZMM, lo: ZMM, from line: Mem, halfBin: Float, factor: Broadcast)
+{
+  asm.vcvtph2ps(s, line)
+  asm.vcvtph2ps(lo, line.offset(32))
+  asm.vfmadd231ps(lo, s, asm.constant32(halfBin).broadcast32)
+  asm.vmulps(s, s, factor)
+  asm.vmulps(lo, lo, factor)
 }

@@ -1,0 +1,181 @@
+import Base
+import MachineCode
+import NestedFormat
+
+/// ``VectorArguments`` for the `spec.rows` rows that lead a panel: planes of one or two blocks are decoded, used at once, and
+/// left as a panel with its scales for ``emitPanelAVX512(_:_:)``, so that the leading rows' products hide the decoding.
+func emitLeadingAVX512(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(AdaptQError) {
+  let single = try LeadingTileAVX512(spec, blocks: 1)
+  let wide = try LeadingTileAVX512(spec, blocks: PanelArguments.wideBlocks)
+  let g = single.g
+  pushAll(asm, calleeSaved)
+  for plane in 0..<single.planes { asm.mov(g.planes[plane], GPR64.rdi[offset(g.planeFields[plane])]) }
+  loadFields(
+    asm, (g.scales, \VectorArguments.scales), (g.x.stride, \VectorArguments.xRowStride),
+    (g.x.bases[0], \VectorArguments.x), (g.activations, \VectorArguments.activations),
+    (g.panel, \VectorArguments.panel), (g.panelScales, \VectorArguments.panelScales),
+    (g.blockStride, \VectorArguments.blockStride), (g.work, \VectorArguments.groups))
+  asm.mov(g.groupsLeft, g.work)
+  g.x.derive(asm, rows: spec.rows)
+  let decoder = PlaneDecoder(asm, spec, registers: single.constants)
+  let (several, done) = (asm.newLabel(), asm.newLabel())
+  asm.mov(g.work, GPR64.rdi[offset(\VectorArguments.nBlocks)])
+  asm.cmp(g.work, 1)
+  asm.jne(several)
+  single.emit(asm, decoder)
+  asm.jmp(done)
+  asm.align(16)
+  asm.bind(several)
+  // A line of scales is a quarter of a plane's block.
+  asm.mov(g.nextScales, g.blockStride)
+  asm.shr(g.nextScales, 2)
+  asm.add(g.nextScales, g.scales)
+  wide.emit(asm, decoder)
+  asm.bind(done)
+  asm.vzeroupper()
+  popAll(asm, calleeSaved)
+  asm.ret()
+}
+
+/// Roles of the general registers of ``emitLeadingAVX512(_:_:)``.
+struct LeadingGeneralRegistersAVX512 {
+  let planes: [GPR64] = [.rsi, .rdx, .rcx, .r8]
+  let planeFields: [PartialKeyPath<VectorArguments>] = [
+    \VectorArguments.plane0, \VectorArguments.plane1, \VectorArguments.plane2, \VectorArguments.plane3,
+  ]
+  let blockStride = GPR64.r11
+  let scales = GPR64.r9
+  let nextScales = GPR64.rbp
+  let x = RowPointers(bases: [.r10, .r14], stride: .rbx)
+  let activations = GPR64.r12
+  let panel = GPR64.r13
+  let panelScales = GPR64.r15
+  let work = GPR64.rax
+  let groupsLeft = GPR64.rsp[-8]
+}
+
+/// One or two blocks of outputs: registers, and code.
+struct LeadingTileAVX512 {
+  let g = LeadingGeneralRegistersAVX512()
+  let rows: Int
+  let blocks: Int
+  let planes: Int
+  let constants: [ZMM]
+  let totals: [ZMM]
+  /// Integer sums, row by row.
+  let sums: [ZMM]
+  /// One vector of each plane; at the end of a group the blocks' scales.
+  let source: [ZMM]
+  let codes: [ZMM]
+  /// Helps to decode, and broadcasts.
+  let temporary: ZMM
+  private let halfBin: Float
+
+  init(_ spec: GEMMSpec, blocks: Int) throws(AdaptQError) {
+    rows = spec.rows
+    self.blocks = blocks
+    planes = spec.level.planes
+    halfBin = Float(1 << (8 - spec.level.bits)) / 2
+    var plan = RegisterPlan(count: 32, for: KernelName(spec).description)
+    // First, so that one and two blocks share the decoder's.
+    constants = try plan.take(PlaneDecoder.registerCount, "decoder").map { ZMM($0) }
+    totals = try plan.take(rows * blocks, "float sums").map { ZMM($0) }
+    sums = try plan.take(rows * blocks, "integer sums").map { ZMM($0) }
+    source = try plan.take(4, "planes").map { ZMM($0) }
+    codes = try plan.take(blocks, "codes").map { ZMM($0) }
+    temporary = ZMM(try plan.take("temporary"))
+  }
+
+  func emit(_ asm: borrowing X64Assembler, _ decoder: PlaneDecoder) {
+    emitTotals(asm, pointer: \VectorArguments.start, stride: \VectorArguments.startRowStride) { asm, place, total in
+      asm.vmovups(total, place)
+    }
+    asm.align(32)
+    let group = asm.here()
+    for sum in sums { asm.vpxord(sum, sum, sum) }
+    for quarter in 0..<4 { emitProducts(asm, decoder, quarter) }
+    emitScales(asm)
+    for plane in 0..<planes { asm.add(g.planes[plane], 256) }
+    asm.add(g.scales, 64)
+    if blocks > 1 { asm.add(g.nextScales, 64) }
+    g.x.advance(asm, rows: rows, by: 64)
+    asm.add(g.activations, MemoryLayout<ActivationGroup>.stride)
+    asm.add(g.panel, 1024)
+    asm.add(g.panelScales, panelScaleGroupByteCount)
+    asm.mov(g.work, g.groupsLeft)
+    asm.dec(g.work)
+    asm.mov(g.groupsLeft, g.work)
+    asm.jnz(group)
+    emitTotals(asm, pointer: \VectorArguments.y, stride: \VectorArguments.yRowStride) { asm, place, total in
+      asm.vmovups(place, total)
+    }
+  }
+
+  private func emitTotals(
+    _ asm: borrowing X64Assembler, pointer: PartialKeyPath<VectorArguments>, stride: PartialKeyPath<VectorArguments>,
+    _ move: (borrowing X64Assembler, Mem, ZMM) -> Void
+  ) {
+    asm.mov(g.work, GPR64.rdi[offset(pointer)])
+    for row in 0..<rows {
+      for block in 0..<blocks { move(asm, g.work[64 * block], totals[row * blocks + block]) }
+      if row + 1 < rows { asm.add(g.work, GPR64.rdi[offset(stride)]) }
+    }
+  }
+
+  private func emitProducts(_ asm: borrowing X64Assembler, _ decoder: PlaneDecoder, _ quarter: Int) {
+    // In bytes of each plane: two groups, since the panel kernel fetches whole pieces ahead.
+    let prefetchDistance = 512
+    for block in 0..<blocks {
+      for plane in 0..<planes {
+        let place = 64 * quarter
+        let pointer = g.planes[plane]
+        asm.vmovdqu64(source[plane], block == 0 ? pointer[place] : pointer[g.blockStride, 1, place])
+        asm.prefetcht0(
+          block == 0 ? pointer[place + prefetchDistance] : pointer[g.blockStride, 1, place + prefetchDistance])
+      }
+      for r in 0..<4 {
+        let decoded = decoder.emit(asm, codes[block], from: source, r: r, temporary: temporary)
+        let place = 64 * (4 * quarter + r)
+        asm.vmovdqa64(g.panel[place + block * PanelArguments.panelBlockByteCount], decoded)
+        if block + 1 < blocks { continue }
+        // The registers do not suffice to keep the first block's four vectors.
+        if block > 0 { asm.vmovdqa64(codes[0], g.panel[place]) }
+        for row in 0..<rows {
+          let activation = g.x.address(row, place / 16)
+          if block == 0 {
+            asm.vpdpbusd(sums[row], decoded, activation.broadcast32)
+          } else {
+            asm.vpbroadcastd(temporary, activation)
+            asm.vpdpbusd(sums[2 * row], codes[0], temporary)
+            asm.vpdpbusd(sums[2 * row + 1], decoded, temporary)
+          }
+        }
+      }
+    }
+  }
+
+  /// total += a · (s' · A) + offset · lo'
+  private func emitScales(_ asm: borrowing X64Assembler) {
+    let factor = GPR64.rdi[offset(\VectorArguments.factor)].broadcast32
+    for block in 0..<blocks {
+      let (s, lo) = (source[2 * block], source[2 * block + 1])
+      let pointer = block == 0 ? g.scales : g.nextScales
+      emitGroupScales(asm, s: s, lo: lo, from: pointer[0], halfBin: halfBin, factor: factor)
+      asm.prefetcht0(pointer[512])
+      let place = block * PanelArguments.scaleBlockByteCount
+      asm.vmovaps(g.panelScales[place], s)
+      asm.vmovaps(g.panelScales[place + 64], lo)
+    }
+    asm.mov(g.work, g.activations)
+    for row in 0..<rows {
+      for block in 0..<blocks {
+        let (sum, total) = (sums[row * blocks + block], totals[row * blocks + block])
+        asm.vcvtdq2ps(sum, sum)
+        asm.vmulps(sum, sum, source[2 * block])
+        asm.vfmadd231ps(total, sum, g.work[0].broadcast32)
+        asm.vfmadd231ps(total, source[2 * block + 1], g.work[4].broadcast32)
+      }
+      if row + 1 < rows { asm.add(g.work, GPR64.rdi[offset(\VectorArguments.activationRowStride)]) }
+    }
+  }
+}
