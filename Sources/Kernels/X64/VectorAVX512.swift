@@ -116,7 +116,7 @@ struct VectorAVX512 {
   /// The integer sums of one group, each of its first chain complete.
   func emitProducts(_ asm: borrowing X64Assembler, _ decoder: PlaneDecoder) {
     // In bytes of each plane, far enough for memory, within the next piece's or block's planes.
-    let prefetchDistance = 2048
+    let prefetchDistance = max(6144 / planes, 2048)
     for sum in sums { asm.vpxord(sum, sum, sum) }
     for quarter in 0..<4 {
       for plane in 0..<planes {
