@@ -111,7 +111,9 @@ import Testing
         let all = thorough ? Array(1...40) : Array(1...spec.rows) + [spec.rows + 1, 2 * spec.rows + 3]
         for (index, rows) in all.enumerated() {
           let k = [1, 2, 3, 4, 5, 6, 7, 8, 13, 64][index % 10]
-          second.append((spec, .dense(spec, rows: rows, k: k, atStart: index % 2 == 0, &random)))
+          for blocks in 1...(spec.isa >= .avx512 ? 2 : 1) {
+            second.append((spec, .dense(spec, rows: rows, k: k, blocks: blocks, atStart: index % 2 == 0, &random)))
+          }
         }
         for k in [1, 3, 4, 6, 13, 64] {
           let blocks = DenseArguments.wideBlocks

@@ -42,12 +42,11 @@ final class KernelTrial {
 
   // MARK: float kernels
 
-  /// - Parameter blocks: more than 1 with one row only.
   static func dense(
     _ spec: GEMMSpec, rows: Int, k: Int, blocks: Int = 1, atStart: Bool, _ random: inout SeededRandom
   ) -> KernelTrial {
     let half = spec.level == .fp16
-    let (xStride, yStride) = (k + 3, 19)
+    let (xStride, yStride) = (k + 3, 16 * blocks + 3)
     // Inputs of a block's weights in memory: more than the kernel reads.
     let held = blocks > 1 ? k + 2 : k
     let x = GuardedBuffer<Float>(

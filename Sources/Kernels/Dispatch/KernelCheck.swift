@@ -8,8 +8,8 @@ import NestedFormat
 struct KernelCheck {
   /// Two blocks, which some kernels take at once, and one.
   private static let n = 48
-  /// Of float products: a single row takes several blocks at once, and one is left.
-  private static let denseN = 16 * (DenseArguments.wideBlocks + 1)
+  /// Of float products: a single row takes several blocks at once, more rows may take two, and one is left.
+  private static let denseN = 16 * (DenseArguments.wideBlocks + 2)
   /// Three groups, the last one short.
   private static let k = 150
   private static let groups = 3

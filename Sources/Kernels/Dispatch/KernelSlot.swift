@@ -1,4 +1,5 @@
 import Hardware
+import MachineCode
 import NestedFormat
 
 /// A place in a ``KernelTable``, filled by one kernel, or by those that only make sense together.
@@ -29,6 +30,8 @@ extension KernelTable {
     case .words: words = kernel
     case .dense:
       if spec.level == .fp16 { dense16 = kernel } else { dense32 = kernel }
+      // Portable kernels take any number of blocks.
+      if spec.isa >= .avx512 { densePairRows = DenseTile<ZMM>.pairRows }
       cutRows(by: spec.rows)
     case .unpack: change(spec.level) { $0.unpack = kernel }
     case .panel:

@@ -30,6 +30,8 @@ public struct KernelTable: BitwiseCopyable, Sendable {
   /// Take ``DenseArguments`` with FP32 and FP16 weights.
   public var dense32: Kernel
   public var dense16: Kernel
+  /// Rows up to which two blocks at once are one tile; 0 where kernels take no two blocks.
+  public var densePairRows = 0
   /// Rows of a product may be cut after multiples of this, and at least as many before the end: then every row keeps the
   /// size of its tile, on which the order of its sum depends.
   public var rowTile = 1

@@ -40,17 +40,19 @@ private func denseProduct(
 ) {
   let rowByteCount = half ? 32 : 64
   let kernel = half ? kernels.dense16 : kernels.dense32
-  // Pieces of nearly equal size.
-  let wanted = rows <= Blocking.streamingRows ? 1 : (k &+ (Blocking.denseInputs &- 1)) / Blocking.denseInputs
+  // Pieces of nearly equal size; one tile of rows reads its weights once, however long they are.
+  let wanted =
+    rows <= max(Blocking.streamingRows, kernels.densePairRows)
+    ? 1 : (k &+ (Blocking.denseInputs &- 1)) / Blocking.denseInputs
   let size = ((k &+ wanted &- 1) / max(wanted, 1) &+ 7) & ~7
   let pieces = k > size ? (k &+ size &- 1) / size : 1
   var index = 0
   while index < pieces &* blocks {
     let block = firstBlock &+ index % blocks
     let firstInput = index / blocks &* size
-    // A single row is not cut, and takes several whole blocks at once where there are as many.
-    let several = rows == 1 && block &+ DenseArguments.wideBlocks <= min(firstBlock &+ blocks, n / 16)
-    let count = several ? DenseArguments.wideBlocks : 1
+    // A single row takes several whole blocks at once where there are as many, more rows take two.
+    let several = rows == 1 ? DenseArguments.wideBlocks : kernels.densePairRows > 0 ? 2 : 1
+    let count = block &+ several <= min(firstBlock &+ blocks, n / 16) ? several : 1
     let cursor = OutputCursor(
       block: block, blocks: count, n: n, firstInput: firstInput, bias: bias, y: y, yRowStride: yRowStride,
       scratch: scratch)

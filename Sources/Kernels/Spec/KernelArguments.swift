@@ -10,8 +10,8 @@ public typealias Kernel = @convention(c) (UnsafeRawPointer) -> Void
 ///
 /// `start` may be a bias (row stride 0), `y` itself (a further piece of K) or zeros.
 ///
-/// With one row also over ``wideBlocks`` neighbouring blocks at once: `y` and `start` then go on behind the first 16. Every
-/// output has the same bits as in calls of single blocks.
+/// With one row also over ``wideBlocks`` neighbouring blocks at once, and where a table has ``KernelTable/densePairRows`` over
+/// two: `y` and `start` then go on behind the first 16. Every output has the same bits as in calls of single blocks.
 public struct DenseArguments: BitwiseCopyable {
   /// A single row reads every weight once, and memory gives several streams at once more than one.
   public static let wideBlocks = 3
@@ -26,7 +26,7 @@ public struct DenseArguments: BitwiseCopyable {
   public var yRowStride: Int
   public var k: Int
   public var rows: Int
-  /// 1, or ``wideBlocks`` with one row.
+  /// 1, or ``wideBlocks`` with one row, or 2.
   public var blocks: Int
   /// From one block's weights to the next one's; unused with one block.
   public var blockStride: Int

@@ -15,7 +15,11 @@ func emitDense<V: WideRegister>(
   _ asm: borrowing X64Assembler, _ spec: GEMMSpec, _: V.Type
 ) throws(AdaptQError) {
   var tiles: [DenseTile<V>] = []
-  for rows in 1...spec.rows { tiles.append(try DenseTile<V>(rows: rows, spec)) }
+  for rows in 1...spec.rows { tiles.append(try DenseTile<V>(rows: rows, blocks: 1, spec)) }
+  var pairs: [DenseTile<V>] = []
+  if DenseTile<V>.takesPairs {
+    for rows in 1...DenseTile<V>.pairRows { pairs.append(try DenseTile<V>(rows: rows, blocks: 2, spec)) }
+  }
   let wide = try WideDenseTile<V>(spec, chains: tiles[0].chains)
   let g = DenseGeneralRegisters(rows: spec.rows)
   pushAll(asm, calleeSaved)
@@ -23,12 +27,20 @@ func emitDense<V: WideRegister>(
     asm, (g.tileX, \DenseArguments.x), (g.x.stride, \DenseArguments.xRowStride), (g.tileW, \DenseArguments.w),
     (g.start, \DenseArguments.start), (g.startStride, \DenseArguments.startRowStride), (g.y, \DenseArguments.y),
     (g.rows, \DenseArguments.rows))
-  let (several, done) = (asm.newLabel(), asm.newLabel())
+  let (several, notOne, done) = (asm.newLabel(), asm.newLabel(), asm.newLabel())
   asm.mov(g.w, GPR64.rdi[offset(\DenseArguments.blocks)])
   asm.cmp(g.w, 1)
-  asm.jne(several)
+  asm.jne(notOne)
   emitRowTiles(asm, rows: g.rows, largest: spec.rows) { asm, size in tiles[size - 1].emit(asm, g) }
   asm.jmp(done)
+  asm.align(16)
+  asm.bind(notOne)
+  if !pairs.isEmpty {
+    asm.cmp(g.w, 2)
+    asm.jne(several)
+    emitRowTiles(asm, rows: g.rows, largest: pairs.count) { asm, size in pairs[size - 1].emit(asm, g) }
+    asm.jmp(done)
+  }
   asm.align(16)
   asm.bind(several)
   wide.emit(asm, g)
@@ -50,6 +62,8 @@ struct DenseGeneralRegisters {
   let start = GPR64.r9
   let startStride = GPR64.r10
   let y = GPR64.rax
+  /// From one block's weights to the next one's; with pairs, whose tiles have fewer rows.
+  let blockStride = GPR64.r13
 
   init(rows: Int) {
     let bases: [GPR64] = [.rsi, .rbx, .rbp, .r12, .r13]
@@ -57,32 +71,41 @@ struct DenseGeneralRegisters {
   }
 }
 
-/// One tile of `rows` rows: its registers, and its code.
+/// One tile of `rows` rows by one block of outputs, or by two with 512 bits, where one broadcast serves both: its registers,
+/// and its code.
 struct DenseTile<V: WideRegister> {
   let rows: Int
+  let blocks: Int
   let half: Bool
   let parts = 64 / V.byteCount
-  /// Partial sums per output: enough independent multiply-adds to fill two pipes of latency 4 or 5.
+  /// Partial sums per output: enough independent multiply-adds to fill two pipes of latency 4 or 5. The same for one block
+  /// and for two, and one wherever rows may be cut in different ways, so that an output has the same bits in both.
   let chains: Int
   let accumulators: [V]
   let weights: [V]
   let broadcasts: [V]
 
-  init(rows: Int, _ spec: GEMMSpec) throws(AdaptQError) {
+  static var takesPairs: Bool { V.byteCount == 64 }
+  /// The most rows of two blocks whose sums fit the registers.
+  static var pairRows: Int { 12 }
+
+  init(rows: Int, blocks: Int, _ spec: GEMMSpec) throws(AdaptQError) {
     self.rows = rows
+    self.blocks = blocks
     half = spec.level == .fp16
     // A chain takes the same share of each turn of four inputs. A single row has no more than a wide tile has room for: one
     // multiply-add per cycle is as fast as weights come out of the level-2 cache.
     let sums = rows * parts
-    chains = rows == 1 && V.byteCount == 32 ? 2 : (sums <= 3 ? 4 : (sums <= 6 ? 2 : 1))
+    chains = rows == 1 && V.byteCount == 32 ? 2 : (sums <= 3 ? 4 : (sums <= (DenseTile.takesPairs ? 5 : 6) ? 2 : 1))
     var plan = RegisterPlan(count: V.byteCount == 32 ? 16 : 32, for: KernelName(spec).description)
-    accumulators = try plan.take(sums * chains, "accumulators").map { V($0) }
-    weights = try plan.take(parts, "weights").map { V($0) }
+    accumulators = try plan.take(sums * blocks * chains, "accumulators").map { V($0) }
+    weights = try plan.take(parts * blocks, "weights").map { V($0) }
     broadcasts = try plan.take(2, "activations").map { V($0) }
   }
 
-  func accumulator(_ chain: Int, _ row: Int, _ part: Int) -> V {
-    accumulators[(chain * rows + row) * parts + part]
+  /// `vector` counts the vectors of a row's outputs.
+  func accumulator(_ chain: Int, _ row: Int, _ vector: Int) -> V {
+    accumulators[(chain * rows + row) * parts * blocks + vector]
   }
 
   func emit(_ asm: borrowing X64Assembler, _ g: DenseGeneralRegisters) {
@@ -93,11 +116,12 @@ struct DenseTile<V: WideRegister> {
     asm.mov(g.count, GPR64.rdi[offset(\DenseArguments.yRowStride)])
     asm.mov(g.w, g.y)
     for _ in 0..<rows {
-      asm.prefetcht0(g.w[0])
-      asm.prefetcht0(g.w[60])
+      for line in 0..<blocks { asm.prefetcht0(g.w[64 * line]) }
+      asm.prefetcht0(g.w[64 * blocks - 4])
       asm.add(g.w, g.count)
     }
     asm.mov(g.w, g.tileW)
+    if blocks > 1 { asm.mov(g.blockStride, GPR64.rdi[offset(\DenseArguments.blockStride)]) }
     asm.mov(g.count, GPR64.rdi[offset(\DenseArguments.k)])
     emitLoop(asm, g, steps: 4)
     emitLoop(asm, g, steps: 1)
@@ -106,24 +130,34 @@ struct DenseTile<V: WideRegister> {
     asm.add(g.tileX, g.count)
   }
 
+  private func weightPlace(_ g: DenseGeneralRegisters, _ block: Int, _ displacement: Int) -> Mem {
+    block == 0 ? g.w[displacement] : g.w[g.blockStride, 1, displacement]
+  }
+
   /// As many turns of `steps` inputs as are left.
   private func emitLoop(_ asm: borrowing X64Assembler, _ g: DenseGeneralRegisters, steps: Int) {
     let rowByteCount = half ? 32 : 64
     emitWholeTurns(asm, g.count, of: steps) { asm in
       for step in 0..<steps {
         let chain = step % chains
-        for part in 0..<parts {
-          if half {
-            asm.vcvtph2ps(weights[part], g.w[step * 32 + part * V.byteCount / 2])
-          } else {
-            asm.vmovups(weights[part], g.w[step * 64 + part * V.byteCount])
+        for block in 0..<blocks {
+          for part in 0..<parts {
+            let weight = weights[block * parts + part]
+            if half {
+              asm.vcvtph2ps(weight, weightPlace(g, block, step * 32 + part * V.byteCount / 2))
+            } else {
+              asm.vmovups(weight, weightPlace(g, block, step * 64 + part * V.byteCount))
+            }
           }
+          // Pairs have load ports to spare.
+          if rows <= 3 || blocks > 1 { asm.prefetcht0(weightPlace(g, block, rowByteCount * step + 1536)) }
         }
-        if rows <= 3 { asm.prefetcht0(g.w[rowByteCount * step + 1536]) }
         for row in 0..<rows {
           let broadcast = broadcasts[row % broadcasts.count]
           asm.vbroadcastss(broadcast, g.x.address(row, 4 * step))
-          for part in 0..<parts { asm.vfmadd231ps(accumulator(chain, row, part), broadcast, weights[part]) }
+          for vector in weights.indices {
+            asm.vfmadd231ps(accumulator(chain, row, vector), broadcast, weights[vector])
+          }
         }
       }
       g.x.advance(asm, rows: rows, by: 4 * steps)
@@ -134,9 +168,9 @@ struct DenseTile<V: WideRegister> {
   private func emitStore(_ asm: borrowing X64Assembler, _ g: DenseGeneralRegisters) {
     for chain in stride(from: chains - 1, to: 0, by: -1) {
       for row in 0..<rows {
-        for part in 0..<parts {
-          let sum = accumulator(chain - 1, row, part)
-          asm.vaddps(sum, sum, accumulator(chain, row, part))
+        for vector in weights.indices {
+          let sum = accumulator(chain - 1, row, vector)
+          asm.vaddps(sum, sum, accumulator(chain, row, vector))
         }
       }
     }
@@ -144,10 +178,10 @@ struct DenseTile<V: WideRegister> {
     asm.mov(g.count, GPR64.rdi[offset(\DenseArguments.yRowStride)])
     asm.vbroadcastss(alpha, GPR64.rdi[offset(\DenseArguments.alpha)])
     for row in 0..<rows {
-      for part in 0..<parts {
-        let sum = accumulator(0, row, part)
-        asm.vfmadd213ps(sum, alpha, g.start[part * V.byteCount])
-        asm.vmovups(g.y[part * V.byteCount], sum)
+      for vector in weights.indices {
+        let sum = accumulator(0, row, vector)
+        asm.vfmadd213ps(sum, alpha, g.start[vector * V.byteCount])
+        asm.vmovups(g.y[vector * V.byteCount], sum)
       }
       asm.add(g.start, g.startStride)
       asm.add(g.y, g.count)
