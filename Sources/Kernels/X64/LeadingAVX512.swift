@@ -156,11 +156,13 @@ struct LeadingTileAVX512 {
 
   /// total += a · (s' · A) + offset · lo'
   private func emitScales(_ asm: borrowing X64Assembler) {
-    let factor = GPR64.rdi[offset(\VectorArguments.factor)].broadcast32
+    let (bin, factor) = (codes[0], temporary)
+    asm.vbroadcastss(bin, asm.constant32(halfBin))
+    asm.vbroadcastss(factor, GPR64.rdi[offset(\VectorArguments.factor)])
     for block in 0..<blocks {
       let (s, lo) = (source[2 * block], source[2 * block + 1])
       let pointer = block == 0 ? g.scales : g.nextScales
-      emitGroupScales(asm, s: s, lo: lo, from: pointer[0], halfBin: halfBin, factor: factor)
+      emitGroupScales(asm, s: s, lo: lo, from: pointer[0], halfBin: bin, factor: factor)
       asm.prefetcht0(pointer[512])
       let place = block * PanelArguments.scaleBlockByteCount
       asm.vmovaps(g.panelScales[place], s)

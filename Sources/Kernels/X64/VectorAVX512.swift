@@ -25,6 +25,13 @@ func emitVectorAVX512(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Ad
   asm.jz(done)
   asm.mov(g.blocksLeft, g.count)
   let decoder = PlaneDecoder(asm, spec, registers: kernel.constants)
+  asm.vbroadcastss(kernel.halfBin, asm.constant32(Float(1 << (8 - spec.level.bits)) / 2))
+  asm.vbroadcastss(kernel.factor, GPR64.rdi[offset(\VectorArguments.factor)])
+  if kernel.splitsCodes {
+    for r in 0..<4 {
+      asm.vpbroadcastd(kernel.constants[r], asm.constant32((3 << UInt32((6 + 2 * r) % 8)) &* 0x0101_0101 as UInt32))
+    }
+  }
 
   let block = asm.here()
   asm.mov(g.work, g.start)
@@ -88,8 +95,11 @@ struct VectorAVX512 {
   let g = VectorGeneralRegistersAVX512()
   let rows: Int
   let planes: Int
-  /// Integer sums per row: with few rows two hide the latency of the dot product.
+  /// Integer sums per row: with few rows two hide the latency of the dot product; with split codes one per place in a byte.
   let chains: Int
+  /// Whether codes of 2 bits are multiplied where they stand in their byte: masking them is half the work of moving them to
+  /// the top, and the sums of the four places are put together once per group.
+  let splitsCodes: Bool
   let totals: [ZMM]
   let sums: [ZMM]
   /// One vector of each plane; at the end of a group the scales.
@@ -97,19 +107,22 @@ struct VectorAVX512 {
   let code: ZMM
   let temporary: ZMM
   let constants: [ZMM]
-  private let halfBin: Float
+  let halfBin: ZMM
+  let factor: ZMM
 
   init(_ spec: GEMMSpec) throws(AdaptQError) {
     rows = spec.rows
     planes = spec.level.planes
-    chains = rows <= 4 ? 2 : 1
-    halfBin = Float(1 << (8 - spec.level.bits)) / 2
+    splitsCodes = spec.level == .int2 && rows <= 3
+    chains = splitsCodes ? 4 : rows <= 4 ? 2 : 1
     var plan = RegisterPlan(count: 32, for: KernelName(spec).description)
     totals = try plan.take(rows, "float sums").map { ZMM($0) }
     sums = try plan.take(chains * rows, "integer sums").map { ZMM($0) }
     source = try plan.take(4, "planes").map { ZMM($0) }
     code = ZMM(try plan.take("code"))
     temporary = ZMM(try plan.take("temporary"))
+    halfBin = ZMM(try plan.take("half a bin"))
+    factor = ZMM(try plan.take("factor"))
     constants = try plan.take(PlaneDecoder.registerCount, "decoder").map { ZMM($0) }
   }
 
@@ -124,7 +137,13 @@ struct VectorAVX512 {
         asm.prefetcht0(g.planes[plane][64 * quarter + prefetchDistance])
       }
       for r in 0..<4 {
-        let codes = decoder.emit(asm, code, from: source, r: r, temporary: temporary)
+        let codes: ZMM
+        if splitsCodes {
+          asm.vpandd(code, source[0], constants[r])
+          codes = code
+        } else {
+          codes = decoder.emit(asm, code, from: source, r: r, temporary: temporary)
+        }
         for row in 0..<rows {
           let place = g.x.address(row, 16 * quarter + 4 * r)
           asm.vpdpbusd(sums[chains * row + r % chains], codes, place.broadcast32)
@@ -132,15 +151,26 @@ struct VectorAVX512 {
       }
     }
     asm.prefetcht0(g.scales[prefetchDistance / 4])
-    if chains > 1 { for row in 0..<rows { asm.vpaddd(sums[2 * row], sums[2 * row], sums[2 * row + 1]) } }
+    for row in 0..<rows {
+      let own = Array(sums[(chains * row)...].prefix(chains))
+      if splitsCodes {
+        // Codes at bits 6, 0, 2 and 4: 64 c = c₀ + 4 (c₃ + 4 (c₂ + 4 c₁)), c_r what the sum of place r counts.
+        var total = own[1]
+        for next in [own[2], own[3], own[0]] {
+          asm.vpslld(total, total, 2)
+          asm.vpaddd(next, next, total)
+          total = next
+        }
+      } else if chains > 1 {
+        asm.vpaddd(own[0], own[0], own[1])
+      }
+    }
   }
 
   /// total += a · (s' · A) + offset · lo'
   func emitScales(_ asm: borrowing X64Assembler) {
     let (s, lo) = (source[0], source[1])
-    emitGroupScales(
-      asm, s: s, lo: lo, from: g.scales[0], halfBin: halfBin,
-      factor: GPR64.rdi[offset(\VectorArguments.factor)].broadcast32)
+    emitGroupScales(asm, s: s, lo: lo, from: g.scales[0], halfBin: halfBin, factor: factor)
     if rows > 1 { asm.mov(g.work, g.activations) }
     let activations = rows > 1 ? g.work : g.activations
     for row in 0..<rows {
@@ -155,11 +185,10 @@ struct VectorAVX512 {
 }
 
 /// `s' = s · factor` and `lo' = (lo + s · halfBin) · factor` of one group, from its line of scales.
-func emitGroupScales(_ asm: borrowing X64Assembler, s: ZMM, lo: ZMM, from line: Mem, halfBin: Float, factor: Broadcast)
-{
+func emitGroupScales(_ asm: borrowing X64Assembler, s: ZMM, lo: ZMM, from line: Mem, halfBin: ZMM, factor: ZMM) {
   asm.vcvtph2ps(s, line)
   asm.vcvtph2ps(lo, line.offset(32))
-  asm.vfmadd231ps(lo, s, asm.constant32(halfBin).broadcast32)
+  asm.vfmadd231ps(lo, s, halfBin)
   asm.vmulps(s, s, factor)
   asm.vmulps(lo, lo, factor)
 }
