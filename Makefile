@@ -32,6 +32,7 @@ help:
 	@echo 'make bench-matrix      time small products from C; PEER=PYTHON compares with onnxruntime there'
 	@echo 'make bench-large       time large products from C; PEER=PYTHON compares with onnxruntime, torch, openvino and ggml there'
 	@echo 'make bench-models      time whole inferences from C; PEER=PYTHON compares with onnxruntime, torch and openvino there'
+	@echo 'make bench-all         all four of them (PEER=PYTHON GGML=FOLDER): some minutes'
 	@echo 'make docs              pages about the C and C++ headers in build/docs (needs doxygen)'
 	@echo 'make install           PREFIX=/usr/local DESTDIR=: library, header, pkg-config file, command line tool, notices'
 	@echo 'make format            format and check the sources'
@@ -122,7 +123,7 @@ matrix-calls: build
 bench-matrix: matrix-calls
 	$(MATRIX_CALLS) --codes $(BENCH_OPTIONS)
 
-# Large products at every level: minutes, and some 12 GB with all peers.
+# Large products at every level: minutes, and some 16 GB with all peers.
 .PHONY: bench-large
 bench-large: matrix-calls
 	$(if $(GGML),ADAPTQ_PEER_GGML='$(GGML)') $(MATRIX_CALLS) --libraries onnxruntime,torch,openvino,ggml \
@@ -144,6 +145,10 @@ bench-models: all-levels
 	  $(if $(PEER),--python '$(PEER)' --onnxruntime '$(PEER_FILES)' --openvino '$(PEER_FILES)' --torch "$$model") $(BENCH_OPTIONS)
 	@if [ $$(nproc) -gt 1 ]; then echo; python3 Tests/ModelCalls/compare.py build/examples/host '$(ALL_LEVELS)' --threads 2 \
 	  --lengths 64,128,256 $(BENCH_OPTIONS); fi
+
+# Everything that is said about speed.
+.PHONY: bench-all
+bench-all: bench bench-matrix bench-large bench-models
 
 # Installs what is built; builds first only if there is nothing (so that `sudo make install` need not find swift).
 .PHONY: install

@@ -8,6 +8,7 @@ each build() makes the weights once more and returns a function that, given a nu
 the module has TOGETHER, build(COUNT) makes as many, and a call multiplies by all of them. A name begins with its precision: int8
 is 8-bit weights with the input's quantization in the call, "bytes" the bare integer product.
 """
+import ctypes
 import importlib
 import itertools
 import os
@@ -54,4 +55,6 @@ for name, byte_count, build in module.kinds(n, k):
             calls[f"{library}-{name}@{case}"] = call
     except Exception as error:  # a version without this operator
         print(f"{library}-{name}: {str(error).splitlines()[0]}", file=sys.stderr)
+# What making copies took is given back: the contestants share the memory.
+ctypes.CDLL(None).malloc_trim(0)
 serve(module.version(), calls)

@@ -122,6 +122,7 @@ struct MatrixBench {
     var rounds = rounds
     rounds.warms = !matrix.fromMemory
     let loops = readWalks(matrix, weights) == nil ? [] : reads?.loops ?? []
+    if matrix.rows == 1 && weights.byteCount(.int8) > machine.l2ByteCount { rounds.warmCalls = 6 }
     // Each begins elsewhere: what one has read the next would find in the last cache.
     var walks = loops.indices.compactMap {
       readWalks(matrix, weights, begin: Double($0) / Double(loops.count))
