@@ -26,14 +26,14 @@ class Contestant:
             sys.exit(f"{' '.join(command[:3])}: does not start")
         self.names = line[1:]
 
-    def measure(self, request):
-        """The median of the times of each name."""
+    def measure(self, request, choose):
+        """What `choose` makes of the times of each name."""
         self.process.stdin.write(request + "\n")
         self.process.stdin.flush()
         result = {}
         for _ in self.names:
             name, *times = self.process.stdout.readline().split()
-            result[name] = statistics.median(float(t) for t in times)
+            result[name] = choose(float(t) for t in times)
         return result
 
     def end(self):
@@ -41,14 +41,14 @@ class Contestant:
         self.process.wait()
 
 
-def interleaved(contestants, rounds, request):
-    """One dictionary of medians per round; each round begins with another contestant."""
+def interleaved(contestants, rounds, request, choose=statistics.median):
+    """One dictionary of medians, or of what else is chosen, per round; each round begins with another contestant."""
     result = []
     for number in range(rounds):
         first = number % len(contestants)
         times = {}
         for contestant in contestants[first:] + contestants[:first]:
-            times.update(contestant.measure(request))
+            times.update(contestant.measure(request, choose))
         result.append(times)
     return result
 
