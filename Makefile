@@ -29,8 +29,10 @@ help:
 	@echo 'make test-long         the same with sanitizers and long runs'
 	@echo 'make models            fetch the test model and convert it'
 	@echo 'make bench             measure kernels and the model on this machine (BENCH_OPTIONS=--quick)'
-	@echo 'make bench-matrix      time one small product from C; PEER=PYTHON compares with onnxruntime there'
-	@echo 'make bench-models      time whole inferences from C; PEER=PYTHON compares with onnxruntime and torch there'
+	@echo 'make bench-matrix      time small products from C; PEER=PYTHON compares with onnxruntime there'
+	@echo 'make bench-large       time large products from C; PEER=PYTHON compares with onnxruntime, torch, openvino and ggml there'
+	@echo 'make bench-models      time whole inferences from C; PEER=PYTHON compares with onnxruntime, torch and openvino there'
+	@echo 'make bench-all         all four of them (PEER=PYTHON GGML=FOLDER): some minutes'
 	@echo 'make docs              pages about the C and C++ headers in build/docs (needs doxygen)'
 	@echo 'make install           PREFIX=/usr/local DESTDIR=: library, header, pkg-config file, command line tool, notices'
 	@echo 'make format            format and check the sources'
@@ -104,16 +106,32 @@ all-levels: build
 bench: all-levels
 	$(RELEASE)/adaptq-cli bench '$(ALL_LEVELS)' $(BENCH_OPTIONS)
 
-# The shipped C function, one row of a small matrix; PEER is a python that has onnxruntime, onnx and numpy.
-.PHONY: bench-matrix
-bench-matrix: build
+# The shipped C function. PEER is a python that has the libraries compared with, GGML a folder with ggml's own, built for this
+# CPU (docs/bench.md).
+MATRIX_CALLS = python3 Tests/MatrixCalls/compare.py build/examples/calls --limits $(RELEASE)/adaptq-cli \
+  $(if $(PEER),--peer '$(PEER)')
+
+.PHONY: matrix-calls
+matrix-calls: build
 	@mkdir -p build/examples
 	ln -sf libadaptq.so $(RELEASE)/libadaptq.so.0
 	$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude Tests/MatrixCalls/calls.c -o build/examples/calls -L$(RELEASE) \
 	  -Wl,-rpath,'$$ORIGIN/../../$(RELEASE)' -ladaptq
-	python3 Tests/MatrixCalls/compare.py build/examples/calls $(if $(PEER),--peer '$(PEER)') $(BENCH_OPTIONS)
 
-# The shipped C function, whole inferences; PEER is a python that has onnxruntime, onnx, torch and transformers.
+# Small products at INT8.
+.PHONY: bench-matrix
+bench-matrix: matrix-calls
+	$(MATRIX_CALLS) --codes $(BENCH_OPTIONS)
+
+# Large products at every level: minutes, and some 16 GB with all peers.
+.PHONY: bench-large
+bench-large: matrix-calls
+	$(if $(GGML),ADAPTQ_PEER_GGML='$(GGML)') $(MATRIX_CALLS) --libraries onnxruntime,torch,openvino,ggml \
+	  --shapes 4096x4096,11008x4096 --cases 1m,1,8,128,512 --levels 32,16,8,6,4,2 --rounds 7 --samples 5 \
+	  --microseconds 2000 $(BENCH_OPTIONS)
+
+# The shipped C function, whole inferences; PEER is a python that has onnxruntime, onnx, openvino, torch and
+# transformers. Then one thread against two.
 PEER_FILES := $(patsubst %/models,%/peers,$(CACHE))/all-MiniLM-L6-v2
 .PHONY: bench-models
 bench-models: all-levels
@@ -124,7 +142,13 @@ bench-models: all-levels
 	@model=$$(.ci/models) && \
 	if [ -n '$(PEER)' ] && [ ! -e '$(PEER_FILES)/int7.onnx' ]; then '$(PEER)' Tests/ModelCalls/export.py "$$model" '$(PEER_FILES)'; fi; \
 	python3 Tests/ModelCalls/compare.py build/examples/host '$(ALL_LEVELS)' \
-	  $(if $(PEER),--python '$(PEER)' --onnxruntime '$(PEER_FILES)' --torch "$$model") $(BENCH_OPTIONS)
+	  $(if $(PEER),--python '$(PEER)' --onnxruntime '$(PEER_FILES)' --openvino '$(PEER_FILES)' --torch "$$model") $(BENCH_OPTIONS)
+	@if [ $$(nproc) -gt 1 ]; then echo; python3 Tests/ModelCalls/compare.py build/examples/host '$(ALL_LEVELS)' --threads 2 \
+	  --lengths 64,128,256 $(BENCH_OPTIONS); fi
+
+# Everything that is said about speed.
+.PHONY: bench-all
+bench-all: bench bench-matrix bench-large bench-models
 
 # Installs what is built; builds first only if there is nothing (so that `sudo make install` need not find swift).
 .PHONY: install

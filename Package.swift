@@ -106,7 +106,9 @@ let package = Package(
       dependencies: ["Kernels", "NestedFormat", "MachineCode", "Hardware", "Base", "TestSupport"]),
     .testTarget(
       name: "BenchTests",
-      dependencies: ["Bench", "Kernels", "MachineCode", "Hardware", "NestedFormat", "Pictures", "Base", "TestSupport"]),
+      dependencies: [
+        "Bench", "Kernels", "MachineCode", "Hardware", "NestedFormat", "Pictures", "Runtime", "Base", "TestSupport",
+      ]),
     .testTarget(
       name: "TracesTests", dependencies: ["Traces", "Telemetry", "Control", "NestedFormat", "Base", "TestSupport"]),
     .testTarget(name: "PicturesTests", dependencies: ["Pictures", "Base"]),

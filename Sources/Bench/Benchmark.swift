@@ -18,20 +18,22 @@ public enum Benchmark {
   ///   - print: takes lines as they become known.
   /// - Throws: what the machine refuses (memory, generated code), or a model that cannot be measured.
   public static func run(
-    _ options: BenchReport.Options, model: (model: Model, path: String)?, cases: [MatrixCase] = MatrixCase.standard,
+    _ options: BenchReport.Options, model: (model: Model, path: String)?, cases: [MatrixCase]? = nil,
     print: (String) -> Void
   ) throws(AdaptQError) -> BenchReport {
     func show(_ lines: [String]) { showBlock(lines, print) }
-    let (begun, kernels) = try begin(options, show)
-    var report = begun
+    let begun = try begin(options, show)
+    let kernels = begun.kernels
+    var report = begun.report
     let machine = report.machine
 
     let bench = MatrixBench(
       machine: machine, limits: report.limits, kernels: kernels.table,
       rounds: InterleavedRounds(
         rounds: options.roundCount, sampleNanoseconds: options.quick ? 100_000 : 500_000,
-        budgetNanoseconds: options.quick ? 1_000_000_000 : 30_000_000_000))
-    for matrix in cases {
+        budgetNanoseconds: options.quick ? 500_000_000 : 5_000_000_000),
+      reads: try ReadLoops(begun.features))
+    for matrix in cases ?? (options.quick ? MatrixCase.quick : MatrixCase.standard) {
       let result = try bench.measure(matrix)
       report.matrices.append(result)
       show(result.lines)
@@ -45,7 +47,7 @@ public enum Benchmark {
         model: model, path: path, kernels: kernels,
         rounds: InterleavedRounds(
           rounds: options.roundCount, sampleNanoseconds: 0, warms: true,
-          budgetNanoseconds: options.quick ? 3_000_000_000 : 120_000_000_000))
+          budgetNanoseconds: options.quick ? 3_000_000_000 : 30_000_000_000))
       report.model = try bench.measure { point in show(point.lines(reference: reference)) }
     }
     withExtendedLifetime(kernels) {}
@@ -62,8 +64,9 @@ public enum Benchmark {
     _ options: BenchReport.Options, model: (model: Model, path: String), lengths: [Int], print: (String) -> Void
   ) throws(AdaptQError) -> BenchReport {
     func show(_ lines: [String]) { showBlock(lines, print) }
-    let (begun, kernels) = try begin(options, show)
-    var report = begun
+    let begun = try begin(options, show)
+    let kernels = begun.kernels
+    var report = begun.report
     let bench = ProfileBench(
       model: model.model, path: model.path, kernels: kernels, limits: report.limits, machine: report.machine,
       rounds: InterleavedRounds(
@@ -77,10 +80,17 @@ public enum Benchmark {
     return report
   }
 
+  /// Measures what the machine gives, and nothing else.
+  ///
+  /// - Throws: as ``run(_:model:cases:print:)``.
+  public static func limits(_ options: BenchReport.Options) throws(AdaptQError) -> BenchReport {
+    try begin(options, { _ in }).report
+  }
+
   /// What every measurement begins with: one CPU, its kernels, its limits.
   private static func begin(
     _ options: BenchReport.Options, _ show: ([String]) -> Void
-  ) throws(AdaptQError) -> (report: BenchReport, kernels: KernelSet) {
+  ) throws(AdaptQError) -> Begun {
     let machine = Machine.pinned()
     let features = KernelFeatures(CPUFeatures.live(), maximum: try InstructionSet.maximumFromEnvironment())
     let kernels = KernelSet(features: features)
@@ -91,7 +101,14 @@ public enum Benchmark {
     if let why = kernels.whyNotGenerated { report.portableKernels.append("all, because \(why)") }
     show(report.header)
     report.limits = try MachineLimits.measure(machine, features, rounds: max(options.roundCount, 31))
-    show(report.limits.lines)
-    return (report, kernels)
+    report.region = try RegionCost.measure(cpus: machine.twoCPUs)
+    show(report.limits.lines + (report.region.map { [$0.line] } ?? []))
+    return Begun(report: report, kernels: kernels, features: features)
+  }
+
+  private struct Begun {
+    var report: BenchReport
+    var kernels: KernelSet
+    var features: KernelFeatures
   }
 }

@@ -20,6 +20,9 @@ struct BenchCommand: ParsableCommand {
   @Option(help: "Rounds of each measurement (default: \(BenchReport.Options.standardRounds)).")
   var rounds: Int?
 
+  @Flag(help: "Only what the machine gives: how fast it reads and computes, as one line of JSON.")
+  var limits = false
+
   @Flag(help: "Only whole calls of small matrices, as the C API makes them.")
   var matrixCalls = false
 
@@ -40,14 +43,17 @@ struct BenchCommand: ParsableCommand {
 
   func validate() throws {
     if let rounds, rounds < 1 || rounds > 100_000 { throw ValidationError("--rounds \(rounds): 1 to 100000") }
-    if [matrixCalls, profile, dumpCode].filter({ $0 }).count > 1 {
-      throw ValidationError("--matrix-calls, --profile and --dump-code exclude each other")
+    if [limits, matrixCalls, profile, dumpCode].filter({ $0 }).count > 1 {
+      throw ValidationError("--limits, --matrix-calls, --profile and --dump-code exclude each other")
+    }
+    if limits && (json != nil || !arguments.isEmpty) {
+      throw ValidationError("--limits takes no model and writes its JSON to standard output")
     }
     if arguments.count > 1 && !dumpCode { throw ValidationError("one model, not \(arguments.count)") }
     if profile && arguments.isEmpty { throw ValidationError("--profile wants a model") }
     if !profile && lengths != nil { throw ValidationError("--lengths belongs to --profile") }
-    if svg != nil && (matrixCalls || dumpCode) {
-      throw ValidationError("--matrix-calls and --dump-code have no picture")
+    if svg != nil && (limits || matrixCalls || dumpCode) {
+      throw ValidationError("--limits, --matrix-calls and --dump-code have no picture")
     }
     if let lengths, ProfileLengths(parsing: lengths) == nil {
       throw ValidationError("--lengths \(lengths): expected numbers up to \(ProfileLengths.maximum), commas between")
@@ -61,6 +67,11 @@ struct BenchCommand: ParsableCommand {
       try reporting { () throws(AdaptQError) in
         try MatrixCallBench.run(quick: quick, rounds: options.roundCount) { writeNow($0 + "\n") }
       }
+      return
+    }
+    if limits {
+      let report = try reporting { () throws(AdaptQError) in try Benchmark.limits(options) }
+      print(report.json.text)
       return
     }
     let report = try reporting { () throws(AdaptQError) in

@@ -1,4 +1,4 @@
-"""The command adaptq as a user meets it: traces, pictures, a telemetry file of a running host, a terminal that is given back.
+"""The command adaptq as a user meets it: traces, pictures, a telemetry file of a running host, limits, a terminal given back.
 
     test_command.py ADAPTQ MODEL
 
@@ -141,6 +141,20 @@ def watch_says_that_the_host_is_gone():
     os.unlink(path)
 
 
+def bench_limits_are_json():
+    report = json.loads(run("bench", "--limits", "--quick"))
+    assert report["schema"] == 1 and report["matrices"] == [] and report["model"] is None
+    for limit in report["limits"]:
+        assert 0 < limit["median"] <= limit["best"] and limit["unit"] in ("GB/s", "GFLOP/s", "GOP/s"), limit
+    region = report["parallel_region"]
+    if len(os.sched_getaffinity(0)) > 1:
+        assert region["threads"] == 2 and 0 < region["median_ns"] <= region["p95_ns"], region
+    else:
+        assert region is None
+    for arguments in (["--limits", "--profile"], ["--limits", "--svg", "x.svg"], ["--limits", "--json", "x.json"], ["--limits", model]):
+        assert "--limits" in run("bench", *arguments, status=64)
+
+
 def in_terminal(arguments, columns, during):
     """What the command writes to a terminal, and its exit status; `during` gets its process number once a page is there."""
     process, terminal = pty.fork()
@@ -198,7 +212,7 @@ def terminal_is_given_back():
 
 
 for body in [trace_is_csv_and_json, budget_and_deadline_are_in_the_trace, plot_draws_both, what_is_no_trace_is_refused,
-             watch_shows_a_running_host, watch_says_that_the_host_is_gone, terminal_is_given_back]:
+             watch_shows_a_running_host, watch_says_that_the_host_is_gone, bench_limits_are_json, terminal_is_given_back]:
     test(body)
 subprocess.run(["rm", "-rf", folder])
 print("end")

@@ -70,6 +70,13 @@ import Testing
     #expect(order == [0, 0, 1, 1, 0, 0, 1, 1])
   }
 
+  @Test func severalWarmCallsComeFirst() throws {
+    var calls: [Int] = []
+    _ = try InterleavedRounds(rounds: 1, sampleNanoseconds: 0, warms: true, warmCalls: 6)
+      .measure(contestants: 1) { _, count in calls.append(count) }
+    #expect(calls == [1, 1, 6, 1])
+  }
+
   @Test func aSpentBudgetEndsTheRounds() throws {
     let rounds = InterleavedRounds(rounds: 50, sampleNanoseconds: 0, budgetNanoseconds: -1)
     let summaries = try rounds.measure(contestants: 1) { _, _ in }

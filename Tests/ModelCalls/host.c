@@ -1,4 +1,4 @@
-// Times adaptq_session_run() of the shipped library, one thread, everything warm: host MODEL.adaptq LENGTH... Prints
+// Times adaptq_session_run() of the shipped library, everything warm: host MODEL.adaptq THREADS LENGTH... Prints
 // "ready NAME ..." and then, for every line "SAMPLES" on standard input, one line per level and length: NAME and SAMPLES times,
 // nanoseconds per run. Ends with its input. compare.py runs it beside peers.
 #define _POSIX_C_SOURCE 199309L
@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include "../Peers/elapsed.h"
 
 #define MUST(call) do { if ((call) != ADAPTQ_OK) { fprintf(stderr, "%s\n", adaptq_last_error()); exit(1); } } while (0)
 
@@ -15,16 +15,10 @@ static const adaptq_level levels[] = {ADAPTQ_LEVEL_FP32, ADAPTQ_LEVEL_FP16, ADAP
                                       ADAPTQ_LEVEL_INT6, ADAPTQ_LEVEL_INT4, ADAPTQ_LEVEL_INT2};
 enum { LEVELS = sizeof levels / sizeof levels[0] };
 
-static int64_t now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 int main(int argc, char **argv) {
-  int n_lengths = argc - 2;
-  if (n_lengths < 1 || n_lengths > MAX_LENGTHS) return 2;
-  adaptq_runtime_options options = {.struct_size = sizeof options, .threads = 1};
+  int n_lengths = argc - 3, n_threads = argc > 2 ? atoi(argv[2]) : 0;
+  if (n_lengths < 1 || n_lengths > MAX_LENGTHS || n_threads < 1) return 2;
+  adaptq_runtime_options options = {.struct_size = sizeof options, .threads = n_threads};
   adaptq_runtime *runtime;
   adaptq_model *model;
   MUST(adaptq_runtime_create(&options, &runtime));
@@ -40,7 +34,7 @@ int main(int argc, char **argv) {
   memset(inputs, 0, sizeof inputs);
   memset(output, 0, sizeof output);
   for (int i = 0; i < n_lengths; i++) {
-    int64_t length = atoll(argv[2 + i]);
+    int64_t length = atoll(argv[3 + i]);
     for (size_t k = 0; k < n_inputs; k++) {
       adaptq_tensor_info info = {.struct_size = sizeof info};
       MUST(adaptq_model_input(model, k, &info));
@@ -59,10 +53,13 @@ int main(int argc, char **argv) {
     if (output[i].data == NULL) return 1;
   }
 
-  printf("ready");
+  char suffix[24] = "";
+  if (n_threads > 1) snprintf(suffix, sizeof suffix, "-threads-%d", n_threads);
+  printf("version adaptq %s\nready", adaptq_version_string());
   for (int k = 0; k < LEVELS; k++)
     for (int i = 0; i < n_lengths; i++)
-      if (stored & (1u << (LEVELS - 1 - k))) printf(" adaptq-%s@%s", adaptq_level_name(levels[k]), argv[2 + i]);
+      if (stored & (1u << (LEVELS - 1 - k)))
+        printf(" adaptq-%s%s@%s", adaptq_level_name(levels[k]), suffix, argv[3 + i]);
   printf("\n");
   fflush(stdout);
   int samples;
@@ -70,13 +67,13 @@ int main(int argc, char **argv) {
     for (int k = 0; k < LEVELS; k++)
       for (int i = 0; i < n_lengths; i++) {
         if (!(stored & (1u << (LEVELS - 1 - k)))) continue;
-        printf("adaptq-%s@%s", adaptq_level_name(levels[k]), argv[2 + i]);
+        printf("adaptq-%s%s@%s", adaptq_level_name(levels[k]), suffix, argv[3 + i]);
         MUST(adaptq_session_set_level(session[i], levels[k]));
         MUST(adaptq_session_run(session[i], inputs[i], n_inputs, &output[i], 1, NULL, NULL));
         for (int run = 0; run < samples; run++) {
-          int64_t start = now();
+          moment start = moment_now();
           MUST(adaptq_session_run(session[i], inputs[i], n_inputs, &output[i], 1, NULL, NULL));
-          printf(" %lld", (long long)(now() - start));
+          printf(" %.0f", elapsed_ns(start));
         }
         printf("\n");
       }

@@ -134,6 +134,21 @@ import Testing
     withExtendedLifetime(pool) {}
   }
 
+  /// Every region is timed once, whichever way; without a pool, or while a run has it, there is nothing to time.
+  @Test func regionTimes() throws {
+    let pool = threads(3)
+    let times = try pool.regionTimes(runs: 3, regionsPerRun: 7, gap: 1000)
+    #expect(times.threads == 3 && times.sleep.count == 3)
+    // The first region of a run is not counted, then kinds alternate.
+    #expect(times.fork.count == 3 * 3 && times.join.count == 3 * 3 && times.empty.count == 3 * 3)
+    #expect(times.fork.allSatisfy { $0 > 0 } && times.join.allSatisfy { $0 >= 0 })
+    let run = try pool.executor().acquire(maximum: 0)
+    #expect(try pool.regionTimes(runs: 1, regionsPerRun: 3, gap: 0).fork.isEmpty)
+    run.release()
+    #expect(try threads(1).regionTimes(runs: 1, regionsPerRun: 3, gap: 0).threads == 0)
+    withExtendedLifetime(pool) {}
+  }
+
   /// Hosts that call late, twice, backwards, not at all: the result is the same.
   @Test func hostsThreads() throws {
     let kernels = KernelSet(features: KernelFeatures(CPUFeatures.live(), maximum: .avx512bf16))

@@ -9,10 +9,12 @@ typealias LimitFunction = @convention(c) (UnsafeRawPointer, Int) -> Void
 
 enum LimitCode: String, CaseIterable {
   /// All read `count` bytes, a multiple of 4096, once: in order, in order with software prefetch, and as four streams at
-  /// once.
+  /// once, without and with software prefetch, or eight.
   case read
   case prefetchedRead
   case fourStreamRead
+  case prefetchedFourStreamRead
+  case eightStreamRead
   /// The others do `count` turns of ``operationsPerTurn(_:_:)`` operations in registers.
   case fusedMultiplyAdd
   /// `vdpbf16ps`; only where the CPU has it.
@@ -25,6 +27,12 @@ enum LimitCode: String, CaseIterable {
   /// `vpdpbusd`, or `vpmaddubsw` and the `vpaddw` that adds its result: see ``hasDotProduct(_:)``.
   case dotBytes
 
+  /// The ways to read, and what they are called.
+  static let reads: [(code: LimitCode, pattern: String)] = [
+    (.read, "in order"), (.prefetchedRead, "in order, prefetched"), (.fourStreamRead, "four streams"),
+    (.prefetchedFourStreamRead, "four streams, prefetched"), (.eightStreamRead, "eight streams"),
+  ]
+
   static func hasDotProduct(_ features: KernelFeatures) -> Bool { features.vnni512 || features.avxvnni }
 
   static let chains = 12
@@ -34,7 +42,7 @@ enum LimitCode: String, CaseIterable {
   static func operationsPerTurn(_ code: LimitCode, vectorByteCount: Int) -> Int {
     let perByte: Int
     switch code {
-    case .read, .prefetchedRead, .fourStreamRead: return 0
+    case .read, .prefetchedRead, .fourStreamRead, .prefetchedFourStreamRead, .eightStreamRead: return 0
     case .fusedMultiplyAdd: perByte = 4
     case .multiplyAddWords, .dotBFloat16: perByte = 8
     case .dotBytes, .innerProductWords: perByte = 16
@@ -102,7 +110,9 @@ enum LimitCode: String, CaseIterable {
         asm.vpmaddubsw(product, a, b)
         asm.vpaddw(V(chain), V(chain), product)
       }
-    case .fourStreamRead: return try LimitCode.readingFourStreams(V.self)
+    case .fourStreamRead: return try LimitCode.reading(V.self, streams: 4, prefetchDistance: nil)
+    case .prefetchedFourStreamRead: return try LimitCode.reading(V.self, streams: 4, prefetchDistance: 1024)
+    case .eightStreamRead: return try LimitCode.reading(V.self, streams: 8, prefetchDistance: nil)
     case .fusedMultiplyAdd, .dotBFloat16:
       return try LimitCode.turns(V.self) { asm, chain, a, b in asm.vfmadd231ps(V(chain), a, b) }
     }
@@ -133,27 +143,31 @@ enum LimitCode: String, CaseIterable {
     return try asm.finish()
   }
 
-  private static func readingFourStreams<V: WideRegister>(_: V.Type) throws(AdaptQError) -> [UInt8] {
+  /// - Parameter streams: 4 or 8.
+  private static func reading<V: WideRegister>(
+    _: V.Type, streams count: Int, prefetchDistance: Int?
+  ) throws(AdaptQError) -> [UInt8] {
     let asm = X64Assembler()
-    let (count, quarter) = (GPR64.rsi, GPR64.rcx)
-    let streams: [GPR64] = [.rdi, .rdx, .r8, .r9]
-    for register in 0..<8 { asm.vxorps(V(register), V(register), V(register)) }
-    asm.mov(quarter, count)
-    asm.shr(quarter, 2)
+    let part = GPR64.rsi
+    // None of them is to be saved.
+    let streams = [GPR64.rdi, .rdx, .r8, .r9, .rax, .rcx, .r10, .r11].prefix(count)
+    for register in 0..<(2 * count) { asm.vxorps(V(register), V(register), V(register)) }
+    asm.shr(part, count == 8 ? 3 : 2)
     for (previous, next) in zip(streams, streams.dropFirst()) {
       asm.mov(next, previous)
-      asm.add(next, quarter)
+      asm.add(next, part)
     }
     asm.align(32)
     let loop = asm.here()
     for position in stride(from: 0, to: 256, by: V.byteCount) {
       for (index, stream) in streams.enumerated() {
+        if let prefetchDistance, position % 64 == 0 { asm.prefetcht0(stream[position + prefetchDistance]) }
         let sum = V(index * 2 + position / V.byteCount % 2)
         asm.vorps(sum, sum, stream[position])
       }
     }
     for stream in streams { asm.add(stream, 256) }
-    asm.sub(quarter, 256)
+    asm.sub(part, 256)
     asm.jg(loop)
     asm.vzeroupper()
     asm.ret()

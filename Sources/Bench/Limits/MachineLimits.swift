@@ -79,7 +79,7 @@ public struct MachineLimits: Equatable, Sendable {
       (\MachineLimits.memoryRead, sizes.memory, "read from memory"), (\.l3Read, sizes.l3, "read from L3"),
       (\.l2Read, sizes.l2, "read from L2"),
     ] {
-      for code in [LimitCode.read, .prefetchedRead, .fourStreamRead] {
+      for (code, _) in LimitCode.reads {
         guard let function = functions[code]?.function else { continue }
         contestants.append(
           // Memory is read piece by piece, so that a sample is short.
@@ -142,7 +142,7 @@ public struct MachineLimits: Equatable, Sendable {
   }
 }
 
-/// Bytes read by each loop, multiples of 1024.
+/// Bytes read by each loop, multiples of 4096.
 struct LimitSizes {
   let memory: Int
   let l3: Int
@@ -151,8 +151,8 @@ struct LimitSizes {
   init(_ machine: Machine) {
     // Several times the last cache, as far as memory is there.
     let wanted = min(max(256 << 20, machine.l3ByteCount &* 4), 2 << 30)
-    memory = max(min(wanted, (machine.availableMemory ?? wanted) / 4), 1 << 20) & ~1023
-    l2 = min(max(machine.l2ByteCount / 2, 16 << 10), memory) & ~1023
-    l3 = min(max(machine.l3ByteCount / 8, machine.l2ByteCount &* 2), 4 << 20, memory) & ~1023
+    memory = max(min(wanted, (machine.availableMemory ?? wanted) / 4), 1 << 20) & ~4095
+    l2 = min(max(machine.l2ByteCount / 2, 16 << 10), memory) & ~4095
+    l3 = min(max(machine.l3ByteCount / 8, machine.l2ByteCount &* 2), 4 << 20, memory) & ~4095
   }
 }

@@ -48,9 +48,7 @@ public struct ProbeMeasurement: Sendable {
         let words = memory.base.assumingMemoryBound(to: UInt64.self)
         for index in 0..<(bytes * threads / 8) { words[index] = random.next() }
         var best: (rate: Double, pattern: String) = (0, "")
-        for (code, pattern) in [
-          (LimitCode.read, "in order"), (.prefetchedRead, "in order, prefetched"), (.fourStreamRead, "four streams"),
-        ] {
+        for (code, pattern) in LimitCode.reads {
           guard let function = functions[code]?.function else { continue }
           let piece = min(bytes, 1 << 20)
           let limit = ThreadedLimit(function: function, count: piece, workPerCall: piece, span: bytes)

@@ -92,6 +92,11 @@ final class MatrixWeights {
     }
   }
 
+  /// The copies of the FP32 form, for loops that only read.
+  var readable: UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(start: fp32.base, count: MatrixWeights.step(fp32Shape.byteCount) * copies.fp32)
+  }
+
   /// Bytes of weights and scales that one product at `level` reads.
   func byteCount(_ level: Level) -> Int {
     switch level {

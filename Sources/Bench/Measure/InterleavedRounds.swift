@@ -18,15 +18,18 @@ func threadNanoseconds() -> Int {
 /// Times contestants in turn, one sample of each per round, so that a moment of load or a change of clock rate does not fall
 /// on one of them alone. Each round begins with another contestant, so that none always follows the same one.
 ///
-/// A sample during which the thread waited for its CPU measures the scheduler: it is left out where enough others are there.
+/// A sample during which the thread waited for its CPU measures the scheduler, too: it is left out where enough others are there,
+/// and else counts without the waiting.
 struct InterleavedRounds {
   /// Rounds wanted.
   var rounds: Int
   /// A sample is as many calls as fill about this time, at least one.
   var sampleNanoseconds: Int
-  /// Whether an untimed call of the same contestant comes before each sample, so that caches hold what they hold when one
+  /// Whether untimed calls of the same contestant come before each sample, so that caches hold what they hold when one
   /// contestant runs for long.
   var warms = false
+  /// How many. A last cache that keeps what it evicts from others takes several passes until it holds a whole matrix.
+  var warmCalls = 1
   /// After this time no further round begins, once there are ``minimumRounds``.
   var budgetNanoseconds = 60_000_000_000
 
@@ -55,15 +58,17 @@ struct InterleavedRounds {
     for round in 0..<max(rounds, 1) {
       for position in 0..<contestants {
         let contestant = (position + round) % contestants
-        if warms { try run(contestant, 1) }
+        if warms { try run(contestant, warmCalls) }
         let startOfThread = threadNanoseconds()
         let start = monotonicNanoseconds()
         try run(contestant, calls[contestant])
         let elapsed = monotonicNanoseconds() - start
         let waited = elapsed - (threadNanoseconds() - startOfThread)
+        let isDisturbed = Double(waited) > Double(elapsed) * InterleavedRounds.toleratedWait
+        // Where no others are there, the time on the CPU says more than the time that passed.
         let sample = Sample(
-          nanoseconds: Double(elapsed) / Double(calls[contestant]),
-          isDisturbed: Double(waited) > Double(elapsed) * InterleavedRounds.toleratedWait)
+          nanoseconds: Double(isDisturbed ? elapsed - waited : elapsed) / Double(calls[contestant]),
+          isDisturbed: isDisturbed)
         samples[contestant].append(sample)
         try sampled(contestant, sample)
       }

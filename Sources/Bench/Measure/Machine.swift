@@ -15,6 +15,13 @@ public struct Machine: Sendable {
   /// What the system says it could give without swapping; nil when it does not say.
   public var availableMemory: Int?
 
+  /// The one that the measuring thread is bound to and another one, the first: rarely a hardware thread of the same core.
+  /// Empty where there are no two.
+  var twoCPUs: [Int] {
+    guard let pinnedCPU, let other = allowedCPUs.first(where: { $0 != pinnedCPU }) else { return [] }
+    return [pinnedCPU, other]
+  }
+
   /// Reads the facts, then binds the calling thread to the last CPU it may use.
   static func pinned() -> Machine {
     let topology = MachineTopology.this

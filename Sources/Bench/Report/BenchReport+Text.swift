@@ -43,11 +43,14 @@ extension MatrixResult {
     for row in rows {
       table.rows.append([
         row.level.name, fixed(row.summary.median / 1000, 2), fixed(row.summary.percentile95 / 1000, 2),
-        fixed(row.ratioToFP32, 2), fixed(row.rate, 1), row.limit?.unit ?? "GOP/s",
+        row.ratioToFP32.map { fixed($0, 2) } ?? "-", fixed(row.rate, 1), row.limit?.unit ?? "GOP/s",
         row.share.map { "\(fixed($0 * 100, 0)) %" } ?? "-", row.limit?.name ?? "-",
       ])
     }
-    return [title] + table.lines + disturbance(rows.map { ($0.level, $0.summary) })
+    let reading = read.map { read in
+      ["\(read.name) in the same rounds: \(fixed(read.median, 1)) GB/s (\(readPattern ?? "in order"))"]
+    }
+    return [title] + table.lines + (reading ?? []) + disturbance(rows.map { ($0.level, $0.summary) })
   }
 }
 

@@ -33,6 +33,8 @@ public struct BenchReport: Sendable {
   /// Why others are portable.
   public var portableKernels: [String]
   public var limits = MachineLimits()
+  /// nil where there is one CPU only.
+  public var region: RegionCost?
   public var matrices: [MatrixResult] = []
   public var model: ModelResult?
   public var profile: ProfileResult?
@@ -68,7 +70,8 @@ extension BenchReport {
           .init("generated", .array(generatedKernels.map { .string($0) })),
           .init("portable", .array(portableKernels.map { .string($0) })),
         ])),
-      .init("limits", .array(limits.all.map(\.json))), .init("matrices", .array(matrices.map(\.json))),
+      .init("limits", .array(limits.all.map(\.json))), .init("parallel_region", region?.json ?? .null),
+      .init("matrices", .array(matrices.map(\.json))),
       .init("model", model?.json ?? .null), .init("profile", profile?.json ?? .null),
     ])
   }
@@ -100,6 +103,7 @@ extension MatrixResult {
       .init("n", .integer(matrix.n)), .init("k", .integer(matrix.k)), .init("rows", .integer(matrix.rows)),
       .init("from_memory", .bool(matrix.fromMemory)), .init("copies", .array(copies.map { .integer($0) })),
       .init("copies_reduced", .bool(copiesReduced)), .init("levels", .array(rows.map(\.json))),
+      .init("read", read?.json ?? .null), .init("read_pattern", readPattern.map { .string($0) } ?? .null),
     ])
   }
 }
@@ -109,7 +113,8 @@ extension MatrixRow {
     .object(
       [.init("level", .string(level.name))] + summary.members + [
         .init("bytes", .integer(byteCount)), .init("operations", .integer(operations)),
-        .init("ratio_to_fp32", .number(ratioToFP32)), .init("limit", limit.map { .string($0.name) } ?? .null),
+        .init("ratio_to_fp32", ratioToFP32.map { .number($0) } ?? .null),
+        .init("limit", limit.map { .string($0.name) } ?? .null),
         .init("share", share.map { .number($0) } ?? .null), .init("checksum", .number(checksum)),
       ])
   }

@@ -64,6 +64,9 @@ struct ThreadPool: BitwiseCopyable, @unchecked Sendable {
   /// Threads that can work at once, the caller included.
   var width: Int { Int(cmachine_atomic_load(workers)) &+ 1 }
 
+  /// Workers that sleep now.
+  var sleepingCount: Int { Int(cmachine_atomic_load(sleepers)) }
+
   /// Fewer workers than wanted where the system refuses them: the result of a run does not depend on it.
   private func start() {
     var all = sigset_t()
