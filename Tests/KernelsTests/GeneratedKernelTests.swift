@@ -33,6 +33,7 @@ import Testing
     case .avx2: .haswell
     case .avxvnni: spec.operation == .unpack && !spec.gfni ? .haswell : .arrowLake
     case .avx512: .skylakeX
+    case .avx512bf16: .sapphireRapids
     default: .icelake
     }
   }
@@ -42,7 +43,7 @@ import Testing
     let jobs = try trials.map { spec, trial in
       EmulatedCPU.Job(code: try KernelGenerator.generate(spec), regions: trial.regions, argument: trial.argument)
     }
-    for model in [EmulatedCPU.Model.haswell, .skylakeX, .icelake, .arrowLake] {
+    for model in [EmulatedCPU.Model.haswell, .skylakeX, .icelake, .sapphireRapids, .arrowLake] {
       let mine = trials.indices.filter { emulator(trials[$0].0) == model }
       if mine.isEmpty { continue }
       let problems = try EmulatedCPU.run(mine.map { jobs[$0] }, cpu: model, timeoutSeconds: 600)
@@ -96,6 +97,24 @@ import Testing
         for k in [1, 3, 4, 6, 13, 64] {
           let blocks = DenseArguments.wideBlocks
           second.append((spec, .dense(spec, rows: 1, k: k, blocks: blocks, atStart: k % 2 == 0, &random)))
+        }
+      case .bfloat16:
+        let all = thorough ? Array(1...30) : Array(1...spec.rows) + [spec.rows + 1, 2 * spec.rows + 3]
+        for (index, rows) in all.enumerated() {
+          let pairs = [1, 2, 3, 4, 5, 6, 7, 9, 32][index % 9]
+          for blocks in 1...BFloat16Arguments.mostBlocks {
+            second.append(
+              (
+                spec,
+                .bfloat16(
+                  spec, rows: rows, pairs: pairs, blocks: blocks, special: index % 5 == 4, atStart: index % 2 == 0,
+                  &random)
+              ))
+          }
+        }
+      case .round:
+        for (index, k) in [1, 2, 15, 16, 17, 31, 63, 64, 65, 80, 95, 128, 200, 321].enumerated() {
+          second.append((spec, .round(spec, rows: index % 3 + 1, k: k, atStart: index % 2 == 0, &random)))
         }
       case .panel:
         let pair = panels.filter { $0.key.isa == spec.isa && $0.key.level == spec.level }

@@ -9,6 +9,8 @@ enum KernelSlot: Hashable {
   case panel(Level)
   case vector(Level, rows: Int)
   case expanded
+  case bfloat16
+  case round
 
   init(_ spec: GEMMSpec) {
     switch spec.operation {
@@ -17,6 +19,8 @@ enum KernelSlot: Hashable {
     case .panel, .unpack, .words: self = .panel(spec.level)
     case .vector: self = .vector(spec.level, rows: spec.rows)
     case .expanded: self = .expanded
+    case .bfloat16: self = .bfloat16
+    case .round: self = .round
     }
   }
 }
@@ -39,6 +43,10 @@ extension KernelTable {
       }
       cutRows(by: spec.rows)
     case .expanded: expanded1 = kernel
+    case .bfloat16:
+      bfloat16 = kernel
+      hasFastBFloat16 = true
+    case .round: round = kernel
     case .vector:
       change(spec.level) {
         switch spec.rows {

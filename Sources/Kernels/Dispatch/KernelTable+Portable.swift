@@ -34,6 +34,9 @@ extension KernelTable {
         vector4: { vectorReference($0.load(as: VectorArguments.self), rows: 4, .int2) }))
   }
 
+  static var portableBFloat16: Kernel { { bfloat16Reference($0.load(as: BFloat16Arguments.self)) } }
+  static var portableRound: Kernel { { roundReference($0.load(as: RoundArguments.self)) } }
+
   /// The same with the twin of the kernels of words at INT8.
   static var portableWords: KernelTable {
     var table = KernelTable.portable

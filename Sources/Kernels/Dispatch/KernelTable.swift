@@ -38,6 +38,12 @@ public struct KernelTable: BitwiseCopyable, Sendable {
   public var int2: NestedKernels
   /// Takes ``ExpandedArguments``; nil where reading planes is as fast, and in the portable table.
   public var expanded1: Kernel?
+  /// Takes ``BFloat16Arguments``.
+  public var bfloat16: Kernel = KernelTable.portableBFloat16
+  /// Takes ``RoundArguments``.
+  public var round: Kernel = KernelTable.portableRound
+  /// Whether products in bfloat16 are faster than those in Float.
+  public var hasFastBFloat16 = false
   /// Takes ``UnaryArguments``.
   public var gelu: Kernel = KernelTable.portableGelu
   /// Takes ``SoftmaxArguments``.

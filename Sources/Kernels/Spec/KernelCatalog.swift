@@ -20,6 +20,11 @@ public enum KernelCatalog {
     if levels.contains(.fp16) {
       result.append(GEMMSpec(.dense, isa: float, level: .fp16, activations: .float32, rows: floatRows))
     }
+    if features.bf16 {
+      result.append(GEMMSpec(.round, isa: .avx512bf16, level: .fp32, activations: .bfloat16, rows: 1))
+      result.append(
+        GEMMSpec(.bfloat16, isa: .avx512bf16, level: .fp32, activations: .bfloat16, rows: 12, columns: 32))
+    }
     let nestedLevels = Set(levels).filter(\.isNested).sorted(by: >)
     if !nestedLevels.isEmpty {
       // Quantizing has no products.
@@ -66,6 +71,8 @@ public enum KernelCatalog {
     vnni.vnni512 = true
     var gfni = vnni
     gfni.gfni = true
-    return [avx2, avxvnni, avxvnniGFNI, avx512, vnni, gfni]
+    var bf16 = gfni
+    bf16.bf16 = true
+    return [avx2, avxvnni, avxvnniGFNI, avx512, vnni, gfni, bf16]
   }
 }

@@ -13,6 +13,8 @@ import NestedFormat
 /// unpack_p4g64b16_n4g64b16x64_avx2        result, source
 /// quantize_s8g64_f32_avx2
 /// words_s16_s8g64_avx2
+/// gemm_f32_bf16_bf16b16x2_12x32_avx512bf16    panel of pairs of inputs in blocks of 16 outputs, two blocks at once
+/// round_bf16_f32_avx512bf16
 /// ```
 public struct KernelName: Hashable, Sendable, CustomStringConvertible {
   public let spec: GEMMSpec
@@ -29,7 +31,12 @@ public struct KernelName: Hashable, Sendable, CustomStringConvertible {
   }
 
   public var description: String {
-    let activations = spec.activations == .float32 ? "f32" : "s8g\(spec.groupSize)"
+    let activations =
+      switch spec.activations {
+      case .float32: "f32"
+      case .bfloat16: "bf16"
+      case .int8PerRowAndGroup: "s8g\(spec.groupSize)"
+      }
     let float = spec.level == .fp16 ? "f16b\(spec.columns)" : "f32b\(spec.columns)"
     let panel = "p\(spec.level.bits)g\(spec.groupSize)b\(spec.columns)"
     let planes = "n\(spec.level.bits)g\(spec.groupSize)b\(spec.columns)x64"
@@ -43,6 +50,8 @@ public struct KernelName: Hashable, Sendable, CustomStringConvertible {
     case .unpack: return "unpack_\(panel)_\(planes)_\(isa)"
     case .quantize: return "quantize_\(activations)_f32_\(isa)"
     case .words: return "words_s16_\(activations)_\(isa)"
+    case .bfloat16: return "gemm_f32_\(activations)_bf16b16x2_\(block)_\(isa)"
+    case .round: return "round_\(activations)_f32_\(isa)"
     }
   }
 
@@ -71,6 +80,7 @@ public struct KernelName: Hashable, Sendable, CustomStringConvertible {
       case "f":
         guard let level = level(weights[0]) else { return [] }
         return [spec(.dense, level, .float32, block[0], block[1])]
+      case "b": return [spec(.bfloat16, .fp32, .bfloat16, block[0], block[1])]
       case "p", "n", "e":
         guard let level = level(weights[0]) else { return [] }
         let gemv: GEMMSpec.Operation = parts[3].first == "e" ? .expanded : .vector
@@ -88,6 +98,7 @@ public struct KernelName: Hashable, Sendable, CustomStringConvertible {
     case "words":
       let source = numbers(parts[2])
       return source.count == 2 ? [spec(.words, .int8, .int8PerRowAndGroup, 1, 16, source[1])] : []
+    case "round": return [spec(.round, .fp32, .bfloat16, 1, 16)]
     default: return []
     }
   }
