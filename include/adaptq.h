@@ -1069,7 +1069,9 @@ ADAPTQ_API adaptq_status adaptq_option_describe(size_t index, adaptq_option_info
  * as 16-bit fixed-point numbers: a weight within 1.5 / 1024 of the largest one among its 512 neighbours of the same output, an
  * activation within 1 / 8000 of the largest of its 512 or 1 / 519000 of the sum of their magnitudes, whichever is more.
  * A NaN or an infinity in a row of x, or a scale that is one, makes that row of y NaN at these levels;
- * FP16 and FP32 multiply floats and follow IEEE 754. The same matrix, call and CPU give the same bits. */
+ * FP16 and FP32 multiply floats and follow IEEE 754. On CPUs with AVX512-BF16, FP16 products of three rows and more round weights
+ * and activations to bfloat16 (each within 1 / 256 of itself; an activation above 3.39e38 becomes an infinity, one below 1.2e-38
+ * zero) and add in FP32; a max_isa of ADAPTQ_ISA_AVX512VNNI avoids that. The same matrix, call and CPU give the same bits. */
 
 /** Handle of a matrix. */
 typedef struct adaptq_matrix adaptq_matrix;

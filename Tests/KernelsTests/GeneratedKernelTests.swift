@@ -10,7 +10,8 @@ import Testing
 @Suite struct GeneratedKernelTests {
   private static let features = KernelFeatures(CPUFeatures.live())
   private static let native = KernelCatalog.all.filter { features.supports($0.isa) && (features.gfni || !$0.gfni) }
-  private static let emulated = KernelCatalog.all.filter { $0.isa != .avx2 }
+  /// Without those whose `vcvtne2ps2bf16` the emulator has wrong: they run on CPUs that have it only.
+  private static let emulated = KernelCatalog.all.filter { $0.isa != .avx2 && $0.operation != .bfloat16Half }
 
   /// Runs trials and returns what went wrong.
   private typealias Runner = ([(GEMMSpec, KernelTrial)]) throws -> [String]
@@ -33,6 +34,7 @@ import Testing
     case .avx2: .haswell
     case .avxvnni: spec.operation == .unpack && !spec.gfni ? .haswell : .arrowLake
     case .avx512: .skylakeX
+    case .avx512bf16: .sapphireRapids
     default: .icelake
     }
   }
@@ -42,7 +44,7 @@ import Testing
     let jobs = try trials.map { spec, trial in
       EmulatedCPU.Job(code: try KernelGenerator.generate(spec), regions: trial.regions, argument: trial.argument)
     }
-    for model in [EmulatedCPU.Model.haswell, .skylakeX, .icelake, .arrowLake] {
+    for model in [EmulatedCPU.Model.haswell, .skylakeX, .icelake, .sapphireRapids, .arrowLake] {
       let mine = trials.indices.filter { emulator(trials[$0].0) == model }
       if mine.isEmpty { continue }
       let problems = try EmulatedCPU.run(mine.map { jobs[$0] }, cpu: model, timeoutSeconds: 600)
@@ -118,6 +120,39 @@ import Testing
         for k in [1, 3, 4, 6, 13, 64] {
           let blocks = DenseArguments.wideBlocks
           second.append((spec, .dense(spec, rows: 1, k: k, blocks: blocks, atStart: k % 2 == 0, &random)))
+        }
+      case .bfloat16:
+        let all = thorough ? Array(1...30) : Array(1...spec.rows) + [spec.rows + 1, 2 * spec.rows + 3]
+        for (index, rows) in all.enumerated() {
+          let pairs = [1, 2, 3, 4, 5, 6, 7, 9, 32][index % 9]
+          for blocks in 1...BFloat16Arguments.mostBlocks {
+            second.append(
+              (
+                spec,
+                .bfloat16(
+                  spec, rows: rows, pairs: pairs, blocks: blocks, special: index % 5 == 4, atStart: index % 2 == 0,
+                  &random)
+              ))
+          }
+        }
+      case .bfloat16Half:
+        for rows in 1...spec.rows {
+          for blocks in 1...BFloat16Arguments.mostBlocks {
+            for (index, k) in [1, 2, 3, 9, 10, 11, 12, 16, 35].enumerated() {
+              second.append(
+                (
+                  spec,
+                  .bfloat16Half(
+                    spec, rows: rows, k: k, blocks: blocks,
+                    keepsPanel: rows == BFloat16Arguments.tileRows && index % 2 == 0, special: index % 3 == 2,
+                    atStart: (index + blocks) % 2 == 0, &random)
+                ))
+            }
+          }
+        }
+      case .round:
+        for (index, k) in [1, 2, 15, 16, 17, 31, 63, 64, 65, 80, 95, 128, 200, 321].enumerated() {
+          second.append((spec, .round(spec, rows: index % 3 + 1, k: k, atStart: index % 2 == 0, &random)))
         }
       case .panel:
         let pair = panels.filter { $0.key.isa == spec.isa && $0.key.level == spec.level }

@@ -68,7 +68,7 @@ import Testing
   @Test func wrongKernelsAreNoticed() throws {
     let check = try KernelCheck()
     var table = KernelTable.portable
-    for slot in [.quantize, .dense(.fp32), .dense(.fp16)] as [KernelSlot] {
+    for slot in [.quantize, .dense(.fp32), .dense(.fp16), .bfloat16, .bfloat16Half, .round] as [KernelSlot] {
       #expect(check.difference(table, slot) == nil, "\(slot)")
     }
     for level in Level.nested {
@@ -87,5 +87,21 @@ import Testing
       raw.load(as: QuantizeArguments.self).codes[7] &+= 1
     }
     #expect(check.difference(table, .quantize) != nil)
+    table.bfloat16 = { raw in
+      KernelTable.portable.bfloat16(raw)
+      raw.load(as: BFloat16Arguments.self).y[15] += 0.01
+    }
+    #expect(check.difference(table, .bfloat16) != nil)
+    table.bfloat16Half = { raw in
+      KernelTable.portable.bfloat16Half(raw)
+      raw.load(as: BFloat16HalfArguments.self).panel?.storeBytes(of: 1, as: UInt16.self)
+    }
+    #expect(check.difference(table, .bfloat16Half) != nil)
+    table.round = { raw in
+      KernelTable.portable.round(raw)
+      let a = raw.load(as: RoundArguments.self)
+      if a.k & 1 == 1 { a.output.storeBytes(of: 1, toByteOffset: 2 * a.k, as: UInt16.self) }
+    }
+    #expect(check.difference(table, .round) != nil)
   }
 }

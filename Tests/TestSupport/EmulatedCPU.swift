@@ -5,7 +5,9 @@ import Glibc
 /// The guest sees memory at the same addresses as the test, so a kernel's argument block with real pointers works unchanged:
 /// contents are copied in, the kernel runs, contents are copied back. Pages that no region touches fault, so `GuardedBuffer`
 /// guards here too. Known to be wrong in Bochs: `vdpbf16ps` with a memory operand at a small displacement (all other EVEX memory
-/// forms that kernels use were compared with their displacement-free forms); kernels load that operand first. Needs the PyPI package `bochscpu-python`; `ADAPTQ_EMULATOR_PYTHON` names the interpreter that has it.
+/// forms that kernels use were compared with their displacement-free forms); kernels load that operand first. Also wrong: the
+/// upper half of what `vcvtne2ps2bf16` makes. Needs the PyPI package `bochscpu-python`;
+/// `ADAPTQ_EMULATOR_PYTHON` names the interpreter that has it.
 public enum EmulatedCPU {
   /// The CPUs that matter here, by what they have.
   public enum Model: String, CaseIterable, Sendable {

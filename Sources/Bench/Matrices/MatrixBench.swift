@@ -187,7 +187,9 @@ struct MatrixBench {
   private func limit(_ matrix: MatrixCase, _ row: MatrixRow, _ limits: MachineLimits) -> MachineLimit? {
     if matrix.fromMemory { return limits.memoryRead }
     func bound(_ rows: Int) -> MachineLimit? {
-      limits.bound(rows: rows, row.level, byteCount: row.byteCount, machine)
+      limits.bound(
+        rows: rows, row.level, usesBFloat16: kernels.usesBFloat16(row.level, rows: rows), byteCount: row.byteCount,
+        machine)
     }
     if matrix.rows == 1 { return bound(1) }
     guard let reading = bound(1), let arithmetic = bound(matrix.rows) else { return bound(matrix.rows) }

@@ -7,18 +7,18 @@ import NestedFormat
 /// with all scales 1 a product with nested weights is an integer below 2²⁴, which every order of summation gives exactly.
 struct KernelCheck {
   /// Two blocks, which some kernels take at once, and one.
-  private static let n = 48
+  static let n = 48
   /// Of float products: a single row takes several blocks at once, more rows may take two, and one is left.
   private static let denseN = 16 * (DenseArguments.wideBlocks + 2)
   /// Three groups, the last one short.
-  private static let k = 150
+  static let k = 150
   private static let groups = 3
   /// Enough for two tiles of the largest kernels.
-  private static let rows = 17
+  static let rows = 17
 
   private let memory: MemoryBlock
   private let nested: NestedShape
-  private let twin = KernelTable.portable
+  let twin = KernelTable.portable
 
   /// - Throws: when there is no memory.
   init() throws(AdaptQError) {
@@ -33,6 +33,9 @@ struct KernelCheck {
     case .dense(let level): denseDifference(table, level)
     case .panel(let level): nestedDifference(table, level, rows: KernelCheck.rows, vectorRows: 0)
     case .expanded: nestedDifference(table, .int8, rows: 1, vectorRows: 8, expanded: true)
+    case .bfloat16: bfloat16Difference(table)
+    case .bfloat16Half: bfloat16HalfDifference(table)
+    case .round: roundDifference(table)
     case .vector(let level, let rows): nestedDifference(table, level, rows: rows, vectorRows: 8)
     }
   }
@@ -58,7 +61,7 @@ struct KernelCheck {
     }
   }
 
-  private struct Parts {
+  struct Parts {
     let weights: UnsafeMutableRawPointer
     let x: UnsafeMutablePointer<Float>
     let got: UnsafeMutablePointer<Float>
@@ -68,7 +71,7 @@ struct KernelCheck {
     let scratch: UnsafeMutableRawPointer
   }
 
-  private func parts(rows: Int) -> Parts {
+  func parts(rows: Int) -> Parts {
     var layout = Layout(next: memory.base)
     return Parts(
       weights: layout.take(KernelCheck.weightByteCount),
@@ -83,7 +86,7 @@ struct KernelCheck {
   }
 
   /// Marsaglia's xorshift: the same numbers in every process.
-  private struct Numbers {
+  struct Numbers {
     var state: UInt64 = 0x9E37_79B9_7F4A_7C15
     mutating func next() -> UInt64 {
       state ^= state &<< 13
@@ -225,7 +228,7 @@ struct KernelCheck {
     return nil
   }
 
-  private func firstDifference(_ p: Parts, rows: Int, n: Int, bound: Float) -> String? {
+  func firstDifference(_ p: Parts, rows: Int, n: Int, bound: Float) -> String? {
     for index in 0..<(rows * n) {
       let (got, expected) = (p.got[index], p.expected[index])
       if !((got - expected).magnitude <= bound) {

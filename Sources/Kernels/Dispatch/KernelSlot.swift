@@ -10,6 +10,9 @@ enum KernelSlot: Hashable {
   case panel(Level)
   case vector(Level, rows: Int)
   case expanded
+  case bfloat16
+  case bfloat16Half
+  case round
 
   init(_ spec: GEMMSpec) {
     switch spec.operation {
@@ -18,6 +21,9 @@ enum KernelSlot: Hashable {
     case .panel, .unpack, .leading, .words: self = .panel(spec.level)
     case .vector: self = .vector(spec.level, rows: spec.rows)
     case .expanded: self = .expanded
+    case .bfloat16: self = .bfloat16
+    case .bfloat16Half: self = .bfloat16Half
+    case .round: self = .round
     }
   }
 }
@@ -47,6 +53,13 @@ extension KernelTable {
         $0.leadingRows = spec.rows
       }
     case .expanded: expanded1 = kernel
+    case .bfloat16:
+      bfloat16 = kernel
+      hasFastBFloat16 = true
+    case .bfloat16Half:
+      bfloat16Half = kernel
+      bfloat16Rows = KernelTable.leastBFloat16Rows
+    case .round: round = kernel
     case .vector:
       change(spec.level) {
         $0.vectors[spec.rows &- 1] = kernel

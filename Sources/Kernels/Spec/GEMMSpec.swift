@@ -22,11 +22,19 @@ public struct GEMMSpec: Hashable, Sendable {
     case quantize
     /// ``WordsArguments``: codes to 16-bit words.
     case words
+    /// ``BFloat16Arguments``: bfloat16 rows by panels of bfloat16 pairs.
+    case bfloat16
+    /// ``BFloat16HalfArguments``: the same from FP16 weights, which become such panels.
+    case bfloat16Half
+    /// ``RoundArguments``: floats to bfloat16.
+    case round
   }
 
   /// What the products read as activations.
   public enum Activations: Hashable, Sendable, CaseIterable {
     case float32
+    /// Upper halves of floats, rounded.
+    case bfloat16
     /// Signed 8-bit codes with a scale per row and group.
     case int8PerRowAndGroup
   }

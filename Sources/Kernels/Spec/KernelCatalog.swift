@@ -20,6 +20,15 @@ public enum KernelCatalog {
     if levels.contains(.fp16) {
       result.append(GEMMSpec(.dense, isa: float, level: .fp16, activations: .float32, rows: floatRows))
     }
+    if features.bf16 {
+      func add(_ operation: GEMMSpec.Operation, rows: Int, columns: Int) {
+        result.append(
+          GEMMSpec(operation, isa: .avx512bf16, level: .fp16, activations: .bfloat16, rows: rows, columns: columns))
+      }
+      add(.round, rows: 1, columns: 16)
+      add(.bfloat16, rows: BFloat16Arguments.tileRows, columns: 32)
+      if levels.contains(.fp16) { add(.bfloat16Half, rows: BFloat16Arguments.tileRows, columns: 32) }
+    }
     let nestedLevels = Set(levels).filter(\.isNested).sorted(by: >)
     if !nestedLevels.isEmpty {
       // Quantizing has no products.
@@ -67,6 +76,8 @@ public enum KernelCatalog {
     vnni.vnni512 = true
     var gfni = vnni
     gfni.gfni = true
-    return [avx2, avxvnni, avxvnniGFNI, avx512, vnni, gfni]
+    var bf16 = gfni
+    bf16.bf16 = true
+    return [avx2, avxvnni, avxvnniGFNI, avx512, vnni, gfni, bf16]
   }
 }

@@ -12,8 +12,9 @@ public enum KernelGenerator {
   /// ``generate(_:)-(GEMMSpec)`` for a listing.
   public static func marked(_ spec: GEMMSpec) throws(AdaptQError) -> MarkedCode {
     let asm = X64Assembler()
-    let isKnown = [.avx2, .avxvnni, .avx512, .avx512vnni].contains(spec.isa)
-    guard isKnown, spec.rows > 0, spec.columns == 16, spec.groupSize == 64 else {
+    let isKnown = [.avx2, .avxvnni, .avx512, .avx512vnni, .avx512bf16].contains(spec.isa)
+    let columns = [.bfloat16, .bfloat16Half].contains(spec.operation) ? 16 * BFloat16Arguments.mostBlocks : 16
+    guard isKnown, spec.rows > 0, spec.columns == columns, spec.groupSize == 64 else {
       throw .unsupported("\(KernelName(spec)): no generator")
     }
     let wide = spec.isa >= .avx512
@@ -26,6 +27,9 @@ public enum KernelGenerator {
       if wide { throw .unsupported("\(KernelName(spec)): unpacked by kernels of leading rows") }
       try emitUnpackAVX2(asm, spec)
     case .panel: if wide { try emitPanelAVX512(asm, spec) } else { try emitPanelAVX2(asm, spec) }
+    case .bfloat16: try emitBFloat16(asm, spec)
+    case .bfloat16Half: try emitBFloat16Half(asm, spec)
+    case .round: emitRoundBF16(asm)
     case .expanded: emitExpandedAVX2(asm, spec)
     case .vector: if wide { try emitVectorAVX512(asm, spec) } else { try emitVectorAVX2(asm, spec) }
     case .leading:
