@@ -29,6 +29,8 @@ extension KernelTable {
     case .gelu: gelu = kernel
     case .softmaxRows: softmaxRows = kernel
     case .layerNorm: layerNorm = kernel
+    case .attentionPack: attentionPack = kernel
+    case .attention: attention = kernel
     }
   }
 }

@@ -50,6 +50,10 @@ public struct KernelTable: BitwiseCopyable, Sendable {
   public var softmaxRows: Kernel = KernelTable.portableSoftmaxRows
   /// Takes ``LayerNormArguments``.
   public var layerNorm: Kernel = KernelTable.portableLayerNorm
+  /// Take ``AttentionPackArguments`` and ``AttentionArguments``; nil where the CPU has no bfloat16 products, and in the
+  /// portable table.
+  public var attentionPack: Kernel?
+  public var attention: Kernel?
 
   /// Whether a product of `rows` rows at `level` reads words.
   @inlinable public func readsWords(_ level: Level, rows: Int) -> Bool {

@@ -34,6 +34,42 @@ public enum ErrorBound {
     sum(roundings: 2 * groups + 6, magnitude: magnitude)
   }
 
+  /// Attention with bfloat16 products (``AttentionArguments``), for one output of one query.
+  ///
+  /// A score is off by `d`: its inputs by 2⁻⁸ each, its sum by one rounding of Float per input, its scaling by five, taken
+  /// relative to `scores`. A share `p / Σp` is then off by the factor `e^(2d)`, by 2⁻⁸ from rounding `p`, by 2⁻¹³ twice from
+  /// the polynomial, and by a rounding per key in each of both sums; a value by 2⁻⁸. Shares below 2⁻¹²⁶ may vanish, and so
+  /// may inputs and products that small.
+  ///
+  /// - Parameters:
+  ///   - scores: the largest `|scale| · Σ |q| · |k|` of the keys of the query that are not masked.
+  ///   - values: the sum of `share · |v|`.
+  ///   - largestValue: the largest `|v|`.
+  ///   - isRounded: against attention of scaled queries, keys and values that were rounded before.
+  public static func attention(
+    width: Int, keys: Int, scores: Double, values: Double, largestValue: Double, isRounded: Bool = false
+  ) -> Double {
+    let rounding = isRounded ? 0 : 0x1p-8
+    let score = (2.01 * rounding + Double(width + 5) * 1.01 * unit) * scores
+    let sums = Double(2 * keys + 6) * 1.01 * unit
+    let factor = exponential(2 * score) * (1 + 0x1p-8) * (1 + 0x1p-12) * (1 + rounding) * (1 + sums)
+    return (factor - 1) * values + Double(keys) * 0x1p-125 * max(largestValue, 1)
+  }
+
+  /// e^x for x ≥ 0, from above.
+  private static func exponential(_ x: Double) -> Double {
+    if !(x < 700) { return .infinity }
+    var halvings = 0
+    var small = x
+    while small > 0x1p-10 {
+      small /= 2
+      halvings += 1
+    }
+    var power = 1 + small + small * small * 0.501
+    for _ in 0..<halvings { power *= power }
+    return power
+  }
+
   /// What products of words add to ``nested(groups:magnitude:)``: the roundings of ``WordsArguments`` and
   /// ``unpackWordsReference(_:)``, at most one unit of an activation and 1.5 units of a weight, and the one of the integer sum.
   ///
