@@ -1,4 +1,4 @@
-/// One head of one batch, as ``attention(_:_:isReduced:scratch:productScratch:)`` takes it. Strides count elements.
+/// One head of one batch, as ``attention(_:_:_:scratch:productScratch:)`` takes it. Strides count elements.
 public struct AttentionHead: BitwiseCopyable {
   public var q: UnsafePointer<Float>
   public var qStride: Int
@@ -43,14 +43,29 @@ public struct AttentionHead: BitwiseCopyable {
   public static func maskCount(keys: Int) -> Int { padded(keys, 32) }
 }
 
-/// Queries of one FP32 tile: their scores stay in the level-1 or level-2 cache. Whole tiles of the float kernels of AVX-512,
-/// nearly so of AVX2.
-private let floatTileRows = 28
+/// What the products of an attention take.
+public enum AttentionArithmetic: UInt8, BitwiseCopyable, Sendable {
+  case float32
+  /// Rounded to bfloat16: ``AttentionArguments``.
+  case bfloat16
+  /// Queries and keys as 8-bit codes where there are many keys, shares and values as bfloat16.
+  case codes
+
+  /// More inputs could overflow a sum of codes.
+  fileprivate static let codedWidth = 1 << 15
+  /// With fewer keys making codes takes as long as their products save, and they are rounded to bfloat16 instead.
+  static let codedKeys = 96
+}
+
+/// Queries of one FP32 tile: whole tiles of the float kernels of AVX-512, nearly so of AVX2, whose scores stay in the level-1
+/// cache, but at least a few.
+@inline(__always)
+private func floatTileRows(keys: Int) -> Int { 28 &* max(1, min(4, 8192 / (28 &* max(padded(keys, 32), 1)))) }
 
 /// Where the parts of the scratch lie, and how large it is, in bytes; all at multiples of 64.
 private struct AttentionLayout {
   var queryStride: Int
-  /// An odd number of cache lines, so that rows do not share their places in the cache.
+  /// Rows must not all have the same place in the cache.
   var scoreStride: Int
   var queriesByteCount: Int
   var scoresByteCount: Int
@@ -58,20 +73,25 @@ private struct AttentionLayout {
   var valuePanelByteCount: Int
   var byteCount: Int
 
-  /// For `width` and `valueWidth` of floats or of bfloat16.
-  init(keys: Int, width: Int, valueWidth: Int, isReduced: Bool) {
-    let rows = isReduced ? AttentionArguments.rowCount : floatTileRows
+  init(keys: Int, width: Int, valueWidth: Int, _ arithmetic: AttentionArithmetic) {
+    let isFloat = arithmetic == .float32
+    let rows = isFloat ? floatTileRows(keys: keys) : AttentionArguments.rowCount
     queryStride = padded(width, 32) &* 2
-    scoreStride = padded(keys, 32) &* 4 &+ 64
-    queriesByteCount = isReduced ? rows &* queryStride : 0
+    scoreStride = padded(keys, 32) &* 4
+    if scoreStride & 2047 == 0 { scoreStride &+= 64 }
+    queriesByteCount = isFloat ? 0 : rows &* queryStride
     scoresByteCount = rows &* scoreStride
-    if isReduced {
+    switch arithmetic {
+    case .float32: keyPanelByteCount = padded(keys, 16) &* width &* 4
+    case .bfloat16:
       keyPanelByteCount = padded(keys, 16) &* padded(width, 2) &* 2 &+ AttentionPackArguments.keyPanelSlack
-      valuePanelByteCount = padded(valueWidth, 16) &* padded(keys, 2) &* 2
-    } else {
-      keyPanelByteCount = padded(keys, 16) &* width &* 4
-      valuePanelByteCount = padded(valueWidth, 16) &* keys &* 4
+    case .codes:
+      keyPanelByteCount =
+        padded(keys, 16) / 16 &* (padded(width, 4) &* 16 &+ AttentionArguments.codedBlockExtra)
+        &+ AttentionPackArguments.keyPanelSlack
     }
+    valuePanelByteCount =
+      isFloat ? padded(valueWidth, 16) &* keys &* 4 : padded(valueWidth, 16) &* padded(keys, 2) &* 2
     byteCount = queriesByteCount &+ scoresByteCount &+ keyPanelByteCount &+ valuePanelByteCount
   }
 }
@@ -80,44 +100,55 @@ private struct AttentionLayout {
 @inline(__always)
 private func padded(_ count: Int, _ step: Int) -> Int { (count &+ (step &- 1)) & -step }
 
-/// Scratch of ``attention(_:_:isReduced:scratch:productScratch:)`` for up to as many keys. Saturates when it overflows, which
-/// no allocation survives.
+/// Scratch of ``attention(_:_:_:scratch:productScratch:)`` for up to as many keys. Saturates when it overflows, which no
+/// allocation survives.
 public func attentionScratchByteCount(keys: Int, width: Int, valueWidth: Int) -> Int {
   // Far below this nothing overflows: the largest term is the product of two padded sizes by 4.
   let limit = 1 << 40
+  if keys > limit || width > limit || valueWidth > limit { return Int.max }
   let (product, overflow) = (keys &+ 64).multipliedReportingOverflow(by: max(width, valueWidth) &+ 64)
-  if overflow || keys > limit || width > limit || valueWidth > limit || product > 1 << 56 { return Int.max }
-  return max(
-    AttentionLayout(keys: keys, width: width, valueWidth: valueWidth, isReduced: false).byteCount,
-    AttentionLayout(keys: keys, width: width, valueWidth: valueWidth, isReduced: true).byteCount)
+  if overflow || product > 1 << 56 { return Int.max }
+  var byteCount = 0
+  for arithmetic in [AttentionArithmetic.float32, .bfloat16, .codes] {
+    let layout = AttentionLayout(keys: keys, width: width, valueWidth: valueWidth, arithmetic)
+    // Fewer keys may have larger FP32 tiles, of at most 112 rows and 8192 scores.
+    let scores = max(layout.scoresByteCount, 8192 &* 4 &+ 112 &* 64)
+    byteCount = max(byteCount, layout.byteCount &- layout.scoresByteCount &+ scores)
+  }
+  return byteCount
 }
 
-/// Rows of the products that ``attention(_:_:isReduced:scratch:productScratch:)`` makes at most.
-public func attentionProductRows(queries: Int) -> Int { min(queries, floatTileRows) }
+/// Rows of the products that ``attention(_:_:_:scratch:productScratch:)`` makes at most.
+public func attentionProductRows(queries: Int) -> Int { min(queries, 112) }
 
 /// `y = softmax(q · kᵀ · scale + mask) · v` for one head, on the calling thread: keys and values are packed once, then tiles
 /// of queries go from scores to results while these stay in the cache. Every row is computed the same way whoever does it.
 ///
 /// - Parameters:
-///   - isReduced: products in bfloat16, see ``AttentionArguments``, where the table has them; else everything is FP32.
+///   - arithmetic: where the table has no kernels for it, everything is FP32.
 ///   - scratch: the thread's own, ``attentionScratchByteCount(keys:width:valueWidth:)`` bytes, 64-byte aligned.
 ///   - productScratch: the thread's own, ``productScratchByteCount(maxRows:)`` bytes for
 ///     ``attentionProductRows(queries:)`` rows, 64-byte aligned.
 public func attention(
-  _ kernels: KernelTable, _ head: AttentionHead, isReduced: Bool, scratch: UnsafeMutableRawPointer,
+  _ kernels: KernelTable, _ head: AttentionHead, _ arithmetic: AttentionArithmetic, scratch: UnsafeMutableRawPointer,
   productScratch: UnsafeMutableRawPointer
 ) {
-  if isReduced, head.keys > 0, let pack = kernels.attentionPack, let tile = kernels.attention {
-    reducedAttention(pack, tile, head, scratch)
+  if arithmetic == .codes, head.keys >= AttentionArithmetic.codedKeys, head.width <= AttentionArithmetic.codedWidth,
+    let pack = kernels.codedAttentionPack, let tile = kernels.codedAttention
+  {
+    reducedAttention(pack, tile, head, .codes, scratch)
+  } else if arithmetic != .float32, head.keys > 0, let pack = kernels.attentionPack, let tile = kernels.attention {
+    reducedAttention(pack, tile, head, .bfloat16, scratch)
   } else {
     floatAttention(kernels, head, scratch, productScratch)
   }
 }
 
 private func reducedAttention(
-  _ pack: Kernel, _ tile: Kernel, _ head: AttentionHead, _ scratch: UnsafeMutableRawPointer
+  _ pack: Kernel, _ tile: Kernel, _ head: AttentionHead, _ arithmetic: AttentionArithmetic,
+  _ scratch: UnsafeMutableRawPointer
 ) {
-  let layout = AttentionLayout(keys: head.keys, width: head.width, valueWidth: head.valueWidth, isReduced: true)
+  let layout = AttentionLayout(keys: head.keys, width: head.width, valueWidth: head.valueWidth, arithmetic)
   let scores = scratch + layout.queriesByteCount
   let valuePanel = scores + layout.scoresByteCount
   let keyPanel = valuePanel + layout.valuePanelByteCount
@@ -144,22 +175,24 @@ private func floatAttention(
   _ kernels: KernelTable, _ head: AttentionHead, _ scratch: UnsafeMutableRawPointer,
   _ productScratch: UnsafeMutableRawPointer
 ) {
-  let layout = AttentionLayout(keys: head.keys, width: head.width, valueWidth: head.valueWidth, isReduced: false)
+  let layout = AttentionLayout(keys: head.keys, width: head.width, valueWidth: head.valueWidth, .float32)
   let scores = scratch.assumingMemoryBound(to: Float.self)
   let valuePanel = (scratch + layout.scoresByteCount).assumingMemoryBound(to: Float.self)
   let keyPanel = valuePanel + layout.valuePanelByteCount / 4
   let scoreStride = layout.scoreStride / 4
   Operators.packTransposed(head.k, xStride: head.kStride, rows: head.keys, width: head.width, into: keyPanel)
-  Operators.packRows(head.v, xStride: head.vStride, rows: head.keys, width: head.valueWidth, into: valuePanel)
   var first = 0
   while first < head.queries {
-    let rows = tileRows(head.queries &- first, largest: floatTileRows, grain: 1)
+    let rows = tileRows(head.queries &- first, largest: floatTileRows(keys: head.keys), grain: 1)
     matmul(
       kernels, x: head.q + first &* head.qStride, xRowStride: head.qStride, rows: rows, panel: keyPanel, n: head.keys,
       k: head.width, alpha: head.scale, y: scores, yRowStride: scoreStride, scratch: productScratch)
     softmaxRows(
       kernels, scores, rows: rows, width: head.keys, rowStride: scoreStride, scale: 1, mask: head.mask,
       maskRowStride: 0)
+    if first == 0 {
+      Operators.packRows(head.v, xStride: head.vStride, rows: head.keys, width: head.valueWidth, into: valuePanel)
+    }
     matmul(
       kernels, x: scores, xRowStride: scoreStride, rows: rows, panel: valuePanel, n: head.valueWidth, k: head.keys,
       alpha: 1, y: head.y + first &* head.yStride, yRowStride: head.yStride, scratch: productScratch)

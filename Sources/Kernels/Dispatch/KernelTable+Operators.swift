@@ -31,6 +31,8 @@ extension KernelTable {
     case .layerNorm: layerNorm = kernel
     case .attentionPack: attentionPack = kernel
     case .attention: attention = kernel
+    case .codedAttentionPack: codedAttentionPack = kernel
+    case .codedAttention: codedAttention = kernel
     }
   }
 }

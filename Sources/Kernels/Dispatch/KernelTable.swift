@@ -54,6 +54,9 @@ public struct KernelTable: BitwiseCopyable, Sendable {
   /// portable table.
   public var attentionPack: Kernel?
   public var attention: Kernel?
+  /// The same with 8-bit codes of queries and keys.
+  public var codedAttentionPack: Kernel?
+  public var codedAttention: Kernel?
 
   /// Whether a product of `rows` rows at `level` reads words.
   @inlinable public func readsWords(_ level: Level, rows: Int) -> Bool {

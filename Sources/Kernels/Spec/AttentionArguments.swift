@@ -11,6 +11,9 @@ public struct AttentionPackArguments: BitwiseCopyable {
   public var valueWidth: Int
   /// `[keys/16][width/2][16][2]`, all rounded up: 16 keys side by side, two inputs of each next to each other. What lies
   /// beyond `keys` and `width` is 0. Up to ``keyPanelSlack`` bytes behind it are written as well.
+  ///
+  /// As codes `[keys/16]` blocks of `[width/4][16][4]` signed bytes, then what a unit of each key's codes stands for, as
+  /// Float, then -128 times the sum of each key's codes, as 32-bit integers.
   public var keyPanel: UnsafeMutableRawPointer
   /// `[valueWidth/16][keys/2][16][2]`, all rounded up: 16 outputs side by side, two keys of each next to each other.
   public var valuePanel: UnsafeMutableRawPointer
@@ -41,6 +44,8 @@ public struct AttentionPackArguments: BitwiseCopyable {
 public struct AttentionArguments: BitwiseCopyable {
   /// The most queries of a call.
   public static let rowCount = 12
+  /// Bytes of scales and corrections behind the codes of 16 keys.
+  public static let codedBlockExtra = 128
 
   public var q: UnsafePointer<Float>
   public var qRowStride: Int

@@ -13,9 +13,17 @@ public struct OperatorSpec: Hashable, Sendable, CustomStringConvertible {
     case attentionPack = "attentionpack"
     /// ``AttentionArguments``.
     case attention
+    /// The same with scores from 8-bit codes.
+    case codedAttentionPack = "attentionpack8"
+    case codedAttention = "attention8"
 
     /// Whether it multiplies in bfloat16, for which there is one instruction set.
-    var isReduced: Bool { self == .attentionPack || self == .attention }
+    var isReduced: Bool {
+      switch self {
+      case .gelu, .softmaxRows, .layerNorm: false
+      case .attentionPack, .attention, .codedAttentionPack, .codedAttention: true
+      }
+    }
   }
 
   public var operation: Operation
@@ -33,6 +41,8 @@ public struct OperatorSpec: Hashable, Sendable, CustomStringConvertible {
       case .gelu, .softmaxRows, .layerNorm: "f32_f32"
       case .attentionPack: "bf16_f32"
       case .attention: "f32_bf16"
+      case .codedAttentionPack: "s8bf16_f32"
+      case .codedAttention: "f32_s8bf16"
       }
     return "\(operation.rawValue)_\(types)_\(isa.name)"
   }
@@ -41,7 +51,9 @@ public struct OperatorSpec: Hashable, Sendable, CustomStringConvertible {
   public static func specs(for features: KernelFeatures) -> [OperatorSpec] {
     guard features.avx2 else { return [] }
     return Operation.allCases.compactMap { operation in
-      if operation.isReduced { return features.bf16 ? OperatorSpec(operation, isa: .avx512bf16) : nil }
+      if operation.isReduced {
+        return features.bf16 && features.vnni512 ? OperatorSpec(operation, isa: .avx512bf16) : nil
+      }
       return OperatorSpec(operation, isa: features.avx512 ? .avx512 : .avx2)
     }
   }

@@ -4,15 +4,17 @@ import MachineCode
 // Attention with bfloat16 products. Scores of a tile of queries stay in the level-1 cache, as in Dao et al.,
 // "FlashAttention", 2022; here a row's scores are all there before the softmax, so that nothing is rescaled.
 
-/// ``AttentionArguments``: queries to bfloat16; scores of all keys; softmax without its division, in place; the product with
-/// the values, divided.
+/// ``AttentionArguments``: queries to bfloat16 or codes; scores of all keys; softmax without its division, in place; the
+/// product with the values, divided.
 ///
 /// Rows are filled up to a multiple of four with copies of the last one, whose results are not stored.
-func emitAttention(_ asm: borrowing X64Assembler) throws(AdaptQError) {
+///
+/// - Parameter isCoded: queries and keys are 8-bit codes.
+func emitAttention(_ asm: borrowing X64Assembler, isCoded: Bool) throws(AdaptQError) {
   let f = AttentionFrame()
   pushAll(asm, calleeSaved)
   emitAlignedFrame(asm, byteCount: f.byteCount, savedPointer: f.savedPointer)
-  emitQueries(asm, f)
+  emitQueries(asm, f, isCoded: isCoded)
 
   loadFields(
     asm, (ProductRegisters.x, \AttentionArguments.queries),
@@ -20,7 +22,7 @@ func emitAttention(_ asm: borrowing X64Assembler) throws(AdaptQError) {
     (ProductRegisters.w, \AttentionArguments.keyPanel), (ProductRegisters.y, \AttentionArguments.scores),
     (ProductRegisters.yStride, \AttentionArguments.scoreStride), (ProductRegisters.steps, \AttentionArguments.width),
     (ProductRegisters.blocks, \AttentionArguments.keys))
-  try emitProduct(asm, f, isLast: false)
+  try emitProduct(asm, f, isCoded ? .codedScores : .scores)
 
   emitAttentionSoftmax(asm, f)
 
@@ -30,7 +32,7 @@ func emitAttention(_ asm: borrowing X64Assembler) throws(AdaptQError) {
     (ProductRegisters.w, \AttentionArguments.valuePanel), (ProductRegisters.y, \AttentionArguments.y),
     (ProductRegisters.yStride, \AttentionArguments.yRowStride), (ProductRegisters.steps, \AttentionArguments.keys),
     (ProductRegisters.blocks, \AttentionArguments.valueWidth))
-  try emitProduct(asm, f, isLast: true)
+  try emitProduct(asm, f, .values)
 
   asm.vzeroupper()
   asm.mov(GPR64.rsp, f.savedPointer)
@@ -42,59 +44,14 @@ func emitAttention(_ asm: borrowing X64Assembler) throws(AdaptQError) {
 struct AttentionFrame {
   /// 1 / Σ p of each row.
   let reciprocals = GPR64.rsp[0]
+  /// What a unit of each row's codes stands for.
+  let queryScales = GPR64.rsp[64]
   /// Rows, rounded up.
-  let tileRows = GPR64.rsp[64]
-  let savedPointer = GPR64.rsp[72]
-  let byteCount = 128
+  let tileRows = GPR64.rsp[128]
+  let savedPointer = GPR64.rsp[136]
+  let byteCount = 192
   /// Rows are computed by as many.
   static let rowGrain = 4
-}
-
-/// Scales the tile's queries and rounds them to bfloat16, zeros behind `width`.
-private func emitQueries(_ asm: borrowing X64Assembler, _ f: AttentionFrame) {
-  let (source, stride, left, width) = (GPR64.rsi, GPR64.r8, GPR64.r9, GPR64.r10)
-  let (target, targetStride, tile) = (GPR64.rdx, GPR64.r11, GPR64.r14)
-  let (from, to, count) = (GPR64.rbx, GPR64.rbp, GPR64.r12)
-  loadFields(
-    asm, (source, \AttentionArguments.q), (stride, \AttentionArguments.qRowStride), (left, \AttentionArguments.rows),
-    (width, \AttentionArguments.width), (target, \AttentionArguments.queries),
-    (targetStride, \AttentionArguments.queryStride))
-  asm.mov(count, width)
-  asm.and(count, 31)
-  emitMasks(asm, count: count, .k1, .k2)
-  let scale = ZMM(2)
-  asm.vbroadcastss(scale, GPR64.rdi[offset(\AttentionArguments.scale)])
-  asm.lea(tile, left[AttentionFrame.rowGrain - 1])
-  asm.and(tile, -AttentionFrame.rowGrain)
-  asm.mov(f.tileRows, tile)
-  let row = asm.here()
-  asm.mov(from, source)
-  asm.mov(to, target)
-  asm.mov(count, width)
-  emitWholeTurns(asm, count, of: 32) { asm in
-    asm.vmulps(ZMM(0), scale, from[0])
-    asm.vmulps(ZMM(1), scale, from[64])
-    asm.vcvtne2ps2bf16(ZMM(0), ZMM(1), ZMM(0))
-    asm.vmovups(to[0], ZMM(0))
-    asm.add(from, 128)
-    asm.add(to, 64)
-  }
-  let (whole, last) = (asm.newLabel(), asm.newLabel())
-  asm.test(count, count)
-  asm.jz(whole)
-  asm.vmovups(ZMM(0).zeroed(.k1), from[0])
-  asm.vmovups(ZMM(1).zeroed(.k2), from[64])
-  for part in 0..<2 { asm.vmulps(ZMM(part), scale, ZMM(part)) }
-  asm.vcvtne2ps2bf16(ZMM(0), ZMM(1), ZMM(0))
-  asm.vmovups(to[0], ZMM(0))
-  asm.bind(whole)
-  asm.dec(left)
-  asm.jle(last)
-  asm.add(source, stride)
-  asm.bind(last)
-  asm.add(target, targetStride)
-  asm.dec(tile)
-  asm.jnz(row)
 }
 
 // MARK: - Products
@@ -106,7 +63,7 @@ private enum ProductRegisters {
   static let w = GPR64.rsi
   static let wStride = GPR64.rdx
   static let count = GPR64.rcx
-  /// Pairs of inputs; on entry inputs.
+  /// Elements of 32 bits; on entry inputs.
   static let steps = GPR64.r15
   /// On entry outputs.
   static let blocks = GPR64.r14
@@ -115,26 +72,34 @@ private enum ProductRegisters {
   static let cursor = GPR64.rax
 }
 
-/// x · w for all rows of the tile: `[blocks][steps][16][2]` by pairs that are broadcast, two blocks of 16 outputs at a time.
-///
-/// - Parameter isLast: divides by the sums, and stores only the outputs and rows that there are.
+private enum AttentionProduct {
+  /// Of bfloat16, or of codes, scaled.
+  case scores, codedScores
+  /// Divided by the sums of shares; only the outputs and rows that there are are stored.
+  case values
+}
+
+/// x · w for all rows of the tile: `[blocks][steps][16]` elements of 32 bits by such elements, which are broadcast, two blocks
+/// of 16 outputs at a time. An element holds two bfloat16 numbers or four codes.
 private func emitProduct(
-  _ asm: borrowing X64Assembler, _ f: AttentionFrame, isLast: Bool
+  _ asm: borrowing X64Assembler, _ f: AttentionFrame, _ kind: AttentionProduct
 ) throws(AdaptQError) {
   typealias R = ProductRegisters
-  if isLast {
+  if kind == .values {
     // k3: the outputs of the last block.
     asm.lea(R.cursor, R.blocks[-1])
     asm.and(R.cursor, 15)
     asm.lea(R.wStride, R.cursor[1])
     emitMasks(asm, count: R.wStride, .k3, .k2)
   }
-  asm.add(R.steps, 1)
-  asm.shr(R.steps, 1)
+  let perStep = kind == .codedScores ? 4 : 2
+  asm.add(R.steps, perStep - 1)
+  asm.shr(R.steps, perStep / 2)
   asm.add(R.blocks, 15)
   asm.shr(R.blocks, 4)
   asm.mov(R.wStride, R.steps)
   asm.shl(R.wStride, 6)
+  if kind == .codedScores { asm.add(R.wStride, AttentionArguments.codedBlockExtra) }
   let done = asm.newLabel()
   let sizes = Array(
     stride(from: AttentionFrame.rowGrain, through: AttentionArguments.rowCount, by: AttentionFrame.rowGrain))
@@ -146,7 +111,7 @@ private func emitProduct(
   for (size, label) in zip(sizes, labels) {
     asm.bind(label)
     for blocks in [2, 1] {
-      let tile = try AttentionTile(rows: size, blocks: blocks, isLast: isLast)
+      let tile = try AttentionTile(rows: size, blocks: blocks, kind)
       let (next, end) = (asm.newLabel(), asm.newLabel())
       asm.bind(next)
       asm.cmp(R.blocks, blocks)
@@ -166,17 +131,17 @@ private struct AttentionTile {
   typealias R = ProductRegisters
   let rows: Int
   let blocks: Int
-  let isLast: Bool
+  let kind: AttentionProduct
   /// Partial sums per output: enough independent products to fill two pipes of latency 6.
   let chains: Int
   let accumulators: [ZMM]
   let weights: [ZMM]
   let broadcasts: [ZMM]
 
-  init(rows: Int, blocks: Int, isLast: Bool) throws(AdaptQError) {
+  init(rows: Int, blocks: Int, _ kind: AttentionProduct) throws(AdaptQError) {
     self.rows = rows
     self.blocks = blocks
-    self.isLast = isLast
+    self.kind = kind
     chains = rows * blocks <= 4 ? 4 : rows * blocks <= 8 ? 2 : 1
     var plan = RegisterPlan(count: 32, for: "attention")
     accumulators = try plan.take(rows * blocks * chains, "accumulators").map { ZMM($0) }
@@ -191,7 +156,7 @@ private struct AttentionTile {
   func emit(_ asm: borrowing X64Assembler, _ f: AttentionFrame) {
     asm.mov(R.rows.bases[0], R.x)
     R.rows.derive(asm, rows: rows)
-    for accumulator in accumulators { asm.vpxord(accumulator, accumulator, accumulator) }
+    emitStart(asm)
     asm.mov(R.count, R.steps)
     for steps in [4, 1] {
       emitWholeTurns(asm, R.count, of: steps) { asm in
@@ -200,18 +165,54 @@ private struct AttentionTile {
         asm.add(R.w, 64 * steps)
       }
     }
-    // The panel of one block lies behind.
-    if blocks == 2 { asm.add(R.w, R.wStride) }
     for chain in stride(from: chains - 1, to: 0, by: -1) {
       for row in 0..<rows {
         for block in 0..<blocks {
           let sum = accumulator(chain - 1, row, block)
-          asm.vaddps(sum, sum, accumulator(chain, row, block))
+          if kind == .codedScores {
+            asm.vpaddd(sum, sum, accumulator(chain, row, block))
+          } else {
+            asm.vaddps(sum, sum, accumulator(chain, row, block))
+          }
         }
       }
     }
-    if isLast { emitResults(asm, f) } else { emitScores(asm) }
+    if kind == .values {
+      emitResults(asm, f)
+    } else {
+      if kind == .codedScores { emitScaling(asm, f) }
+      emitScores(asm)
+    }
+    // The panel of one block lies behind.
+    if blocks == 2 { asm.add(R.w, R.wStride) }
     asm.add(R.y, 64 * blocks)
+  }
+
+  /// Zeros, or what codes of unsigned queries must begin with.
+  private func emitStart(_ asm: borrowing X64Assembler) {
+    let starts = kind == .codedScores ? rows * blocks : 0
+    for accumulator in accumulators.dropFirst(starts) { asm.vpxord(accumulator, accumulator, accumulator) }
+    if kind == .codedScores {
+      for block in 0..<blocks {
+        asm.vmovups(weights[block], R.w[R.wStride, block + 1, -64])
+        for row in 0..<rows { asm.vmovaps(accumulator(0, row, block), weights[block]) }
+      }
+    }
+  }
+
+  /// Integers to scores.
+  private func emitScaling(_ asm: borrowing X64Assembler, _ f: AttentionFrame) {
+    for block in 0..<blocks { asm.vmovups(weights[block], block == 0 ? R.w[0] : R.w[R.wStride, 1]) }
+    for row in 0..<rows {
+      asm.vbroadcastss(broadcasts[row % 2], f.queryScales.offset(4 * row))
+      for block in 0..<blocks {
+        let sum = accumulator(0, row, block)
+        asm.vcvtdq2ps(sum, sum)
+        asm.vmulps(sum, sum, broadcasts[row % 2])
+        asm.vmulps(sum, sum, weights[block])
+      }
+    }
+    asm.add(R.w, AttentionArguments.codedBlockExtra)
   }
 
   private func emitStep(_ asm: borrowing X64Assembler, _ step: Int) {
@@ -221,7 +222,15 @@ private struct AttentionTile {
     for row in 0..<rows {
       let pair = broadcasts[row % 2]
       asm.vbroadcastss(pair, R.rows.address(row, 4 * step))
-      for block in 0..<blocks { asm.vdpbf16ps(accumulator(step % chains, row, block), weights[block], pair) }
+      for block in 0..<blocks {
+        let sum = accumulator(step % chains, row, block)
+        // Queries are the unsigned side.
+        if kind == .codedScores {
+          asm.vpdpbusd(sum, pair, weights[block])
+        } else {
+          asm.vdpbf16ps(sum, weights[block], pair)
+        }
+      }
     }
   }
 

@@ -2,9 +2,11 @@ import MachineCode
 
 /// ``AttentionPackArguments``. Two inputs of a key are neighbours in memory, so that after rounding 16 keys are a 16 x 16
 /// transposition of 32-bit elements for every 32 inputs. Two keys of a value are interleaved by one permutation.
-func emitAttentionPack(_ asm: borrowing X64Assembler) {
+///
+/// - Parameter isCoded: keys become 8-bit codes.
+func emitAttentionPack(_ asm: borrowing X64Assembler, isCoded: Bool) {
   pushAll(asm, [.rbx, .rbp, .r12, .r13, .r14, .r15])
-  emitKeyPanel(asm)
+  if isCoded { emitKeyCodes(asm) } else { emitKeyPanel(asm) }
   emitValuePanel(asm)
   asm.vzeroupper()
   popAll(asm, [.rbx, .rbp, .r12, .r13, .r14, .r15])

@@ -20,8 +20,10 @@ extension KernelGenerator {
     case .gelu: emitGelu(asm, V.self)
     case .softmaxRows: emitSoftmax(asm, V.self)
     case .layerNorm: emitLayerNorm(asm, V.self)
-    case .attentionPack: emitAttentionPack(asm)
-    case .attention: try emitAttention(asm)
+    case .attentionPack: emitAttentionPack(asm, isCoded: false)
+    case .attention: try emitAttention(asm, isCoded: false)
+    case .codedAttentionPack: emitAttentionPack(asm, isCoded: true)
+    case .codedAttention: try emitAttention(asm, isCoded: true)
     }
     return try asm.finishMarked()
   }

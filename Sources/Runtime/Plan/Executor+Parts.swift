@@ -182,15 +182,20 @@ extension PlanContext {
         keys: kept.count, width: width, valueWidth: valueWidth, scale: step.pointee.number,
         mask: kept.isMasked ? UnsafePointer(mask) : nil)
       Kernels.attention(
-        kernels, one, isReduced: isReduced(step), scratch: UnsafeMutableRawPointer(mask) + attentionMaskByteCount,
+        kernels, one, arithmetic(step), scratch: UnsafeMutableRawPointer(mask) + attentionMaskByteCount,
         productScratch: scratch(lane))
     }
   }
 
-  /// Attention has no weights and so no level of its own: below FP32 it follows the linear site that makes its queries.
+  /// Attention has no weights and so no level of its own: it follows the linear site that makes its queries.
   @inline(__always)
-  private func isReduced(_ step: UnsafeMutablePointer<Step>) -> Bool {
-    step.pointee.site >= 0 && level(step) != .fp32
+  private func arithmetic(_ step: UnsafeMutablePointer<Step>) -> AttentionArithmetic {
+    if step.pointee.site < 0 { return .float32 }
+    switch level(step) {
+    case .fp32: return .float32
+    case .fp16: return .bfloat16
+    case .int8, .int6, .int4, .int2: return .codes
+    }
   }
 
   /// The keys that have to be looked at, and whether a mask is needed for them.

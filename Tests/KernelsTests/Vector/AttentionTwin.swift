@@ -1,6 +1,7 @@
 import Glibc
-import Kernels
 import TestSupport
+
+@testable import Kernels
 
 /// One head with random contents on guarded buffers, and what attention is by its definition, in Double.
 struct AttentionTrial: CustomStringConvertible {
@@ -12,20 +13,27 @@ struct AttentionTrial: CustomStringConvertible {
   var scoreSize: Float = 1
   /// Which keys are kept; nil without a mask.
   var kept: [Bool]?
-  var isReduced = false
+  var arithmetic = AttentionArithmetic.float32
   /// The twin rounds its inputs as the kernels do, so that little is left to differ.
   var isRounded = false
 
-  var description: String {
-    "\(queries) x \(keys), width \(width) \(valueWidth), scale \(scale), scores \(scoreSize), "
-      + "kept \(kept.map { "\($0.filter { $0 }.count)" } ?? "all"), reduced \(isReduced), rounded \(isRounded)"
+  /// Kernels are called without the driver, which makes codes for many keys only.
+  var isDirect = false
+
+  var used: AttentionArithmetic {
+    arithmetic == .codes && keys < AttentionArithmetic.codedKeys && !isDirect ? .bfloat16 : arithmetic
   }
 
-  static func random(_ random: inout SeededRandom, isReduced: Bool) -> AttentionTrial {
+  var description: String {
+    "\(queries) x \(keys), width \(width) \(valueWidth), scale \(scale), scores \(scoreSize), "
+      + "kept \(kept.map { "\($0.filter { $0 }.count)" } ?? "all"), \(arithmetic), rounded \(isRounded)"
+  }
+
+  static func random(_ random: inout SeededRandom, _ arithmetic: AttentionArithmetic) -> AttentionTrial {
     func pick(_ sizes: [Int]) -> Int { sizes[Int.random(in: 0..<sizes.count, using: &random)] }
-    var trial = AttentionTrial(isReduced: isReduced)
+    var trial = AttentionTrial(arithmetic: arithmetic)
     trial.queries = pick([1, 2, 3, 4, 5, 7, 8, 11, 12, 13, 16, 23, 24, 25, 29, 57, 60])
-    trial.keys = pick([1, 2, 3, 4, 8, 15, 16, 17, 31, 32, 33, 47, 48, 49, 63, 64, 65, 100, 129, 200])
+    trial.keys = pick([1, 2, 3, 4, 8, 15, 16, 17, 31, 32, 33, 48, 63, 64, 65, 96, 97, 100, 127, 129, 143, 160, 200])
     trial.width = pick([1, 2, 3, 8, 15, 16, 17, 24, 31, 32, 33, 40, 63, 64, 65, 80])
     trial.valueWidth = pick([1, 3, 8, 15, 16, 17, 31, 32, 33, 48, 50, 64, 70])
     trial.scale = [1, 0.176_776_7, -0.5, 0][Int.random(in: 0..<4, using: &random)]
@@ -35,7 +43,7 @@ struct AttentionTrial: CustomStringConvertible {
     case 1: trial.kept = Array(repeating: false, count: trial.keys)
     default: break
     }
-    trial.isRounded = isReduced && Bool.random(using: &random)
+    trial.isRounded = arithmetic != .float32 && Bool.random(using: &random)
     return trial
   }
 }
@@ -45,6 +53,13 @@ func roundedToBFloat16(_ x: Float) -> Float {
   if x.isNaN { return x }
   let bits = x.bitPattern
   return Float(bitPattern: (bits &+ 0x7FFF &+ (bits >> 16 & 1)) & 0xFFFF_0000)
+}
+
+/// What the 8-bit codes of a row stand for.
+func coded(_ row: [Float]) -> [Double] {
+  let largest = max(row.reduce(0) { max($0, $1.magnitude) }, 0x1p-100)
+  let (inverse, scale) = (127 / largest, largest * (1 / 127))
+  return row.map { Double(($0 * inverse).rounded(.toNearestOrEven)) * Double(scale) }
 }
 
 /// Buffers of a trial: rows at strides, with columns between them that nobody may touch.
@@ -93,7 +108,7 @@ final class AttentionBuffers {
       yStride: yStride, queries: trial.queries, keys: trial.keys, width: trial.width, valueWidth: trial.valueWidth,
       scale: trial.scale, mask: trial.kept == nil ? nil : UnsafePointer(mask.base))
     attention(
-      kernels, head, isReduced: trial.isReduced, scratch: UnsafeMutableRawPointer(scratch.base),
+      kernels, head, trial.arithmetic, scratch: UnsafeMutableRawPointer(scratch.base),
       productScratch: UnsafeMutableRawPointer(productScratch.base))
   }
 
@@ -101,24 +116,30 @@ final class AttentionBuffers {
   func expected(_ query: Int) -> (values: [Double], bounds: [Double]) {
     let kept = (0..<trial.keys).filter { trial.kept?[$0] ?? true }
     let counted = kept.isEmpty ? Array(0..<trial.keys) : kept
-    var largest = 0.0
     // In units of log2(e) where rounded.
     let scale = trial.scale * (trial.isRounded ? 1.442_695 : 1)
     let unit = trial.isRounded ? 0.693_147_180_559_945_3 : 1
-    let scores = counted.map { key in
-      var (sum, magnitude) = (0.0, 0.0)
-      for index in 0..<trial.width {
-        let (a, b) = (q[query * qStride + index], k[key * kStride + index])
-        let product =
-          trial.isRounded
-          ? Double(roundedToBFloat16(a * scale)) * Double(roundedToBFloat16(b)) : Double(a) * Double(scale) * Double(b)
-        sum += product
-        magnitude += product.magnitude
-      }
-      largest = max(largest, magnitude)
-      // With nothing to attend to, all keys count alike.
-      return kept.isEmpty ? 0 : sum * unit
+    func row(_ buffer: GuardedBuffer<Float>, _ index: Int, _ stride: Int, _ scale: Float) -> [Double] {
+      let values = (0..<trial.width).map { buffer[index * stride + $0] * scale }
+      if !trial.isRounded { return (0..<trial.width).map { Double(buffer[index * stride + $0]) * Double(scale) } }
+      return trial.used == .codes ? coded(values) : values.map { Double(roundedToBFloat16($0)) }
     }
+    let own = row(q, query, qStride, scale)
+    var off = 0.0
+    let scores = counted.map { key in
+      let other = row(k, key, kStride, 1)
+      let magnitude = zip(own, other).reduce(0) { $0 + ($1.0 * $1.1).magnitude }
+      switch trial.used {
+      case .float32: off = max(off, magnitude)
+      case .bfloat16:
+        off = max(
+          off, ErrorBound.attentionScore(width: trial.width, magnitude: magnitude, isRounded: trial.isRounded))
+      case .codes: off = max(off, ErrorBound.attentionScore(codes: own, other, isRounded: trial.isRounded))
+      }
+      // With nothing to attend to, all keys count alike.
+      return kept.isEmpty ? 0 : zip(own, other).reduce(0) { $0 + $1.0 * $1.1 } * unit
+    }
+    if kept.isEmpty { off = 0 }
     let highest = scores.max() ?? 0
     let powers = scores.map { Glibc.exp($0 - highest) }
     let sum = powers.reduce(0, +)
@@ -133,11 +154,10 @@ final class AttentionBuffers {
       }
       values.append(value)
       bounds.append(
-        trial.isReduced
-          ? ErrorBound.attention(
-            width: trial.width, keys: trial.keys, scores: kept.isEmpty ? 0 : largest, values: magnitude,
-            largestValue: largestValue, isRounded: trial.isRounded)
-          : magnitude * (1e-6 + 2.4e-7 * Double(trial.width + 8) * largest + 1.2e-7 * Double(trial.keys)) + 1e-36)
+        trial.arithmetic == .float32
+          ? magnitude * (1e-6 + 2.4e-7 * Double(trial.width + 8) * off + 1.2e-7 * Double(trial.keys)) + 1e-36
+          : ErrorBound.attention(
+            keys: trial.keys, score: off, values: magnitude, largestValue: largestValue, isRounded: trial.isRounded))
     }
     return (values, bounds)
   }

@@ -67,7 +67,7 @@ final class OperatorCalls {
             .init(beta, isWritable: false), .init(y),
           ]
         // AttentionKernelTests.
-        case .attentionPack, .attention: continue
+        case .attentionPack, .attention, .codedAttentionPack, .codedAttention: continue
         }
         calls.append(Call(spec: spec, width: width, job: job, result: result, expected: expected))
       }
