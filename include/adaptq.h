@@ -165,9 +165,10 @@ ADAPTQ_API int32_t adaptq_has_feature(const char *name);
 
 /** Precision of weights. The value is the number of bits, ADAPTQ_LEVEL_AUTO leaves the choice to the budget.
  *
- *  Activations are 32-bit floats at FP16 and FP32; below, 8-bit codes with a scale per row and 64 inputs go into products.
- *  Attention has no weights and so no level: it follows the level of the linear site that makes its queries. At FP32,
- *  without such a site, or on a CPU without AVX512-BF16 its products are FP32; else they take bfloat16 numbers. */
+ *  Activations are 32-bit floats at FP16 and FP32; at integer levels 8-bit codes with a scale per row and 64 inputs go into
+ *  products. Attention has no weights and so no level: it follows that of the linear site that makes its queries. At FP32,
+ *  without such a site, or on a CPU without AVX512-BF16 it multiplies 32-bit floats; at FP16 bfloat16 numbers; at integer
+ *  levels, from 96 keys on, 8-bit codes of queries and keys, with bfloat16 numbers for the rest. */
 typedef int32_t adaptq_level;
 /** Values of adaptq_level. */
 enum {

@@ -164,6 +164,8 @@ extension PlanContext {
     let (qWidth, vWidth) = (q.pointee.dims[2], v.pointee.dims[2])
     let (width, valueWidth) = (qWidth / heads, vWidth / heads)
     let mask = attention(lane)
+    // Copied once, not for every head.
+    let (kernels, arithmetic) = (kernels, arithmetic(step))
     var kept = KeptKeys(count: keys, isMasked: false)
     var keptBatch = -1
     for item in first..<end {
@@ -182,7 +184,7 @@ extension PlanContext {
         keys: kept.count, width: width, valueWidth: valueWidth, scale: step.pointee.number,
         mask: kept.isMasked ? UnsafePointer(mask) : nil)
       Kernels.attention(
-        kernels, one, arithmetic(step), scratch: UnsafeMutableRawPointer(mask) + attentionMaskByteCount,
+        kernels, one, arithmetic, scratch: UnsafeMutableRawPointer(mask) + attentionMaskByteCount,
         productScratch: scratch(lane))
     }
   }
