@@ -165,10 +165,9 @@ ADAPTQ_API int32_t adaptq_has_feature(const char *name);
 
 /** Precision of weights. The value is the number of bits, ADAPTQ_LEVEL_AUTO leaves the choice to the budget.
  *
- *  Activations are 32-bit floats at FP16 and FP32; at integer levels 8-bit codes with a scale per row and 64 inputs go into
- *  products. Attention has no weights and so no level: it follows that of the linear site that makes its queries. At FP32,
- *  without such a site, or on a CPU without AVX512-BF16 it multiplies 32-bit floats; at FP16 bfloat16 numbers; at integer
- *  levels, from 96 keys on, 8-bit codes of queries and keys, with bfloat16 numbers for the rest. */
+ *  Attention has no weights and so no level: it follows that of the linear site that makes its queries. At FP32, without
+ *  such a site, or on a CPU without AVX512-BF16 it multiplies 32-bit floats. Else it multiplies bfloat16 numbers; at integer
+ *  levels and from 96 keys on, queries by keys as 8-bit codes with a scale per row. */
 typedef int32_t adaptq_level;
 /** Values of adaptq_level. */
 enum {
@@ -1074,7 +1073,9 @@ ADAPTQ_API adaptq_status adaptq_option_describe(size_t index, adaptq_option_info
  * as 16-bit fixed-point numbers: a weight within 1.5 / 1024 of the largest one among its 512 neighbours of the same output, an
  * activation within 1 / 8000 of the largest of its 512 or 1 / 519000 of the sum of their magnitudes, whichever is more.
  * A NaN or an infinity in a row of x, or a scale that is one, makes that row of y NaN at these levels;
- * FP16 and FP32 multiply floats and follow IEEE 754. The same matrix, call and CPU give the same bits. */
+ * FP16 and FP32 multiply floats and follow IEEE 754. On CPUs with AVX512-BF16, FP16 products of three rows and more round weights
+ * and activations to bfloat16 (each within 1 / 256 of itself; an activation above 3.39e38 becomes an infinity, one below 1.2e-38
+ * zero) and add in FP32; a max_isa of ADAPTQ_ISA_AVX512VNNI avoids that. The same matrix, call and CPU give the same bits. */
 
 /** Handle of a matrix. */
 typedef struct adaptq_matrix adaptq_matrix;

@@ -66,7 +66,7 @@ import Testing
   @Test func wrongKernelsAreNoticed() throws {
     let check = try KernelCheck()
     var table = KernelTable.portable
-    for slot in [.quantize, .dense(.fp32), .dense(.fp16), .bfloat16, .round] as [KernelSlot] {
+    for slot in [.quantize, .dense(.fp32), .dense(.fp16), .bfloat16, .bfloat16Half, .round] as [KernelSlot] {
       #expect(check.difference(table, slot) == nil, "\(slot)")
     }
     for level in Level.nested {
@@ -90,6 +90,11 @@ import Testing
       raw.load(as: BFloat16Arguments.self).y[15] += 0.01
     }
     #expect(check.difference(table, .bfloat16) != nil)
+    table.bfloat16Half = { raw in
+      KernelTable.portable.bfloat16Half(raw)
+      raw.load(as: BFloat16HalfArguments.self).panel?.storeBytes(of: 1, as: UInt16.self)
+    }
+    #expect(check.difference(table, .bfloat16Half) != nil)
     table.round = { raw in
       KernelTable.portable.round(raw)
       let a = raw.load(as: RoundArguments.self)

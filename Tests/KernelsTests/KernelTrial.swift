@@ -120,6 +120,63 @@ final class KernelTrial {
       })
   }
 
+  /// - Parameter keepsPanel: with ``BFloat16Arguments/tileRows`` rows only.
+  static func bfloat16Half(
+    _ spec: GEMMSpec, rows: Int, k: Int, blocks: Int, keepsPanel: Bool, special: Bool, atStart: Bool,
+    _ random: inout SeededRandom
+  ) -> KernelTrial {
+    let edge: GuardedBuffer<UInt16>.Edge = atStart ? .start : .end
+    let pairs = (k + 1) / 2
+    // Inputs of a block's weights in memory: more than the kernel reads.
+    let (xStride, yStride, held, panelHeld) = (2 * pairs + 6, 16 * blocks + 3, k + 2, pairs + 1)
+    let x = GuardedBuffer<UInt16>(
+      (0..<((rows - 1) * xStride + 2 * pairs)).map { index in
+        index % xStride == k ? 0 : Kernels.bfloat16(random.normal())
+      }, edge: edge)
+    // Of FP16 numbers also infinities, NaN, subnormals and ties.
+    let w = GuardedBuffer<UInt16>(
+      (0..<(((blocks - 1) * held + k) * 16)).map { _ in
+        special ? UInt16.random(in: 0...(.max), using: &random) : Half(random.normal()).bits
+      }, edge: edge)
+    let start = GuardedBuffer<Float>((0..<(16 * blocks)).map { _ in random.normal() }, edge: atStart ? .start : .end)
+    let count = (rows - 1) * yStride + 16 * blocks
+    let panelCount = keepsPanel ? ((blocks - 1) * panelHeld + pairs) * 32 : 1
+    let ys = (0..<2).map { _ in
+      GuardedBuffer<Float>(Array(repeating: 7, count: count), edge: atStart ? .start : .end)
+    }
+    let panels = (0..<2).map { _ in GuardedBuffer<UInt16>(Array(repeating: 9, count: panelCount), edge: edge) }
+    func arguments(_ index: Int) -> BFloat16HalfArguments {
+      BFloat16HalfArguments(
+        product: BFloat16Arguments(
+          x: UnsafeRawPointer(x.base), xRowStride: xStride * 2, w: UnsafeRawPointer(bitPattern: 64)!,
+          blockStride: panelHeld * 64, start: start.base, startRowStride: 0, y: ys[index].base,
+          yRowStride: yStride * 4, pairs: pairs, rows: rows, blocks: blocks, alpha: 0.75),
+        halves: UnsafeRawPointer(w.base), halfBlockStride: held * 32, k: k,
+        panel: keepsPanel ? UnsafeMutableRawPointer(panels[index].base) : nil)
+    }
+    bfloat16HalfReference(arguments(1))
+    // Magnitudes of x are at most 6, of w at most 6 or 2¹⁶.
+    let magnitude = Double(k) * 6 * (special ? 65536 : 6) + 6
+    let bound = 2 * ErrorBound.bfloat16(k: k, alpha: 0.75, magnitude: magnitude)
+    return KernelTrial(
+      "\(KernelName(spec)) rows \(rows) k \(k) blocks \(blocks) panel \(keepsPanel) special \(special)", arguments(0),
+      [
+        .init(x, isWritable: false), .init(w, isWritable: false), .init(start, isWritable: false), .init(ys[0]),
+        .init(panels[0]),
+      ],
+      keep: [x, w, start] + ys + panels,
+      difference: {
+        for index in 0..<panelCount where panels[0][index] != panels[1][index] {
+          return "weight \(index) has the bits \(panels[0][index]), expected \(panels[1][index])"
+        }
+        for index in 0..<count where !ys[1][index].isFinite {
+          if ys[0][index].isFinite { return "element \(index) is \(ys[0][index]), expected \(ys[1][index])" }
+          (ys[0][index], ys[1][index]) = (0, 0)
+        }
+        return unequal(ys[0], ys[1]) { _ in bound }
+      })
+  }
+
   static func round(_ spec: GEMMSpec, rows: Int, k: Int, atStart: Bool, _ random: inout SeededRandom) -> KernelTrial {
     // All kinds of bits: NaN, infinities, subnormals, ties.
     let x = GuardedBuffer<Float>(

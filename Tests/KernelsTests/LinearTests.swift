@@ -7,7 +7,7 @@ import Testing
 @Suite struct LinearTests {
   static let shapes: [(n: Int, k: Int, rows: Int)] = [
     (1, 1, 1), (16, 64, 1), (17, 65, 2), (31, 127, 3), (48, 128, 4), (33, 100, 5), (16, 130, 6), (19, 520, 7),
-    (2, 1100, 13), (5, 64, 40), (18, 70, 26), (3, 300, 11),
+    (2, 1100, 13), (5, 64, 40), (18, 70, 26), (3, 300, 11), (64, 33, 17), (70, 1030, 14),
   ]
 
   @Test(arguments: TestTable.linear, Level.allCases)
@@ -27,10 +27,15 @@ import Testing
       linear(
         weights, level, table.kernels, x: x.base, xRowStride: xStride, rows: shape.rows, y: y.base, yRowStride: yStride,
         scratch: scratch.base)
-      let decoded = (0..<(shape.n * shape.k)).map { site.value($0 / shape.k, $0 % shape.k, level) }
+      let isRounded = table.kernels.usesBFloat16(level, rows: shape.rows)
+      let exact = (0..<(shape.n * shape.k)).map { site.value($0 / shape.k, $0 % shape.k, level) }
+      let decoded = isRounded ? exact.map { Double(roundedToBFloat16(Float($0))) } : exact
       for row in 0..<shape.rows {
         let input = (0..<shape.k).map { x[row * xStride + $0] }
-        let read = level.isNested ? quantizedRow(input) : input.map(Double.init)
+        let floats = input.map(Double.init)
+        let read =
+          isRounded
+          ? input.map { Double(roundedToBFloat16($0)) } : level.isNested ? quantizedRow(input) : floats
         for output in 0..<shape.n {
           var expected = withBias ? Double(site.bias[output]) : 0
           var magnitude = expected.magnitude
@@ -43,12 +48,25 @@ import Testing
           var bound =
             level.isNested
             ? ErrorBound.nested(groups: (shape.k + 63) / 64, magnitude: magnitude)
-            : ErrorBound.dense(k: shape.k, magnitude: magnitude)
+            : isRounded
+              ? ErrorBound.bfloat16(k: shape.k, alpha: 1, magnitude: magnitude)
+              : ErrorBound.dense(k: shape.k, magnitude: magnitude)
           if table.kernels.readsWords(level, rows: shape.rows) {
             let weights = Array(decoded[(output * shape.k)..<((output + 1) * shape.k)])
             bound += ErrorBound.words(read, weights, stored: 2 * 0.6)
           }
           let got = Double(y[row * yStride + output])
+          if isRounded {
+            // The product of the numbers that were given.
+            var (given, size) = (withBias ? Double(site.bias[output]) : 0, 0.0)
+            for k in 0..<shape.k {
+              let product = floats[k] * exact[output * shape.k + k]
+              given += product
+              size += product.magnitude
+            }
+            let rounding = ErrorBound.bfloat16Rounding(k: shape.k, magnitude: size)
+            #expect((got - given).magnitude <= bound + rounding, "\(table) shape \(shape) row \(row) output \(output)")
+          }
           #expect(
             (got - expected).magnitude <= bound,
             "\(table) \(level) shape \(shape) row \(row) output \(output): \(got), expected \(expected) ± \(bound)")
@@ -104,6 +122,36 @@ import Testing
     }
   }
 
+  /// A NaN, an infinity and what rounds to one reach the outputs of their row as in Float; zero times infinity is NaN.
+  @Test(arguments: TestTable.linear, [Level.fp32, .fp16])
+  func floatsFollowIEEE(table: TestTable, level: Level) throws {
+    for rows in [1, 3, 9, 14] {
+      for poison in [Float.nan, .infinity, -.infinity, .greatestFiniteMagnitude] {
+        var random = SeededRandom("LinearTests.floatsFollowIEEE", rows)
+        var floats = (0..<(40 * 151)).map { _ in random.normal() * 0.1 }
+        let (bad, column) = (rows / 2, 150 - rows)
+        floats[7 * 151 + column] = 0
+        let site = try Site(n: 40, k: 151, floats: floats, random: &random)
+        let x = GuardedBuffer<Float>((0..<(rows * 151)).map { _ in random.normal() })
+        x[bad * 151 + column] = poison
+        let y = GuardedBuffer<Float>(count: rows * 40)
+        let scratch = Scratch(byteCount: linearScratchByteCount(maxRows: rows, k: 151))
+        linear(
+          site.weights(level), level, table.kernels, x: x.base, xRowStride: 151, rows: rows, y: y.base, yRowStride: 40,
+          scratch: scratch.base)
+        let isRounded = table.kernels.usesBFloat16(level, rows: rows)
+        let read = isRounded ? roundedToBFloat16(poison) : poison
+        for index in 0..<(rows * 40) {
+          let (row, output) = (index / 40, index % 40)
+          let expected = row == bad ? read * floats[output * 151 + column] : 0
+          let isRight =
+            expected.isNaN ? y[index].isNaN : expected.isInfinite ? y[index] == expected : y[index].isFinite
+          #expect(isRight, "\(table) \(level) rows \(rows) \(poison) at \(index): \(y[index])")
+        }
+      }
+    }
+  }
+
   @Test(arguments: TestTable.linear)
   func matmulMatchesDefinition(table: TestTable) {
     for (index, shape) in Self.shapes.enumerated() {
@@ -140,7 +188,7 @@ import Testing
   /// Blocks computed apart, as threads do, give the same bits.
   @Test(arguments: TestTable.linear, Level.allCases)
   func blocksAreIndependent(table: TestTable, level: Level) throws {
-    for rows in [1, 5] {
+    for rows in [1, 5, 8, 19] {
       var random = SeededRandom("LinearTests.blocksAreIndependent", rows)
       let (n, k) = (70, 560)
       let site = try Site(n: n, k: k, random: &random)
@@ -153,18 +201,15 @@ import Testing
         weights, level, table.kernels, x: x.base, xRowStride: k, rows: rows, y: whole.base, yRowStride: n,
         scratch: scratch.base)
       let memory = Scratch(byteCount: QuantizedActivations.byteCount(rows: rows, k: k))
-      let quantized = QuantizedActivations(memory: memory.base, rows: rows, k: k)
-      quantize(x: x.base, xRowStride: k, into: quantized, level, table.kernels)
+      let input = ProductInput(x: x.base, xRowStride: k, prepared: memory.base, rows: rows, k: k)
+      if table.kernels.preparesInput(level, rows: rows) {
+        input.prepare(level, table.kernels, firstRow: rows / 2, rowCount: rows - rows / 2)
+        input.prepare(level, table.kernels, firstRow: 0, rowCount: rows / 2)
+      }
       for (first, count) in [(3, 2), (0, 1), (1, 2)] {
-        if level.isNested {
-          linearQuantized(
-            weights, level, table.kernels, x: quantized, y: parts.base, yRowStride: n, firstBlock: first,
-            blocks: count, scratch: scratch.base)
-        } else {
-          linearDense(
-            weights, level, table.kernels, x: x.base, xRowStride: k, rows: rows, y: parts.base, yRowStride: n,
-            firstBlock: first, blocks: count, scratch: scratch.base)
-        }
+        input.multiply(
+          weights, level, table.kernels, firstRow: 0, rowCount: rows, y: parts.base, yRowStride: n, firstBlock: first,
+          blocks: count, scratch: scratch.base)
       }
       #expect(whole.array.map(\.bitPattern) == parts.array.map(\.bitPattern), "\(table) \(level) rows \(rows)")
     }

@@ -17,5 +17,15 @@ struct TestTable: Sendable, CustomStringConvertible {
   ]
 
   /// What products can be made with.
-  static let linear = all + [TestTable(name: "portable words", kernels: .portableWords)]
+  static let linear =
+    all + [
+      TestTable(name: "portable words", kernels: .portableWords),
+      TestTable(name: "portable bfloat16", kernels: bfloat16),
+    ]
+
+  private static var bfloat16: KernelTable {
+    var table = KernelTable.portable
+    table.bfloat16Rows = KernelTable.leastBFloat16Rows
+    return table
+  }
 }

@@ -70,9 +70,8 @@ import Testing
         }
       }
       let isReduced = queries == .linear && level != .fp32 && Self.generated.table.attention != nil
-      // Nested levels besides: see DifferentialTests.
-      #expect(worst < (isReduced ? 0.04 : level.isNested ? 0.02 : 2e-5), "\(queries): \(worst)")
-      // Queries from elsewhere are multiplied in FP32.
+      // Products with weights lose something, too, and scores are up to 20.
+      #expect(worst < (level == .fp32 ? 2e-5 : 0.05), "\(queries): \(worst)")
       if isReduced { #expect(worst > 1e-4, "\(queries): \(worst)") }
     }
   }

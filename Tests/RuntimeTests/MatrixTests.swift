@@ -17,7 +17,13 @@ import Testing
   static let generated = KernelSet(features: KernelFeatures(CPUFeatures.live()))
   static let tables = [
     Table(description: "portable", kernels: .portable), Table(description: "generated", kernels: generated.table),
+    Table(description: "portable bfloat16", kernels: bfloat16),
   ]
+  private static var bfloat16: KernelTable {
+    var table = KernelTable.portable
+    table.bfloat16Rows = 3
+    return table
+  }
 
   /// Random shapes, strides, weight types, epilogues and input kinds, at every level.
   @Test(arguments: tables, Level.allCases)
@@ -70,11 +76,11 @@ import Testing
     }
     let workspace = MatrixWorkspace(handle, rows: rows)
     handle.multiply(call, workspace: workspace.base)
-    let decoded = trial.decoded(level)
+    let decoded = trial.decoded(level, rows: rows)
     var wrong = 0
     for row in 0..<rows {
       let input = (0..<k).map { x[row * xStride + $0] }
-      let read = MatrixTrial.read(input, fromCodes ? .int8 : level)
+      let read = trial.rounded(MatrixTrial.read(input, fromCodes ? .int8 : level), level, rows: rows)
       for output in 0..<n {
         let (value, bound) = trial.expected(
           read, output, level, decoded, rows: rows, bias: usesBias, activation,
@@ -194,7 +200,7 @@ import Testing
       var random = SeededRandom("MatrixTests.extremeValues", index)
       let trial = try MatrixTrial(
         n: 19, k: 140, keep: [], table: table.kernels, scale: scales.0, random: &random)
-      let decoded = trial.decoded(level)
+      let decoded = trial.decoded(level, rows: 1)
       for rows in [1, 5] {
         let x = GuardedBuffer<Float>((0..<(rows * 140)).map { _ in random.normal() * scales.1 })
         let y = GuardedBuffer<Float>(count: rows * 19)

@@ -91,14 +91,20 @@ struct MatrixTrial {
     return result
   }
 
-  /// Every weight that `level` stands for, and what bounds its part of a sum's magnitude.
-  func decoded(_ level: Level) -> [(weight: Double, magnitude: Double)] {
+  /// What products of `rows` rows read of `values` if they multiply in bfloat16.
+  func rounded(_ values: [Double], _ level: Level, rows: Int) -> [Double] {
+    if !table.usesBFloat16(level, rows: rows) { return values }
+    return values.map { Double(roundedToBFloat16(Float($0))) }
+  }
+
+  /// Every weight that `level` stands for in a call of `rows` rows, and what bounds its part of a sum's magnitude.
+  func decoded(_ level: Level, rows: Int) -> [(weight: Double, magnitude: Double)] {
     var result: [(weight: Double, magnitude: Double)] = []
     for row in 0..<n {
       for group in 0..<((k + 63) / 64) {
         let range = groupRange(row, group)
         for column in (group * 64)..<min(group * 64 + 64, k) {
-          let value = weight(row, column, level)
+          let value = rounded([weight(row, column, level)], level, rows: rows)[0]
           result.append((value, level.isNested ? 2 * range : value.magnitude))
         }
       }
@@ -120,7 +126,9 @@ struct MatrixTrial {
     }
     var bound =
       level.isNested
-      ? ErrorBound.nested(groups: (k + 63) / 64, magnitude: magnitude) : ErrorBound.dense(k: k, magnitude: magnitude)
+      ? ErrorBound.nested(groups: (k + 63) / 64, magnitude: magnitude)
+      : table.usesBFloat16(level, rows: rows)
+        ? ErrorBound.bfloat16(k: k, alpha: 1, magnitude: magnitude) : ErrorBound.dense(k: k, magnitude: magnitude)
     if table.readsWords(level, rows: rows) {
       let weights = decoded[(output * k)..<((output + 1) * k)].map(\.weight)
       let stored = (0..<((k + 63) / 64)).map { groupRange(output, $0) }.max() ?? 0

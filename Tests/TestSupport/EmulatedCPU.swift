@@ -6,7 +6,7 @@ import Glibc
 /// contents are copied in, the kernel runs, contents are copied back. Pages that no region touches fault, so `GuardedBuffer`
 /// guards here too. Known to be wrong in Bochs: `vdpbf16ps` with a memory operand at a small displacement (all other EVEX memory
 /// forms that kernels use were compared with their displacement-free forms); kernels load that operand first. Also wrong: the
-/// upper half of what `vcvtne2ps2bf16` makes; kernels use `vcvtneps2bf16`. Needs the PyPI package `bochscpu-python`;
+/// upper half of what `vcvtne2ps2bf16` makes. Needs the PyPI package `bochscpu-python`;
 /// `ADAPTQ_EMULATOR_PYTHON` names the interpreter that has it.
 public enum EmulatedCPU {
   /// The CPUs that matter here, by what they have.

@@ -65,7 +65,11 @@ enum LimitCode: String, CaseIterable {
     if !features.avx2 { return nil }
     if self == .dotBFloat16 {
       if !features.bf16 { return nil }
-      return (try LimitCode.turns(ZMM.self) { asm, chain, a, b in asm.vdpbf16ps(ZMM(chain), a, b) }, 64)
+      // A latency of 6 in 2 pipes: twelve chains are just enough, and a hiccup would show.
+      let code = try LimitCode.turns(ZMM.self, chains: LimitCode.chains * LimitCode.repeats, repeats: 1) {
+        $0.vdpbf16ps(ZMM($1), $2, $3)
+      }
+      return (code, 64)
     }
     switch self {
     case .dotBytes:
@@ -162,11 +166,12 @@ enum LimitCode: String, CaseIterable {
 
   /// Enough independent chains to hide a latency of 5 in 2 pipes, twice per turn so that the loop itself is free.
   private static func turns<V: WideRegister>(
-    _: V.Type, _ body: (borrowing X64Assembler, _ chain: Int, _ a: V, _ b: V) -> Void
+    _: V.Type, chains: Int = LimitCode.chains, repeats: Int = LimitCode.repeats,
+    _ body: (borrowing X64Assembler, _ chain: Int, _ a: V, _ b: V) -> Void
   ) throws(AdaptQError) -> [UInt8] {
     let asm = X64Assembler()
     let count = GPR64.rsi
-    let (a, b) = (V(14), V(15))
+    let (a, b) = chains > 14 ? (V(30), V(31)) : (V(14), V(15))
     asm.vbroadcastss(a, asm.constant32(Float(0.001)))
     asm.vbroadcastss(b, asm.constant32(Float(0.002)))
     for chain in 0..<chains { asm.vxorps(V(chain), V(chain), V(chain)) }

@@ -19,6 +19,8 @@ public struct MachineLimits: Equatable, Sendable {
   public var l3Read: MachineLimit?
   public var l2Read: MachineLimit?
   public var fp32: MachineLimit?
+  /// `vdpbf16ps`, where the CPU has it.
+  public var bfloat16: MachineLimit?
   /// Products of 16 bits, the way of CPUs without `vpdpbusd`: `vpmaddwd` with `vpaddd`, or half as many of them after
   /// additions.
   public var words: MachineLimit?
@@ -28,7 +30,7 @@ public struct MachineLimits: Equatable, Sendable {
   public init() {}
 
   /// Those that were measured.
-  public var all: [MachineLimit] { [memoryRead, l3Read, l2Read, fp32, words, bytes].compactMap(\.self) }
+  public var all: [MachineLimit] { [memoryRead, l3Read, l2Read, fp32, bfloat16, words, bytes].compactMap(\.self) }
 
   static let dotProductName = "vpdpbusd"
 
@@ -41,9 +43,13 @@ public struct MachineLimits: Equatable, Sendable {
   /// with more, arithmetic. Weights somewhat larger than L2 may be there in part: then the bound is that of reading as much as
   /// L2 holds from there and the rest from L3.
   ///
-  /// - Parameter byteCount: bytes of weights that are read over and over, which say where they come from.
-  func bound(rows: Int, _ level: Level, byteCount: Int, _ machine: Machine) -> MachineLimit? {
-    if rows > 1 { return level.isNested ? integer(level) : fp32 }
+  /// - Parameters:
+  ///   - usesBFloat16: whether the product multiplies in bfloat16.
+  ///   - byteCount: bytes of weights that are read over and over, which say where they come from.
+  func bound(
+    rows: Int, _ level: Level, usesBFloat16: Bool = false, byteCount: Int, _ machine: Machine
+  ) -> MachineLimit? {
+    if rows > 1 { return level.isNested ? integer(level) : usesBFloat16 ? bfloat16 : fp32 }
     if byteCount <= machine.l2ByteCount * 3 / 4 { return l2Read }
     if byteCount < machine.l2ByteCount * 8, byteCount <= machine.l3ByteCount * 3 / 4, let l2Read, let l3Read {
       let part = min(1, Double(machine.l2ByteCount) / Double(byteCount))
@@ -90,6 +96,7 @@ public struct MachineLimits: Equatable, Sendable {
     }
     for (target, code, name, unit) in [
       (\MachineLimits.fp32, LimitCode.fusedMultiplyAdd, "fp32 multiply-add", "GFLOP/s"),
+      (\.bfloat16, .dotBFloat16, "vdpbf16ps", "GFLOP/s"),
       (\.words, .multiplyAddWords, "vpmaddwd and vpaddd", "GOP/s"),
       (\.words, .innerProductWords, "vpaddw and vpmaddwd", "GOP/s"), (\.bytes, .dotBytes, bytesName, "GOP/s"),
     ] {

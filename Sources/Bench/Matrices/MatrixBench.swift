@@ -127,6 +127,9 @@ struct MatrixBench {
 
   private func limit(_ matrix: MatrixCase, _ level: Level, _ byteCount: Int) -> MachineLimit? {
     matrix.fromMemory
-      ? limits.memoryRead : limits.bound(rows: matrix.rows, level, byteCount: byteCount, machine)
+      ? limits.memoryRead
+      : limits.bound(
+        rows: matrix.rows, level, usesBFloat16: kernels.usesBFloat16(level, rows: matrix.rows), byteCount: byteCount,
+        machine)
   }
 }

@@ -70,7 +70,8 @@ struct ProfileBench {
     let rows = levels.indices.map { index in
       ProfileRow(
         level: levels[index], untraced: summaries[2 * index], traced: summaries[2 * index + 1],
-        outside: collectors[index].outsideNanoseconds, steps: sites.steps(collectors[index].steps, limits, machine))
+        outside: collectors[index].outsideNanoseconds,
+        steps: sites.steps(collectors[index].steps, limits, machine, kernels.table))
     }
     return ProfilePoint(length: length, rows: rows)
   }
@@ -96,7 +97,8 @@ struct LinearSites {
     self.rows = rows
   }
 
-  func steps(_ times: [StepTimes], _ limits: MachineLimits, _ machine: Machine) -> [ProfileStep] {
+  func steps(_ times: [StepTimes], _ limits: MachineLimits, _ machine: Machine, _ kernels: KernelTable) -> [ProfileStep]
+  {
     // An inference reads the weights of all its sites before it reads one again.
     let all = times.filter { $0.operation == "linear" }.reduce(0) { sum, time in
       sum + (time.site.flatMap { site in time.level.map { byteCount(graph.sites[site], $0) } } ?? 0)
@@ -109,7 +111,8 @@ struct LinearSites {
       step.site = site.name
       step.shape = [site.n, site.k]
       guard time.operation == "linear", let level = time.level, let rows = rows[index],
-        let limit = limits.bound(rows: rows, level, byteCount: all, machine)
+        let limit = limits.bound(
+          rows: rows, level, usesBFloat16: kernels.usesBFloat16(level, rows: rows), byteCount: all, machine)
       else { return step }
       let once = limit.unit == "GB/s" ? byteCount(site, level) : 2 * rows * site.n * site.k
       step.work = ProfileWork(rows: rows, amount: Double(once) * Double(time.calls), limit: limit)

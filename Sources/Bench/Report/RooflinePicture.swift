@@ -67,7 +67,8 @@ struct RooflinePicture {
   }
 
   private func arithmetic(_ level: Level) -> MachineLimit? {
-    level.isNested ? report.limits.integer(level) : report.limits.fp32
+    if level.isNested { return report.limits.integer(level) }
+    return level == .fp16 ? report.limits.bfloat16 ?? report.limits.fp32 : report.limits.fp32
   }
 
   private mutating func draw() -> String {

@@ -26,6 +26,47 @@ extension KernelCheck {
     return nil
   }
 
+  func bfloat16HalfDifference(_ table: KernelTable) -> String? {
+    let p = parts(rows: BFloat16Arguments.tileRows)
+    var numbers = Numbers()
+    // Odd: the last pair has one input.
+    let k = KernelCheck.k - 1
+    for index in 0..<(BFloat16Arguments.tileRows * KernelCheck.k) { p.x[index] = numbers.float() }
+    for index in 0..<(KernelCheck.n * k) {
+      p.weights.storeBytes(of: Half(numbers.float()).bits, toByteOffset: 2 * index, as: UInt16.self)
+    }
+    let x = UnsafeMutableRawPointer(p.quantized.words)
+    let stride = 2 * KernelCheck.k
+    roundToBFloat16(
+      twin, x: p.x, xRowStride: KernelCheck.k, rows: BFloat16Arguments.tileRows, k: k, into: x, outputRowStride: stride)
+    let bound = Float(2 * ErrorBound.bfloat16(k: k, alpha: 1, magnitude: Double(k)))
+    let blockStride = (k + 1) * 32
+    let panels = [p.weights + KernelCheck.n * k * 2, UnsafeMutableRawPointer(p.quantizedTwin.words)]
+    for rows in [1, 2, 4, 7, BFloat16Arguments.tileRows] {
+      let keepsPanel = rows == BFloat16Arguments.tileRows
+      for blocks in 1...BFloat16Arguments.mostBlocks {
+        for (index, (table, y)) in [(table, p.got), (twin, p.expected)].enumerated() {
+          for lane in 0..<(16 * blocks) { p.scratch.storeBytes(of: 1, toByteOffset: 4 * lane, as: Float.self) }
+          var arguments = BFloat16HalfArguments(
+            product: BFloat16Arguments(
+              x: UnsafeRawPointer(x), xRowStride: stride, w: UnsafeRawPointer(panels[index]), blockStride: blockStride,
+              start: UnsafePointer(p.scratch.assumingMemoryBound(to: Float.self)), startRowStride: 0, y: y,
+              yRowStride: 64 * blocks, pairs: (k + 1) / 2, rows: rows, blocks: blocks, alpha: 1),
+            halves: UnsafeRawPointer(p.weights), halfBlockStride: k * 32, k: k,
+            panel: keepsPanel ? panels[index] : nil)
+          table.bfloat16Half(&arguments)
+        }
+        if let why = firstDifference(p, rows: rows, n: 16 * blocks, bound: bound) { return why }
+        for index in 0..<(keepsPanel ? blocks * (k + 1) * 16 : 0) {
+          let a = panels[0].load(fromByteOffset: 2 * index, as: UInt16.self)
+          let b = panels[1].load(fromByteOffset: 2 * index, as: UInt16.self)
+          if a != b { return "weight \(index) has the bits \(a), expected \(b)" }
+        }
+      }
+    }
+    return nil
+  }
+
   func bfloat16Difference(_ table: KernelTable) -> String? {
     let p = parts(rows: KernelCheck.rows)
     var numbers = Numbers()

@@ -33,6 +33,7 @@ struct KernelCheck {
     case .panel(let level): nestedDifference(table, level, rows: KernelCheck.rows, vectorRows: 0)
     case .expanded: nestedDifference(table, .int8, rows: 1, vectorRows: 4, expanded: true)
     case .bfloat16: bfloat16Difference(table)
+    case .bfloat16Half: bfloat16HalfDifference(table)
     case .round: roundDifference(table)
     case .vector(let level, let rows): nestedDifference(table, level, rows: rows, vectorRows: 4)
     }

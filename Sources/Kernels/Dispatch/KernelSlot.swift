@@ -10,6 +10,7 @@ enum KernelSlot: Hashable {
   case vector(Level, rows: Int)
   case expanded
   case bfloat16
+  case bfloat16Half
   case round
 
   init(_ spec: GEMMSpec) {
@@ -20,6 +21,7 @@ enum KernelSlot: Hashable {
     case .vector: self = .vector(spec.level, rows: spec.rows)
     case .expanded: self = .expanded
     case .bfloat16: self = .bfloat16
+    case .bfloat16Half: self = .bfloat16Half
     case .round: self = .round
     }
   }
@@ -46,6 +48,9 @@ extension KernelTable {
     case .bfloat16:
       bfloat16 = kernel
       hasFastBFloat16 = true
+    case .bfloat16Half:
+      bfloat16Half = kernel
+      bfloat16Rows = KernelTable.leastBFloat16Rows
     case .round: round = kernel
     case .vector:
       change(spec.level) {

@@ -35,6 +35,7 @@ extension KernelTable {
   }
 
   static var portableBFloat16: Kernel { { bfloat16Reference($0.load(as: BFloat16Arguments.self)) } }
+  static var portableBFloat16Half: Kernel { { bfloat16HalfReference($0.load(as: BFloat16HalfArguments.self)) } }
   static var portableRound: Kernel { { roundReference($0.load(as: RoundArguments.self)) } }
 
   /// The same with the twin of the kernels of words at INT8.

@@ -40,6 +40,10 @@ public struct KernelTable: BitwiseCopyable, Sendable {
   public var expanded1: Kernel?
   /// Takes ``BFloat16Arguments``.
   public var bfloat16: Kernel = KernelTable.portableBFloat16
+  /// Takes ``BFloat16HalfArguments``.
+  public var bfloat16Half: Kernel = KernelTable.portableBFloat16Half
+  /// From so many rows on products at FP16 multiply in bfloat16.
+  public var bfloat16Rows = Int.max
   /// Takes ``RoundArguments``.
   public var round: Kernel = KernelTable.portableRound
   /// Whether products in bfloat16 are faster than those in Float.
@@ -57,6 +61,29 @@ public struct KernelTable: BitwiseCopyable, Sendable {
   /// The same with 8-bit codes of queries and keys.
   public var codedAttentionPack: Kernel?
   public var codedAttention: Kernel?
+
+  /// What ``bfloat16Rows`` is where the CPU multiplies bfloat16. With fewer rows rounding the weights takes as long as multiplying
+  /// them in Float, and nothing is to be had for the precision.
+  static let leastBFloat16Rows = 3
+
+  /// Whether a product of `rows` rows at `level` multiplies in bfloat16.
+  @inlinable public func usesBFloat16(_ level: Level, rows: Int) -> Bool { level == .fp16 && rows >= bfloat16Rows }
+
+  /// Whether a product of `rows` rows at `level` reads its input in another form than floats.
+  @inlinable public func preparesInput(_ level: Level, rows: Int) -> Bool {
+    level.isNested || usesBFloat16(level, rows: rows)
+  }
+
+  /// Blocks of 16 outputs that kernels for `rows` rows at `level` take at once: threads had better not part them.
+  @inlinable public func blocksAtOnce(_ level: Level, rows: Int) -> Int {
+    usesBFloat16(level, rows: rows) ? BFloat16Arguments.mostBlocks : 1
+  }
+
+  /// Into how many shares `blocks` blocks can be cut then.
+  @inlinable public func shares(_ blocks: Int, _ level: Level, rows: Int) -> Int {
+    let unit = blocksAtOnce(level, rows: rows)
+    return (blocks &+ (unit &- 1)) / unit
+  }
 
   /// Whether a product of `rows` rows at `level` reads words.
   @inlinable public func readsWords(_ level: Level, rows: Int) -> Bool {

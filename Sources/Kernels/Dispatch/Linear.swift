@@ -11,6 +11,8 @@ enum Blocking {
   static let panelGroups = WordsArguments.groupCount
   /// Inputs of one piece of FP32 or FP16 weights.
   static let denseInputs = 256
+  /// Inputs of one piece of FP16 weights that are rounded to bfloat16: two blocks fill the panel.
+  static let bfloat16Inputs = panelByteCount / (32 * BFloat16Arguments.mostBlocks)
   /// At most this many rows are not cut at all.
   static let streamingRows = 4
 
@@ -69,23 +71,21 @@ struct ProductScratch {
 ///   - y: `rows` rows of `weights.n` floats, `yRowStride` apart. Exactly these are written. Must not overlap `x`.
 ///   - scratch: 64-byte aligned, ``linearScratchByteCount(maxRows:k:)`` bytes.
 ///
-/// At nested levels a row of `x` that holds a NaN or an infinity makes its row of `y` NaN; float levels follow IEEE.
+/// At nested levels a row of `x` that holds a NaN or an infinity makes its row of `y` NaN; float levels follow IEEE, in bfloat16
+/// where ``KernelTable/usesBFloat16(_:rows:)`` says so.
 public func linear(
   _ weights: LinearWeights, _ level: Level, _ kernels: KernelTable, x: UnsafePointer<Float>, xRowStride: Int, rows: Int,
   y: UnsafeMutablePointer<Float>, yRowStride: Int, scratch: UnsafeMutableRawPointer
 ) {
-  if level.isNested {
-    let quantized = QuantizedActivations(memory: scratch, rows: rows, k: weights.k)
-    let used = (QuantizedActivations.byteCount(rows: rows, k: weights.k) &+ 63) & ~63
-    quantize(x: x, xRowStride: xRowStride, into: quantized, level, kernels)
-    linearQuantized(
-      weights, level, kernels, x: quantized, y: y, yRowStride: yRowStride, firstBlock: 0, blocks: weights.nBlocks,
-      scratch: scratch + used)
-  } else {
-    linearDense(
-      weights, level, kernels, x: x, xRowStride: xRowStride, rows: rows, y: y, yRowStride: yRowStride, firstBlock: 0,
-      blocks: weights.nBlocks, scratch: scratch)
+  let input = ProductInput(x: x, xRowStride: xRowStride, prepared: scratch, rows: rows, k: weights.k)
+  var used = 0
+  if kernels.preparesInput(level, rows: rows) {
+    input.prepare(level, kernels, firstRow: 0, rowCount: rows)
+    used = (QuantizedActivations.byteCount(rows: rows, k: weights.k) &+ 63) & ~63
   }
+  input.multiply(
+    weights, level, kernels, firstRow: 0, rowCount: rows, y: y, yRowStride: yRowStride, firstBlock: 0,
+    blocks: weights.nBlocks, scratch: scratch + used)
 }
 
 /// Codes the rows of `x` for ``linearQuantized(_:_:_:x:y:yRowStride:firstBlock:blocks:scratch:)`` at `level`.

@@ -1,3 +1,5 @@
+import NestedFormat
+
 /// Rounds `rows` rows of `k` floats to bfloat16 for products that read such: ``RoundArguments``.
 ///
 /// - Parameters:
@@ -42,5 +44,61 @@ public func matmulBFloat16(
   }
   if whole &* 16 < n {
     storeTail(scratch.tile, rows: rows, firstOutput: whole &* 16, n: n, y: y, yRowStride: yRowStride)
+  }
+}
+
+/// The FP16 product in bfloat16 for `blocks` blocks of 16 outputs from `firstBlock` on. Threads may share a product by blocks:
+/// every output is computed in the same order whoever does it.
+///
+/// - Parameters:
+///   - x: the input, rounded.
+///   - scratch: the thread's own, ``productScratchByteCount(maxRows:)`` bytes, 64-byte aligned.
+public func linearBFloat16(
+  _ weights: LinearWeights, _ kernels: KernelTable, x: BFloat16Activations, y: UnsafeMutablePointer<Float>,
+  yRowStride: Int, firstBlock: Int, blocks: Int, scratch: UnsafeMutableRawPointer
+) {
+  guard let w = weights.fp16, blocks > 0, x.rows > 0 else { return }
+  let scratch = ProductScratch(scratch)
+  let (n, k) = (weights.n, weights.k)
+  // A first tile rounds the weights of two blocks on the way; the panel that it leaves stays in the level-1 cache for the others.
+  let tile = min(x.rows, BFloat16Arguments.tileRows)
+  // Pieces of nearly equal size.
+  let wanted = max((k &+ (Blocking.bfloat16Inputs &- 1)) / Blocking.bfloat16Inputs, 1)
+  let size = ((k &+ wanted &- 1) / wanted &+ 7) & ~7
+  let end = firstBlock &+ blocks
+  let wholeEnd = min(end, n / 16)
+  var firstInput = 0
+  while firstInput < k {
+    let inputs = min(size, k &- firstInput)
+    let pairs = (inputs &+ 1) / 2
+    var block = firstBlock
+    while block < end {
+      let count = block &+ BFloat16Arguments.mostBlocks <= wholeEnd ? BFloat16Arguments.mostBlocks : 1
+      let cursor = OutputCursor(
+        block: block, blocks: count, n: n, firstInput: firstInput, bias: weights.bias, y: y, yRowStride: yRowStride,
+        scratch: scratch)
+      var first = BFloat16HalfArguments(
+        product: BFloat16Arguments(
+          x: UnsafeRawPointer(x.base + firstInput &* 2), xRowStride: x.rowStride, w: UnsafeRawPointer(scratch.panel),
+          blockStride: pairs &* 64, start: cursor.start, startRowStride: cursor.startRowStride, y: cursor.y,
+          yRowStride: cursor.yRowStride, pairs: pairs, rows: tile, blocks: count, alpha: 1),
+        halves: w.base + (block &* k &+ firstInput) &* 32, halfBlockStride: k &* 32, k: inputs,
+        panel: x.rows > tile ? scratch.panel : nil)
+      kernels.bfloat16Half(&first)
+      if x.rows > tile {
+        var rest = first.product
+        rest.x += tile &* x.rowStride
+        rest.start = (UnsafeRawPointer(rest.start) + tile &* rest.startRowStride).assumingMemoryBound(to: Float.self)
+        rest.y = (UnsafeMutableRawPointer(rest.y) + tile &* rest.yRowStride).assumingMemoryBound(to: Float.self)
+        rest.rows = x.rows &- tile
+        kernels.bfloat16(&rest)
+      }
+      block &+= count
+    }
+    firstInput &+= size
+  }
+  let last = (end &- 1) &* 16
+  if last &+ 16 > n {
+    storeTail(scratch.tile, rows: x.rows, firstOutput: last, n: n, y: y, yRowStride: yRowStride)
   }
 }

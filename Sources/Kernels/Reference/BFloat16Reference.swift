@@ -28,22 +28,51 @@ func roundReference(_ a: RoundArguments) {
 /// zero, which ``ErrorBound`` counts.
 func bfloat16Reference(_ a: BFloat16Arguments) {
   for block in 0..<a.blocks {
-    for row in 0..<a.rows {
-      let x = a.x + row &* a.xRowStride
-      var sum = SIMD16<Float>(repeating: 0)
-      for pair in 0..<a.pairs {
-        let inputs = x.loadUnaligned(fromByteOffset: pair &* 4, as: UInt32.self)
-        let weights = a.w.loadUnaligned(fromByteOffset: block &* a.blockStride &+ pair &* 64, as: SIMD16<UInt32>.self)
-        sum += floats(weights & 0xFFFF_0000) * Float(bitPattern: inputs & 0xFFFF_0000)
-        sum += floats(weights &<< 16) * Float(bitPattern: inputs &<< 16)
-      }
-      let start = UnsafeRawPointer(a.start + block &* 16)
-        .loadUnaligned(fromByteOffset: row &* a.startRowStride, as: SIMD16<Float>.self)
-      UnsafeMutableRawPointer(a.y + block &* 16).storeBytes(
-        of: start + sum * a.alpha, toByteOffset: row &* a.yRowStride, as: SIMD16<Float>.self)
+    multiply(a, block) { pair in
+      a.w.loadUnaligned(fromByteOffset: block &* a.blockStride &+ pair &* 64, as: SIMD16<UInt32>.self)
     }
+  }
+}
+
+/// ``BFloat16HalfArguments`` in plain Swift.
+func bfloat16HalfReference(_ a: BFloat16HalfArguments) {
+  for block in 0..<a.product.blocks {
+    multiply(a.product, block) { pair in
+      let halves = a.halves + (block &* a.halfBlockStride &+ pair &* 64)
+      var weights = rounded(floats(halvesAt: halves))
+      if 2 &* pair &+ 1 < a.k { weights |= rounded(floats(halvesAt: halves + 32)) &<< 16 }
+      a.panel?.storeBytes(
+        of: weights, toByteOffset: block &* a.product.blockStride &+ pair &* 64, as: SIMD16<UInt32>.self)
+      return weights
+    }
+  }
+}
+
+/// - Parameter weights: a pair of inputs of all outputs, odd ones in the upper halves.
+@inline(__always)
+private func multiply(_ a: BFloat16Arguments, _ block: Int, weights: (_ pair: Int) -> SIMD16<UInt32>) {
+  for row in 0..<a.rows {
+    let x = a.x + row &* a.xRowStride
+    var sum = SIMD16<Float>(repeating: 0)
+    for pair in 0..<a.pairs {
+      let inputs = x.loadUnaligned(fromByteOffset: pair &* 4, as: UInt32.self)
+      let weights = weights(pair)
+      sum += floats(weights & 0xFFFF_0000) * Float(bitPattern: inputs & 0xFFFF_0000)
+      sum += floats(weights &<< 16) * Float(bitPattern: inputs &<< 16)
+    }
+    let start = UnsafeRawPointer(a.start + block &* 16)
+      .loadUnaligned(fromByteOffset: row &* a.startRowStride, as: SIMD16<Float>.self)
+    UnsafeMutableRawPointer(a.y + block &* 16).storeBytes(
+      of: start + sum * a.alpha, toByteOffset: row &* a.yRowStride, as: SIMD16<Float>.self)
   }
 }
 
 @inline(__always)
 private func floats(_ bits: SIMD16<UInt32>) -> SIMD16<Float> { unsafeBitCast(bits, to: SIMD16<Float>.self) }
+
+@inline(__always)
+private func rounded(_ values: SIMD16<Float>) -> SIMD16<UInt32> {
+  var result = SIMD16<UInt32>(repeating: 0)
+  for lane in 0..<16 { result[lane] = UInt32(bfloat16(values[lane])) }
+  return result
+}

@@ -27,6 +27,13 @@ public enum ErrorBound {
     sum(roundings: k + 4, magnitude: magnitude) + Double(k + 4) * alpha.magnitude * 0x1p-126
   }
 
+  /// What rounding both factors to bfloat16 adds to a product of floats with FP16 weights. The significand has 8 bits, so each
+  /// factor is off by at most 2⁻⁸ of itself, and a product by 2⁻⁷ + 2⁻¹⁶. Inputs below 2⁻¹²⁶ count as zeros, and no weight is
+  /// larger than 2¹⁶. Not counted: inputs above 2¹²⁸ − 2¹¹⁹, which become infinities. `magnitude` counts `|x · w|`.
+  public static func bfloat16Rounding(k: Int, magnitude: Double) -> Double {
+    magnitude * (0x1p-7 + 0x1p-16) + Double(k) * 0x1p-110
+  }
+
   /// Products with nested weights after quantization of the activations, whose integers are exact. A group's term meets
   /// two roundings in `s'` or `lo'`, two in the products with scale and sum, one in the offset, and one per group.
   /// `magnitude` counts `|start|` and, per group, `|a · s' · A| + |offset · lo'|`.

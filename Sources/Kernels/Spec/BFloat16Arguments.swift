@@ -10,6 +10,8 @@
 public struct BFloat16Arguments: BitwiseCopyable {
   /// Blocks that share each load of an activation.
   public static let mostBlocks = 2
+  /// Rows of the largest tile.
+  public static let tileRows = 12
   /// With so many rows one sum per output hides the latency of the products; with fewer there are several.
   public static let independentRows = 6
 
@@ -52,12 +54,39 @@ public struct BFloat16Arguments: BitwiseCopyable {
   }
 }
 
+/// ``BFloat16Arguments`` straight from FP16 weights, which are rounded as ``RoundArguments`` rounds floats: a first tile of rows,
+/// and the panels for others.
+public struct BFloat16HalfArguments: BitwiseCopyable {
+  /// At most as many rows as the kernel's tile. First, so that its fields are where they are in ``BFloat16Arguments``. `w` is not
+  /// read.
+  public var product: BFloat16Arguments
+  /// `[k][16]` FP16.
+  public var halves: UnsafeRawPointer
+  /// From one block's weights to the next one's; unused with one block.
+  public var halfBlockStride: Int
+  public var k: Int
+  /// Where the panels go, `product.blockStride` apart; nil where no further rows want them. Needs
+  /// ``BFloat16Arguments/tileRows`` rows.
+  public var panel: UnsafeMutableRawPointer?
+
+  public init(
+    product: BFloat16Arguments, halves: UnsafeRawPointer, halfBlockStride: Int, k: Int, panel: UnsafeMutableRawPointer?
+  ) {
+    self.product = product
+    self.halves = halves
+    self.halfBlockStride = halfBlockStride
+    self.k = k
+    self.panel = panel
+  }
+}
+
 /// Rounds rows of floats to bfloat16: to nearest, ties to even, as `vcvtneps2bf16` does. Subnormal floats become zeros of their
 /// sign, a NaN stays one and becomes quiet, and what rounds beyond the largest bfloat16 becomes an infinity.
 public struct RoundArguments: BitwiseCopyable {
   public var x: UnsafePointer<Float>
   public var xRowStride: Int
-  /// `k` bfloat16 per row and, behind an odd `k`, a zero; nothing else is written.
+  /// `k` bfloat16 per row and, behind an odd `k`, a zero; nothing else is written. May be `x` itself with rows as far apart or
+  /// closer.
   public var output: UnsafeMutableRawPointer
   public var outputRowStride: Int
   public var k: Int

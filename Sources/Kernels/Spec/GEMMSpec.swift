@@ -22,6 +22,8 @@ public struct GEMMSpec: Hashable, Sendable {
     case words
     /// ``BFloat16Arguments``: bfloat16 rows by panels of bfloat16 pairs.
     case bfloat16
+    /// ``BFloat16HalfArguments``: the same from FP16 weights, which become such panels.
+    case bfloat16Half
     /// ``RoundArguments``: floats to bfloat16.
     case round
   }

@@ -21,9 +21,13 @@ public enum KernelCatalog {
       result.append(GEMMSpec(.dense, isa: float, level: .fp16, activations: .float32, rows: floatRows))
     }
     if features.bf16 {
-      result.append(GEMMSpec(.round, isa: .avx512bf16, level: .fp32, activations: .bfloat16, rows: 1))
-      result.append(
-        GEMMSpec(.bfloat16, isa: .avx512bf16, level: .fp32, activations: .bfloat16, rows: 12, columns: 32))
+      func add(_ operation: GEMMSpec.Operation, rows: Int, columns: Int) {
+        result.append(
+          GEMMSpec(operation, isa: .avx512bf16, level: .fp16, activations: .bfloat16, rows: rows, columns: columns))
+      }
+      add(.round, rows: 1, columns: 16)
+      add(.bfloat16, rows: BFloat16Arguments.tileRows, columns: 32)
+      if levels.contains(.fp16) { add(.bfloat16Half, rows: BFloat16Arguments.tileRows, columns: 32) }
     }
     let nestedLevels = Set(levels).filter(\.isNested).sorted(by: >)
     if !nestedLevels.isEmpty {

@@ -14,6 +14,7 @@ import NestedFormat
 /// quantize_s8g64_f32_avx2
 /// words_s16_s8g64_avx2
 /// gemm_f32_bf16_bf16b16x2_12x32_avx512bf16    panel of pairs of inputs in blocks of 16 outputs, two blocks at once
+/// gemm_f32_bf16_f16b16_12x32_avx512bf16       the same from FP16
 /// round_bf16_f32_avx512bf16
 /// ```
 public struct KernelName: Hashable, Sendable, CustomStringConvertible {
@@ -51,6 +52,7 @@ public struct KernelName: Hashable, Sendable, CustomStringConvertible {
     case .quantize: return "quantize_\(activations)_f32_\(isa)"
     case .words: return "words_s16_\(activations)_\(isa)"
     case .bfloat16: return "gemm_f32_\(activations)_bf16b16x2_\(block)_\(isa)"
+    case .bfloat16Half: return "gemm_f32_\(activations)_f16b16_\(block)_\(isa)"
     case .round: return "round_\(activations)_f32_\(isa)"
     }
   }
@@ -79,8 +81,10 @@ public struct KernelName: Hashable, Sendable, CustomStringConvertible {
       switch parts[3].first {
       case "f":
         guard let level = level(weights[0]) else { return [] }
-        return [spec(.dense, level, .float32, block[0], block[1])]
-      case "b": return [spec(.bfloat16, .fp32, .bfloat16, block[0], block[1])]
+        return [
+          spec(.dense, level, .float32, block[0], block[1]), spec(.bfloat16Half, level, .bfloat16, block[0], block[1]),
+        ]
+      case "b": return [spec(.bfloat16, .fp16, .bfloat16, block[0], block[1])]
       case "p", "n", "e":
         guard let level = level(weights[0]) else { return [] }
         let gemv: GEMMSpec.Operation = parts[3].first == "e" ? .expanded : .vector
@@ -98,7 +102,7 @@ public struct KernelName: Hashable, Sendable, CustomStringConvertible {
     case "words":
       let source = numbers(parts[2])
       return source.count == 2 ? [spec(.words, .int8, .int8PerRowAndGroup, 1, 16, source[1])] : []
-    case "round": return [spec(.round, .fp32, .bfloat16, 1, 16)]
+    case "round": return [spec(.round, .fp16, .bfloat16, 1, 16)]
     default: return []
     }
   }

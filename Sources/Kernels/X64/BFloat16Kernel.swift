@@ -70,16 +70,20 @@ struct BFloat16Tile {
   let weights: [ZMM]
   let broadcasts: [ZMM]
 
-  init(rows: Int, blocks: Int, _ spec: GEMMSpec) throws(AdaptQError) {
+  /// - Parameter chains: nil for enough.
+  init(rows: Int, blocks: Int, chains: Int? = nil, _ spec: GEMMSpec) throws(AdaptQError) {
     self.rows = rows
     self.blocks = blocks
     // With two blocks, twelve sums or more: enough for two pipes of latency 6.
-    chains = rows >= BFloat16Arguments.independentRows ? 1 : (rows >= 3 ? 2 : 4)
+    let enough = rows >= BFloat16Arguments.independentRows ? 1 : (rows >= 3 ? 2 : 4)
+    self.chains = chains ?? enough
     var plan = RegisterPlan(count: 32, for: KernelName(spec).description)
-    accumulators = try plan.take(rows * blocks * chains, "accumulators").map { ZMM($0) }
+    accumulators = try plan.take(rows * blocks * self.chains, "accumulators").map { ZMM($0) }
     weights = try plan.take(blocks, "weights").map { ZMM($0) }
     broadcasts = try plan.take(2, "activations").map { ZMM($0) }
   }
+
+  var registerCount: Int { accumulators.count + weights.count + broadcasts.count }
 
   func accumulator(_ chain: Int, _ row: Int, _ block: Int) -> ZMM {
     accumulators[(chain * rows + row) * blocks + block]
@@ -113,7 +117,7 @@ struct BFloat16Tile {
     emitWholeTurns(asm, g.count, of: steps) { asm in
       for step in 0..<steps {
         for block in 0..<blocks { asm.vmovups(weights[block], g.weights(block, 64 * step)) }
-        emitProducts(asm, g, step: step)
+        emitProducts(asm, g, step: step, weights: weights)
       }
       g.x.advance(asm, rows: rows, by: 4 * steps)
       asm.add(g.w, 64 * steps)
@@ -121,7 +125,7 @@ struct BFloat16Tile {
   }
 
   /// All rows by the pair in `weights`.
-  func emitProducts(_ asm: borrowing X64Assembler, _ g: BFloat16GeneralRegisters, step: Int) {
+  func emitProducts(_ asm: borrowing X64Assembler, _ g: BFloat16GeneralRegisters, step: Int, weights: [ZMM]) {
     for row in 0..<rows {
       let broadcast = broadcasts[row % broadcasts.count]
       asm.vpbroadcastd(broadcast, g.x.address(row, 4 * step))

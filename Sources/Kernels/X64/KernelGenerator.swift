@@ -13,7 +13,7 @@ public enum KernelGenerator {
   public static func marked(_ spec: GEMMSpec) throws(AdaptQError) -> MarkedCode {
     let asm = X64Assembler()
     let isKnown = [.avx2, .avxvnni, .avx512, .avx512vnni, .avx512bf16].contains(spec.isa)
-    let columns = spec.operation == .bfloat16 ? 16 * BFloat16Arguments.mostBlocks : 16
+    let columns = [.bfloat16, .bfloat16Half].contains(spec.operation) ? 16 * BFloat16Arguments.mostBlocks : 16
     guard isKnown, spec.rows > 0, spec.columns == columns, spec.groupSize == 64 else {
       throw .unsupported("\(KernelName(spec)): no generator")
     }
@@ -26,6 +26,7 @@ public enum KernelGenerator {
     case .unpack: if wide { try emitUnpackAVX512(asm, spec) } else { try emitUnpackAVX2(asm, spec) }
     case .panel: if wide { try emitPanelAVX512(asm, spec) } else { try emitPanelAVX2(asm, spec) }
     case .bfloat16: try emitBFloat16(asm, spec)
+    case .bfloat16Half: try emitBFloat16Half(asm, spec)
     case .round: emitRoundBF16(asm)
     case .expanded: emitExpandedAVX2(asm, spec)
     case .vector: if wide { try emitVectorAVX512(asm, spec) } else { try emitVectorAVX2(asm, spec) }

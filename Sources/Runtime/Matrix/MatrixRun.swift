@@ -22,7 +22,12 @@ extension MatrixHandle {
   public func prepareInput(_ call: MatrixCall, _ workspace: UnsafeMutableRawPointer) {
     let k = k
     if let x = call.x {
-      if !call.level.isNested { return }
+      if !call.level.isNested {
+        if usesBFloat16(call) {
+          bfloat16(call, workspace).round(x, xRowStride: call.xStride, count: call.rows, state.pointee.kernels)
+        }
+        return
+      }
       let quantized = QuantizedActivations(memory: workspace, rows: call.rows, k: k)
       quantize(x: x, xRowStride: call.xStride, into: quantized, call.level, state.pointee.kernels)
       if usesExpanded(call) { prepareExpanded(quantized) }
@@ -35,9 +40,12 @@ extension MatrixHandle {
         }
         if usesExpanded(call) { prepareExpanded(quantized) }
       } else {
-        dequantize(
-          codes, call.codeStride, scales, call.scaleStride, rows: call.rows,
-          workspace.assumingMemoryBound(to: Float.self))
+        let floats = workspace.assumingMemoryBound(to: Float.self)
+        dequantize(codes, call.codeStride, scales, call.scaleStride, rows: call.rows, floats)
+        // In place: rows become shorter.
+        if usesBFloat16(call) {
+          bfloat16(call, workspace).round(floats, xRowStride: groups &* 64, count: call.rows, state.pointee.kernels)
+        }
       }
     }
   }
@@ -64,6 +72,10 @@ extension MatrixHandle {
           weights, call.level, state.pointee.kernels, x: quantized, y: call.y, yRowStride: call.yStride,
           firstBlock: firstBlock, blocks: blocks, scratch: scratch)
       }
+    } else if usesBFloat16(call) {
+      linearBFloat16(
+        weights, state.pointee.kernels, x: bfloat16(call, workspace), y: call.y, yRowStride: call.yStride,
+        firstBlock: firstBlock, blocks: blocks, scratch: scratch)
     } else {
       let floats = UnsafePointer(workspace.assumingMemoryBound(to: Float.self))
       linearDense(
@@ -72,6 +84,16 @@ extension MatrixHandle {
         firstBlock: firstBlock, blocks: blocks, scratch: scratch)
     }
     if call.activation != .none || call.residual != nil { finish(call, firstBlock, blocks) }
+  }
+
+  @inline(__always)
+  private func usesBFloat16(_ call: MatrixCall) -> Bool {
+    state.pointee.kernels.usesBFloat16(call.level, rows: call.rows)
+  }
+
+  @inline(__always)
+  private func bfloat16(_ call: MatrixCall, _ workspace: UnsafeMutableRawPointer) -> BFloat16Activations {
+    BFloat16Activations(memory: workspace, rows: call.rows, k: k)
   }
 
   /// As many rows as the kernels for planes take without unpacking: beyond, results would have other bits.

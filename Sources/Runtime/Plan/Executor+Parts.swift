@@ -57,21 +57,22 @@ extension PlanContext {
   private func quantizePart(_ step: UnsafeMutablePointer<Step>, _ first: Int, _ end: Int) {
     let x = slot(step.pointee.input0)
     let k = weights[Int(step.pointee.site)].k
-    quantize(
-      x: x.pointee.floats, xRowStride: k,
-      into: QuantizedActivations(memory: quantized, rows: x.pointee.rows, k: k), level(step), firstRow: first,
-      rowCount: end &- first, kernels)
+    ProductInput(x: x.pointee.floats, xRowStride: k, prepared: quantized, rows: x.pointee.rows, k: k)
+      .prepare(level(step), kernels, firstRow: first, rowCount: end &- first)
   }
 
-  /// Items are blocks of outputs, for each panel of rows after the other.
+  /// Items are blocks of outputs, or as many as kernels take at once, for each panel of rows after the other.
   private func linearPart(
     _ step: UnsafeMutablePointer<Step>, _ first: Int, _ end: Int, panels: Int, _ lane: Int
   ) {
     let weights = weights + Int(step.pointee.site)
-    let (n, k, blocks) = (weights.pointee.n, weights.pointee.k, weights.pointee.nBlocks)
+    let (n, k) = (weights.pointee.n, weights.pointee.k)
     let (x, y) = (slot(step.pointee.input0), slot(step.pointee.output))
     let level = level(step)
     let rows = x.pointee.rows
+    let unit = kernels.blocksAtOnce(level, rows: rows)
+    let blocks = kernels.shares(weights.pointee.nBlocks, level, rows: rows)
+    let input = ProductInput(x: x.pointee.floats, xRowStride: k, prepared: quantized, rows: rows, k: k)
     var item = first
     while item < end {
       let panel = item / blocks
@@ -80,16 +81,10 @@ extension PlanContext {
       let firstRow = panelStart(panel, panels, rows)
       let rowCount = panelStart(panel &+ 1, panels, rows) &- firstRow
       let target = y.pointee.floats + firstRow &* n
-      if level.isNested {
-        linearQuantized(
-          weights.pointee, level, kernels,
-          x: QuantizedActivations(memory: quantized, rows: rows, k: k).panel(firstRow, rowCount), y: target,
-          yRowStride: n, firstBlock: block, blocks: count, scratch: scratch(lane))
-      } else {
-        linearDense(
-          weights.pointee, level, kernels, x: x.pointee.floats + firstRow &* k, xRowStride: k, rows: rowCount,
-          y: target, yRowStride: n, firstBlock: block, blocks: count, scratch: scratch(lane))
-      }
+      input.multiply(
+        weights.pointee, level, kernels, firstRow: firstRow, rowCount: rowCount, y: target, yRowStride: n,
+        firstBlock: block &* unit, blocks: min(count &* unit, weights.pointee.nBlocks &- block &* unit),
+        scratch: scratch(lane))
       item &+= count
     }
   }

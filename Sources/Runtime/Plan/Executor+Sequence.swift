@@ -17,17 +17,11 @@ extension PlanContext {
     let weights = weights + site
     let level = Level(rawValue: levels[site]) ?? .int8
     let k = weights.pointee.k
-    if level.isNested {
-      let activations = QuantizedActivations(memory: quantized, rows: rows, k: k)
-      quantize(x: x, xRowStride: k, into: activations, level, kernels)
-      linearQuantized(
-        weights.pointee, level, kernels, x: activations, y: y, yRowStride: yRowStride, firstBlock: firstBlock,
-        blocks: blocks, scratch: scratch)
-    } else {
-      linearDense(
-        weights.pointee, level, kernels, x: x, xRowStride: k, rows: rows, y: y, yRowStride: yRowStride,
-        firstBlock: firstBlock, blocks: blocks, scratch: scratch)
-    }
+    let input = ProductInput(x: x, xRowStride: k, prepared: quantized, rows: rows, k: k)
+    if kernels.preparesInput(level, rows: rows) { input.prepare(level, kernels, firstRow: 0, rowCount: rows) }
+    input.multiply(
+      weights.pointee, level, kernels, firstRow: 0, rowCount: rows, y: y, yRowStride: yRowStride,
+      firstBlock: firstBlock, blocks: blocks, scratch: scratch)
   }
 
   // MARK: - Convolution

@@ -58,8 +58,7 @@ extension PlanContext {
     _ plan: UnsafePointer<PlanContext>, _ executor: ParallelExecutor,
     deadline: UnsafeMutablePointer<DeadlineRun>? = nil
   ) -> RunOutcome {
-    // The value whose 8-bit codes are in `quantized`: projections of the same input share them. Codes made for INT8 have words
-    // besides and serve every level.
+    // The value of which `quantized` holds the form that products at `codedLevel` read: projections of the same input share it.
     var coded: Int32 = -1
     var codedLevel = Level.int8
     for index in 0..<plan.pointee.stateCount { plan.pointee.states[index].isWritten = false }
@@ -81,7 +80,10 @@ extension PlanContext {
       switch step.pointee.kind {
       case .linear:
         let level = plan.pointee.level(step)
-        if level.isNested && (coded != step.pointee.input0 || (level == .int8 && codedLevel != .int8)) {
+        let rows = plan.pointee.slot(step.pointee.input0).pointee.rows
+        if plan.pointee.kernels.preparesInput(level, rows: rows)
+          && (coded != step.pointee.input0 || !ProductInput.serves(level, madeFor: codedLevel))
+        {
           _ = ParallelWork.run(plan, step, .quantize, executor)
           if let codeTimes = plan.pointee.codeTimes { codeTimes[position] &+= monotonicNanoseconds() &- begin }
           coded = step.pointee.input0
@@ -164,8 +166,10 @@ extension PlanContext {
         return
       }
       let multiplications = rows &* n &* k
-      work.cost = multiplications / (level(step).isNested ? rows > 4 ? 64 : 24 : rows > 4 ? 16 : 8)
-      let blocks = weights.pointee.nBlocks
+      let usesBFloat16 = kernels.usesBFloat16(level(step), rows: rows)
+      work.cost =
+        multiplications / (level(step).isNested ? rows > 4 ? 64 : 24 : rows > 4 ? usesBFloat16 ? 32 : 16 : 8)
+      let blocks = kernels.shares(weights.pointee.nBlocks, level(step), rows: rows)
       let wanted = lanes &* 4
       // Panels of more than 32 rows: the same kernels serve them as all rows together.
       if lanes > 1 && blocks < wanted && n > 0 {

@@ -1,6 +1,7 @@
 import Base
 import Control
 import Graph
+import Kernels
 import NestedFormat
 
 /// What a plan costs on this machine, predicted from how long each step took at every uniform level: the sum over its steps,
@@ -110,7 +111,7 @@ public final class PlanCosts: @unchecked Sendable {
       let share = weight(of: site, facts)
       if share == 0 { continue }
       sum += share * Double(times.product(step, level: index, size: size))
-      if facts.kind == .linear && level.isNested {
+      if facts.kind == .linear {
         let coding = times.coding(Int(leader[step]), level: index, size: size)
         sum += Double(coding) / Double(max(followers[Int(leader[step])], 1))
       }
@@ -141,9 +142,10 @@ public final class PlanCosts: @unchecked Sendable {
         time = product(step, indices[site])
         if facts.kind == .convolution { coded = -1 }
         let level = siteLevels[site]
-        if facts.kind == .linear && level.isNested && (coded != facts.input0 || (level == .int8 && codedLevel != .int8))
-        {
-          time += coding(step, indices[site])
+        let own = facts.kind == .linear ? coding(step, indices[site]) : 0
+        // No time: at this level and size the floats themselves are read.
+        if own > 0 && (coded != facts.input0 || !ProductInput.serves(level, madeFor: codedLevel)) {
+          time += own
           (coded, codedLevel) = (facts.input0, level)
         }
       case .gru:
