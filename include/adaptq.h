@@ -163,7 +163,11 @@ ADAPTQ_API int32_t adaptq_has_feature(const char *name);
 
 /* ----------------------------------------------------------------------------------------------------------- types */
 
-/** Precision of weights. The value is the number of bits, ADAPTQ_LEVEL_AUTO leaves the choice to the budget. */
+/** Precision of weights. The value is the number of bits, ADAPTQ_LEVEL_AUTO leaves the choice to the budget.
+ *
+ *  Attention has no weights and so no level: it follows that of the linear site that makes its queries. At FP32, without
+ *  such a site, or on a CPU without AVX512-BF16 it multiplies 32-bit floats. Else it multiplies bfloat16 numbers; at integer
+ *  levels and from 96 keys on, queries by keys as 8-bit codes with a scale per row. */
 typedef int32_t adaptq_level;
 /** Values of adaptq_level. */
 enum {

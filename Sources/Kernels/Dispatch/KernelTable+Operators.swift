@@ -29,6 +29,10 @@ extension KernelTable {
     case .gelu: gelu = kernel
     case .softmaxRows: softmaxRows = kernel
     case .layerNorm: layerNorm = kernel
+    case .attentionPack: attentionPack = kernel
+    case .attention: attention = kernel
+    case .codedAttentionPack: codedAttentionPack = kernel
+    case .codedAttention: codedAttention = kernel
     }
   }
 }

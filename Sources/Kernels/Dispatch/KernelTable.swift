@@ -57,6 +57,13 @@ public struct KernelTable: BitwiseCopyable, Sendable {
   public var softmaxRows: Kernel = KernelTable.portableSoftmaxRows
   /// Takes ``LayerNormArguments``.
   public var layerNorm: Kernel = KernelTable.portableLayerNorm
+  /// Take ``AttentionPackArguments`` and ``AttentionArguments``; nil where the CPU has no bfloat16 products, and in the
+  /// portable table.
+  public var attentionPack: Kernel?
+  public var attention: Kernel?
+  /// The same with 8-bit codes of queries and keys.
+  public var codedAttentionPack: Kernel?
+  public var codedAttention: Kernel?
 
   /// What ``bfloat16Rows`` is where the CPU multiplies bfloat16. With fewer rows rounding the weights takes as long as multiplying
   /// them in Float, and nothing is to be had for the precision.

@@ -41,6 +41,61 @@ public enum ErrorBound {
     sum(roundings: 2 * groups + 6, magnitude: magnitude)
   }
 
+  /// Attention with bfloat16 shares and values (``AttentionArguments``), for one output of one query.
+  ///
+  /// With scores that are off by `score` a share `p / Σp` is off by the factor `e^(2 · score)`, by 2⁻⁸ from rounding `p`, by
+  /// 2⁻¹³ twice from the polynomial, and by a rounding per key in each of both sums; a value by 2⁻⁸. Shares below 2⁻¹²⁶ may
+  /// vanish, and so may inputs and products that small.
+  ///
+  /// - Parameters:
+  ///   - score: as ``attentionScore(width:magnitude:isRounded:)`` or ``attentionScore(codes:_:_:)`` says.
+  ///   - values: the sum of `share · |v|`.
+  ///   - largestValue: the largest `|v|`.
+  ///   - isRounded: against attention of values that were rounded before.
+  public static func attention(
+    keys: Int, score: Double, values: Double, largestValue: Double, isRounded: Bool = false
+  ) -> Double {
+    let sums = Double(2 * keys + 6) * 1.01 * unit
+    let factor = exponential(2 * score) * (1 + 0x1p-8) * (1 + 0x1p-12) * (1 + (isRounded ? 0 : 0x1p-8)) * (1 + sums)
+    return (factor - 1) * values + Double(keys) * 0x1p-125 * max(largestValue, 1)
+  }
+
+  /// A score of bfloat16 inputs: 2⁻⁸ each from rounding them, one rounding of Float per input, five from scaling.
+  ///
+  /// - Parameters:
+  ///   - magnitude: the largest `|scale| · Σ |q| · |k|` of the keys of the query that are not masked.
+  ///   - isRounded: against scores of scaled queries and keys that were rounded before.
+  public static func attentionScore(width: Int, magnitude: Double, isRounded: Bool = false) -> Double {
+    ((isRounded ? 0 : 2.01 * 0x1p-8) + Double(width + 5) * 1.01 * unit) * magnitude
+  }
+
+  /// A score of 8-bit codes: each input is off by half a unit and a few roundings, the sum is exact, and eight roundings follow.
+  ///
+  /// - Parameters:
+  ///   - q: the scaled query, `k` the key.
+  ///   - isRounded: against scores of what the codes stand for.
+  public static func attentionScore(codes q: [Double], _ k: [Double], isRounded: Bool = false) -> Double {
+    let largest = [q, k].map { max($0.reduce(0) { max($0, $1.magnitude) }, 0x1p-100) }
+    let sums = [q, k].map { $0.reduce(0) { $0 + $1.magnitude } }
+    let halves = largest.map { $0 / 254 * 1.001 }
+    let rounding = isRounded ? 0 : halves[0] * sums[1] + halves[1] * sums[0] + Double(q.count) * halves[0] * halves[1]
+    return rounding + 10 * unit * (sums[0] * largest[1] + Double(q.count) * halves[1] * largest[0])
+  }
+
+  /// e^x for x ≥ 0, from above.
+  private static func exponential(_ x: Double) -> Double {
+    if !(x < 700) { return .infinity }
+    var halvings = 0
+    var small = x
+    while small > 0x1p-10 {
+      small /= 2
+      halvings += 1
+    }
+    var power = 1 + small + small * small * 0.501
+    for _ in 0..<halvings { power *= power }
+    return power
+  }
+
   /// What products of words add to ``nested(groups:magnitude:)``: the roundings of ``WordsArguments`` and
   /// ``unpackWordsReference(_:)``, at most one unit of an activation and 1.5 units of a weight, and the one of the integer sum.
   ///

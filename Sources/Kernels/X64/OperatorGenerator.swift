@@ -8,8 +8,8 @@ extension KernelGenerator {
   /// ``generate(_:)-(OperatorSpec)`` for a listing.
   public static func marked(_ spec: OperatorSpec) throws(AdaptQError) -> MarkedCode {
     switch spec.isa {
-    case .avx2: try marked(spec, YMM.self)
-    case .avx512: try marked(spec, ZMM.self)
+    case .avx2 where !spec.operation.isReduced: try marked(spec, YMM.self)
+    case .avx512 where !spec.operation.isReduced, .avx512bf16 where spec.operation.isReduced: try marked(spec, ZMM.self)
     default: throw .unsupported("\(spec): no generator")
     }
   }
@@ -20,6 +20,10 @@ extension KernelGenerator {
     case .gelu: emitGelu(asm, V.self)
     case .softmaxRows: emitSoftmax(asm, V.self)
     case .layerNorm: emitLayerNorm(asm, V.self)
+    case .attentionPack: emitAttentionPack(asm, isCoded: false)
+    case .attention: try emitAttention(asm, isCoded: false)
+    case .codedAttentionPack: emitAttentionPack(asm, isCoded: true)
+    case .codedAttention: try emitAttention(asm, isCoded: true)
     }
     return try asm.finishMarked()
   }

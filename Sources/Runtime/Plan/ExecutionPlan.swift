@@ -127,7 +127,7 @@ public final class ExecutionPlan: @unchecked Sendable {
       levels: array(UInt8.self, levelsAt), siteCount: graph.sites.count, quantized: arena.base + quantizedAt,
       scratch: arena.base + scratchAt, scratchStride: scratchStride,
       attention: (arena.base + attentionAt).assumingMemoryBound(to: Float.self),
-      attentionStride: attentionStride, lanes: lanes, scoreCount: sizes.scoreCount, packedCount: sizes.packedCount,
+      attentionStride: attentionStride, lanes: lanes, attentionMaskByteCount: sizes.attentionMaskByteCount,
       convolutions: array(ConvolutionSlot.self, convolutionsAt), counters: array(Int64.self, countersAt),
       states: states, stateCount: graph.states.count, kernels: kernels, control: control)
   }

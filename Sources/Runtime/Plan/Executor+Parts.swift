@@ -150,46 +150,75 @@ extension PlanContext {
     integer(keep, position) != 0
   }
 
-  /// Items are heads, batch by batch: keys and values are packed like weights, so that the float product kernel serves both
-  /// products.
+  /// Items are heads, batch by batch.
   private func attentionPart(_ step: UnsafeMutablePointer<Step>, _ first: Int, _ end: Int, _ lane: Int) {
     let (q, k) = (slot(step.pointee.input0), slot(step.pointee.input1))
     let (v, y) = (slot(step.pointee.input2), slot(step.pointee.output))
     let heads = Int(step.pointee.count)
     let (queries, keys) = (q.pointee.dims[1], k.pointee.dims[1])
     let (qWidth, vWidth) = (q.pointee.dims[2], v.pointee.dims[2])
-    let (d, e) = (qWidth / heads, vWidth / heads)
-    let scratch = scratch(lane)
-    let scores = attention(lane)
-    let packed = scores + (scoreCount &+ 15) / 16 &* 16
-    let mask = packed + packedCount
-    let scoreStride = (keys &+ 15) / 16 &* 16
-    let keep = step.pointee.input3
-    var maskedBatch = -1
+    let (width, valueWidth) = (qWidth / heads, vWidth / heads)
+    let mask = attention(lane)
+    // Copied once, not for every head.
+    let (kernels, arithmetic) = (kernels, arithmetic(step))
+    var kept = KeptKeys(count: keys, isMasked: false)
+    var keptBatch = -1
     for item in first..<end {
       let batch = item / heads
       let head = item &- batch &* heads
-      if keep >= 0 && batch != maskedBatch {
-        for key in 0..<keys {
-          // As Hugging Face has it: the most negative finite number, so that a row without any key stays finite.
-          mask[key] = isKept(slot(keep), batch &* keys &+ key) ? 0 : -Float.greatestFiniteMagnitude
-        }
-        maskedBatch = batch
+      if step.pointee.input3 >= 0 && batch != keptBatch {
+        kept = keptKeys(slot(step.pointee.input3), first: batch &* keys, count: keys, mask)
+        keptBatch = batch
       }
-      let kBase = k.pointee.floats + (batch &* keys &* qWidth &+ head &* d)
-      let vBase = v.pointee.floats + (batch &* keys &* vWidth &+ head &* e)
-      Operators.packTransposed(kBase, xStride: qWidth, rows: keys, width: d, into: packed)
-      matmul(
-        kernels, x: q.pointee.floats + (batch &* queries &* qWidth &+ head &* d), xRowStride: qWidth, rows: queries,
-        panel: packed, n: keys, k: d, alpha: 1, y: scores, yRowStride: scoreStride, scratch: scratch)
-      softmaxRows(
-        kernels, scores, rows: queries, width: keys, rowStride: scoreStride, scale: step.pointee.number,
-        mask: keep >= 0 ? UnsafePointer(mask) : nil, maskRowStride: 0)
-      Operators.packRows(vBase, xStride: vWidth, rows: keys, width: e, into: packed)
-      matmul(
-        kernels, x: scores, xRowStride: scoreStride, rows: queries, panel: packed, n: e, k: keys, alpha: 1,
-        y: y.pointee.floats + (batch &* queries &* vWidth &+ head &* e), yRowStride: vWidth, scratch: scratch)
+      let (row, column) = (batch &* queries, head &* width)
+      let one = AttentionHead(
+        q: q.pointee.floats + (row &* qWidth &+ column), qStride: qWidth,
+        k: k.pointee.floats + (batch &* keys &* qWidth &+ column), kStride: qWidth,
+        v: v.pointee.floats + (batch &* keys &* vWidth &+ head &* valueWidth), vStride: vWidth,
+        y: y.pointee.floats + (row &* vWidth &+ head &* valueWidth), yStride: vWidth, queries: queries,
+        keys: kept.count, width: width, valueWidth: valueWidth, scale: step.pointee.number,
+        mask: kept.isMasked ? UnsafePointer(mask) : nil)
+      Kernels.attention(
+        kernels, one, arithmetic, scratch: UnsafeMutableRawPointer(mask) + attentionMaskByteCount,
+        productScratch: scratch(lane))
     }
+  }
+
+  /// Attention has no weights and so no level of its own: it follows the linear site that makes its queries.
+  @inline(__always)
+  private func arithmetic(_ step: UnsafeMutablePointer<Step>) -> AttentionArithmetic {
+    if step.pointee.site < 0 { return .float32 }
+    switch level(step) {
+    case .fp32: return .float32
+    case .fp16: return .bfloat16
+    case .int8, .int6, .int4, .int2: return .codes
+    }
+  }
+
+  /// The keys that have to be looked at, and whether a mask is needed for them.
+  private struct KeptKeys {
+    var count: Int
+    var isMasked: Bool
+  }
+
+  /// Keys behind the last one kept get no share, and are left out: batches are padded at their ends.
+  private func keptKeys(
+    _ keep: UnsafeMutablePointer<ValueSlot>, first: Int, count: Int, _ mask: UnsafeMutablePointer<Float>
+  ) -> KeptKeys {
+    var kept = KeptKeys(count: 0, isMasked: false)
+    var number = 0
+    for key in 0..<count {
+      let isKept = isKept(keep, first &+ key)
+      // As Hugging Face has it: the most negative finite number, so that a row without any key stays finite.
+      mask[key] = isKept ? 0 : -Float.greatestFiniteMagnitude
+      if isKept {
+        number &+= 1
+        kept.count = key &+ 1
+      }
+    }
+    kept.isMasked = number != kept.count
+    // Without any key all count alike.
+    return number == 0 ? KeptKeys(count: count, isMasked: true) : kept
   }
 
   private func binaryPart(_ step: UnsafeMutablePointer<Step>, _ first: Int, _ end: Int) {

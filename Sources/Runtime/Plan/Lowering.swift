@@ -35,6 +35,7 @@ struct Lowering {
     }
     try lower(graph.nodes)
     for output in graph.outputs { lastUse[Int(resolve(output))] = steps.count }
+    findQuerySites()
     shareMemory()
   }
 
@@ -180,6 +181,15 @@ struct Lowering {
       let root = storage[input]
       storage[output] = root
       lastUse[root] = max(lastUse[root], lastUse[output])
+    }
+  }
+
+  /// An attention follows the level of the linear site that makes its queries, if they are made in one place.
+  private mutating func findQuerySites() {
+    var maker = [Int32](repeating: -1, count: graph.values.count)
+    for step in steps where step.kind == .linear { maker[Int(step.output)] = step.site }
+    for (index, step) in steps.enumerated() where step.kind == .attention && writes[Int(step.input0)] == 1 {
+      steps[index].site = maker[Int(step.input0)]
     }
   }
 

@@ -8,9 +8,9 @@ struct PlanSizes {
   private(set) var quantizedByteCount = 64
   private(set) var scratchByteCount = 64
   private(set) var attentionByteCount = 64
-  private(set) var scoreCount = 0
-  private(set) var packedCount = 0
-  private var keyCount = 0
+  /// The part of it in front, in which attention has its mask.
+  private(set) var attentionMaskByteCount = 0
+  private var headByteCount = 0
 
   init(_ graph: Graph, _ lowering: Lowering, _ maximumSymbols: [Int]) throws(AdaptQError) {
     var shapes: [[Int]] = []
@@ -56,20 +56,15 @@ struct PlanSizes {
             checkedSum(rows, shape[0], "gates"), roundedUp(graph.sites[Int(step.site)].n, to: 16), "gates"))
       case .attention:
         let keys = shapes[Int(step.input1)][1]
-        let queries = shape[1]
         let heads = Int(step.count)
         let (width, valueWidth) = (shape[2] / heads, shapes[Int(step.input2)][2] / heads)
-        let paddedKeys = try roundedUp(keys, to: 16)
-        let scores = try checkedProduct(queries, paddedKeys, "attention scores")
-        let packedKeys = try checkedProduct(paddedKeys, width, "packed keys")
-        let packedValues = try checkedProduct(keys, try roundedUp(valueWidth, to: 16), "packed values")
-        scoreCount = max(scoreCount, scores)
-        packedCount = max(packedCount, try roundedUp(max(packedKeys, packedValues), to: 16))
-        keyCount = max(keyCount, paddedKeys)
-        let floats = try checkedSum(
-          try checkedSum(try roundedUp(scoreCount, to: 16), packedCount, "attention"), keyCount, "attention")
-        attentionByteCount = max(attentionByteCount, try checkedProduct(floats, 4, "attention"))
-        scratchByteCount = max(scratchByteCount, productScratchByteCount(maxRows: queries))
+        attentionMaskByteCount = max(
+          attentionMaskByteCount, try checkedProduct(try roundedUp(keys, to: 32), 4, "attention mask"))
+        headByteCount = max(headByteCount, attentionScratchByteCount(keys: keys, width: width, valueWidth: valueWidth))
+        attentionByteCount = max(
+          attentionByteCount, try checkedSum(attentionMaskByteCount, headByteCount, "attention"))
+        scratchByteCount = max(
+          scratchByteCount, productScratchByteCount(maxRows: attentionProductRows(queries: shape[1])))
       case .maskedMean:
         attentionByteCount = max(attentionByteCount, try checkedProduct(shape[1], 4, "mask"))
       default: break
@@ -83,7 +78,7 @@ struct PlanSizes {
     scratchByteCount = max(scratchByteCount, productScratchByteCount(maxRows: rows))
   }
 
-  /// Room for `count` floats where attention has its scores.
+  /// Room for `count` floats where attention has its scratch.
   private mutating func floats(_ count: Int) throws(AdaptQError) {
     attentionByteCount = max(attentionByteCount, try checkedProduct(count, 4, "scratch"))
   }

@@ -30,6 +30,7 @@ struct Step: BitwiseCopyable {
   var isCheckpoint = false
   /// Raw value of a `UnaryOperation`, `BinaryOperation` or `ComparisonOperation`.
   var function: UInt8 = 0
+  /// Of an attention: the site that makes its queries, if a linear one does. It has no weights, but follows that level.
   var site: Int32 = -1
   var input0: Int32 = -1
   var input1: Int32 = -1
@@ -156,9 +157,8 @@ struct PlanContext: BitwiseCopyable {
   var attentionStride: Int
   /// How many lanes there is working memory for.
   var lanes: Int
-  /// Floats of one score matrix, padded.
-  var scoreCount: Int
-  var packedCount: Int
+  /// Bytes of the mask in front of it.
+  var attentionMaskByteCount: Int
   var convolutions: UnsafeMutablePointer<ConvolutionSlot>
   /// Iterations left, one per loop.
   var counters: UnsafeMutablePointer<Int64>
