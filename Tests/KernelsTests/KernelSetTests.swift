@@ -55,6 +55,8 @@ import Testing
       // Words and expanded codes stand in for a dot product.
       let words = expected == .avx2
       #expect(table.readsWords(.int8, rows: 9) == words && (table.expanded1 != nil) == words, "\(features)")
+      #expect(table.usesBFloat16(.fp16, rows: 3) == features.bf16, "\(features)")
+      #expect(!table.usesBFloat16(.fp32, rows: 3) && !table.usesBFloat16(.fp16, rows: 1), "\(features)")
       #expect(table.int8.panelGroupByteCount == (words ? 2048 : 1024), "\(features)")
       for level in Level.nested {
         #expect(table.nested(level).vectorRows == vectorRows, "\(features)")

@@ -1,7 +1,8 @@
-import Kernels
 import NestedFormat
 import TestSupport
 import Testing
+
+@testable import Kernels
 
 /// The drivers with every table of this machine against sums in Double, straight from the definitions.
 @Suite struct LinearTests {
@@ -177,6 +178,47 @@ import Testing
             magnitude += product.magnitude
           }
           let bound = ErrorBound.dense(k: k, magnitude: magnitude)
+          #expect(
+            (Double(y[row * n + output]) - expected).magnitude <= bound,
+            "\(table) shape \(shape) row \(row) output \(output)")
+        }
+      }
+    }
+  }
+
+  @Test(arguments: TestTable.linear)
+  func matmulBFloat16MatchesDefinition(table: TestTable) {
+    for (index, shape) in Self.shapes.enumerated() {
+      var random = SeededRandom("LinearTests.matmulBFloat16MatchesDefinition", index)
+      let (n, k, rows) = shape
+      let (blocks, pairs) = ((n + 15) / 16, (k + 1) / 2)
+      func number() -> UInt16 { bfloat16(random.normal()) }
+      func float(_ bits: UInt16) -> Double { Double(Float(bitPattern: UInt32(bits) << 16)) }
+      let floats = GuardedBuffer<Float>((0..<(rows * k)).map { _ in random.normal() })
+      let x = GuardedBuffer<UInt16>(count: rows * 2 * pairs)
+      roundToBFloat16(
+        table.kernels, x: floats.base, xRowStride: k, rows: rows, k: k, into: UnsafeMutableRawPointer(x.base),
+        outputRowStride: 4 * pairs)
+      // Behind an odd K zeros.
+      let panel = GuardedBuffer<UInt16>(
+        (0..<(blocks * pairs * 32)).map { place in place / 32 % pairs * 2 + place % 2 < k ? number() : 0 })
+      let y = GuardedBuffer<Float>(count: rows * n)
+      let scratch = Scratch(byteCount: productScratchByteCount(maxRows: rows))
+      matmulBFloat16(
+        table.kernels, x: UnsafeRawPointer(x.base), xRowStride: 4 * pairs, rows: rows,
+        panel: UnsafeRawPointer(panel.base), n: n, pairs: pairs, alpha: 0.3, y: y.base, yRowStride: n,
+        scratch: scratch.base)
+      for row in 0..<rows {
+        for output in 0..<n {
+          var expected = 0.0
+          var magnitude = 0.0
+          for input in 0..<k {
+            let w = panel[((output / 16) * pairs + input / 2) * 32 + output % 16 * 2 + input % 2]
+            let product = Double(Float(0.3)) * Double(roundedToBFloat16(floats[row * k + input])) * float(w)
+            expected += product
+            magnitude += product.magnitude
+          }
+          let bound = ErrorBound.bfloat16(k: k, alpha: 0.3, magnitude: magnitude)
           #expect(
             (Double(y[row * n + output]) - expected).magnitude <= bound,
             "\(table) shape \(shape) row \(row) output \(output)")

@@ -53,7 +53,7 @@ extension KernelCheck {
               start: UnsafePointer(p.scratch.assumingMemoryBound(to: Float.self)), startRowStride: 0, y: y,
               yRowStride: 64 * blocks, pairs: (k + 1) / 2, rows: rows, blocks: blocks, alpha: 1),
             halves: UnsafeRawPointer(p.weights), halfBlockStride: k * 32, k: k,
-            panel: keepsPanel ? panels[index] : nil)
+            panel: keepsPanel ? panels[index] : nil, ahead: UnsafeRawPointer(p.weights))
           table.bfloat16Half(&arguments)
         }
         if let why = firstDifference(p, rows: rows, n: 16 * blocks, bound: bound) { return why }

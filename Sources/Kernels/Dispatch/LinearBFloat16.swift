@@ -62,8 +62,8 @@ public func linearBFloat16(
   let (n, k) = (weights.n, weights.k)
   // A first tile rounds the weights of two blocks on the way; the panel that it leaves stays in the level-1 cache for the others.
   let tile = min(x.rows, BFloat16Arguments.tileRows)
-  // Pieces of nearly equal size.
-  let wanted = max((k &+ (Blocking.bfloat16Inputs &- 1)) / Blocking.bfloat16Inputs, 1)
+  // Pieces of nearly equal size; without a panel the weights are read in storage order.
+  let wanted = x.rows == tile ? 1 : max((k &+ (Blocking.bfloat16Inputs &- 1)) / Blocking.bfloat16Inputs, 1)
   let size = ((k &+ wanted &- 1) / wanted &+ 7) & ~7
   let end = firstBlock &+ blocks
   let wholeEnd = min(end, n / 16)
@@ -83,7 +83,11 @@ public func linearBFloat16(
           blockStride: pairs &* 64, start: cursor.start, startRowStride: cursor.startRowStride, y: cursor.y,
           yRowStride: cursor.yRowStride, pairs: pairs, rows: tile, blocks: count, alpha: 1),
         halves: w.base + (block &* k &+ firstInput) &* 32, halfBlockStride: k &* 32, k: inputs,
-        panel: x.rows > tile ? scratch.panel : nil)
+        panel: x.rows > tile ? scratch.panel : nil, ahead: w.base)
+      // Next the same inputs of the following blocks or, behind the last of them, the next inputs of the first ones.
+      let nextBlock = block &+ count < end ? block &+ count : firstBlock
+      let nextInput = block &+ count < end ? firstInput : firstInput &+ size
+      if nextInput < k { first.ahead = w.base + (nextBlock &* k &+ nextInput) &* 32 }
       kernels.bfloat16Half(&first)
       if x.rows > tile {
         var rest = first.product

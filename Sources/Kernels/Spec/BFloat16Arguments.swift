@@ -68,11 +68,15 @@ public struct BFloat16HalfArguments: BitwiseCopyable {
   /// Where the panels go, `product.blockStride` apart; nil where no further rows want them. Needs
   /// ``BFloat16Arguments/tileRows`` rows.
   public var panel: UnsafeMutableRawPointer?
+  /// The weights of the next call, as far from each other as these, which may be fetched meanwhile. Any address.
+  public var ahead: UnsafeRawPointer
 
   public init(
-    product: BFloat16Arguments, halves: UnsafeRawPointer, halfBlockStride: Int, k: Int, panel: UnsafeMutableRawPointer?
+    product: BFloat16Arguments, halves: UnsafeRawPointer, halfBlockStride: Int, k: Int, panel: UnsafeMutableRawPointer?,
+    ahead: UnsafeRawPointer
   ) {
     self.product = product
+    self.ahead = ahead
     self.halves = halves
     self.halfBlockStride = halfBlockStride
     self.k = k

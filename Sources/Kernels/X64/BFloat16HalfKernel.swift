@@ -23,7 +23,7 @@ func emitBFloat16Half(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Ad
   loadFields(
     asm, (g.tileX, \BFloat16Arguments.x), (g.x.stride, \BFloat16Arguments.xRowStride),
     (g.blockStride, \BFloat16Arguments.blockStride),
-    (g.start, \BFloat16Arguments.start), (g.startStride, \BFloat16Arguments.startRowStride),
+    (g.startStride, \BFloat16Arguments.startRowStride),
     (g.y, \BFloat16Arguments.y), (g.rows, \BFloat16Arguments.rows), (g.count, \BFloat16Arguments.blocks))
   asm.mov(g.tileW, GPR64.rdi[offset(\BFloat16HalfArguments.panel)])
   asm.vmovdqu64(BFloat16HalfTile.interleave, asm.constant512(BFloat16HalfTile.interleaving))
@@ -73,12 +73,13 @@ struct BFloat16HalfTile {
 
   /// One turn per pair and shared ends: there are many tiles, and loops this long gain nothing from unrolling.
   func emit(_ asm: borrowing X64Assembler, _ g: BFloat16GeneralRegisters) {
-    // A single tile needs none of these again.
-    let (halves, halfStride, hasHalfPair) = (g.rows, g.tileX, g.tileW)
+    // A single tile needs none of these again, or only at its end.
+    let (halves, halfStride, hasHalfPair, ahead) = (g.rows, g.tileX, g.tileW, g.start)
     let (last, wholePairsDone, done) = (asm.newLabel(), asm.newLabel(), asm.newLabel())
     tile.emitStart(asm, g)
     asm.mov(halves, GPR64.rdi[offset(\BFloat16HalfArguments.halves)])
     asm.mov(halfStride, GPR64.rdi[offset(\BFloat16HalfArguments.halfBlockStride)])
+    asm.mov(ahead, GPR64.rdi[offset(\BFloat16HalfArguments.ahead)])
     asm.mov(g.w, g.tileW)
     asm.mov(g.count, GPR64.rdi[offset(\BFloat16HalfArguments.k)])
     asm.mov(hasHalfPair, g.count)
@@ -89,6 +90,8 @@ struct BFloat16HalfTile {
     // Pairs with a next one.
     asm.dec(g.count)
     emitWholeTurns(asm, g.count, of: 1) { asm in
+      for block in 0..<tile.blocks { asm.prefetcht1(block == 0 ? ahead[0] : ahead[halfStride, 1]) }
+      asm.add(ahead, 64)
       emitConversion(asm, g, step: 1, into: next)
       tile.emitProducts(asm, g, step: 0, weights: tile.weights)
       for block in 0..<tile.blocks { asm.vmovaps(tile.weights[block], next[block]) }
@@ -104,6 +107,7 @@ struct BFloat16HalfTile {
     emitConversion(asm, g, step: 0, into: tile.weights, hasOdd: false)
     asm.jmp(last)
     asm.bind(done)
+    asm.mov(g.start, GPR64.rdi[offset(\BFloat16Arguments.start)])
     tile.emitStore(asm, g)
   }
 
