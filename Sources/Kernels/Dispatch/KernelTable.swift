@@ -79,7 +79,17 @@ public struct KernelTable: BitwiseCopyable, Sendable {
 
   /// Blocks of 16 outputs that kernels for `rows` rows at `level` take at once: threads had better not part them.
   @inlinable public func blocksAtOnce(_ level: Level, rows: Int) -> Int {
-    usesBFloat16(level, rows: rows) ? BFloat16Arguments.mostBlocks : 1
+    if usesBFloat16(level, rows: rows) { return BFloat16Arguments.mostBlocks }
+    if !level.isNested { return rows > 1 && densePairRows > 0 ? 2 : 1 }
+    let set = nested(level)
+    return set.leading != nil && rows > max(set.vectorRows, set.leadingRows) ? PanelArguments.wideBlocks : 1
+  }
+
+  /// Rows of a product may be cut after multiples of this, and at least as many before the end, without changing a bit.
+  @inlinable public func rowCut(_ level: Level, rows: Int) -> Int {
+    if usesBFloat16(level, rows: rows) { return BFloat16Arguments.tileRows }
+    // Their integers are exact, and every kernel adds groups in order.
+    return level.isNested && nested(level).leading != nil ? 1 : rowTile
   }
 
   /// Into how many shares `blocks` blocks can be cut then.

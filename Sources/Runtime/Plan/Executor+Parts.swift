@@ -13,7 +13,7 @@ extension PlanContext {
       if work.pointee.part == .quantize {
         quantizePart(step, first, end)
       } else {
-        linearPart(step, first, end, panels: work.pointee.panels, lane)
+        linearPart(step, first, end, panels: work.pointee.panels, rowCut: work.pointee.rowCut, lane)
       }
     case .embedding: embeddingPart(work, first, end)
     case .layerNorm: layerNormPart(step, first, end)
@@ -63,7 +63,7 @@ extension PlanContext {
 
   /// Items are blocks of outputs, or as many as kernels take at once, for each panel of rows after the other.
   private func linearPart(
-    _ step: UnsafeMutablePointer<Step>, _ first: Int, _ end: Int, panels: Int, _ lane: Int
+    _ step: UnsafeMutablePointer<Step>, _ first: Int, _ end: Int, panels: Int, rowCut: Int, _ lane: Int
   ) {
     let weights = weights + Int(step.pointee.site)
     let (n, k) = (weights.pointee.n, weights.pointee.k)
@@ -78,8 +78,8 @@ extension PlanContext {
       let panel = item / blocks
       let block = item &- panel &* blocks
       let count = min(end &- item, blocks &- block)
-      let firstRow = panelStart(panel, panels, rows)
-      let rowCount = panelStart(panel &+ 1, panels, rows) &- firstRow
+      let firstRow = panelStart(panel, panels, rows, rowCut)
+      let rowCount = panelStart(panel &+ 1, panels, rows, rowCut) &- firstRow
       let target = y.pointee.floats + firstRow &* n
       input.multiply(
         weights.pointee, level, kernels, firstRow: firstRow, rowCount: rowCount, y: target, yRowStride: n,
@@ -90,8 +90,8 @@ extension PlanContext {
   }
 
   @inline(__always)
-  private func panelStart(_ panel: Int, _ panels: Int, _ rows: Int) -> Int {
-    panel == panels ? rows : rows / kernels.rowTile &* panel / panels &* kernels.rowTile
+  private func panelStart(_ panel: Int, _ panels: Int, _ rows: Int, _ cut: Int) -> Int {
+    panel == panels ? rows : rows / cut &* panel / panels &* cut
   }
 
   private func embeddingPart(_ work: UnsafeMutablePointer<ParallelWork>, _ first: Int, _ end: Int) {

@@ -150,6 +150,8 @@ extension PlanContext {
 
   /// Elements that elementwise steps take at a time: whole vectors, so that where a piece begins changes nothing.
   static let elementsPerItem = 256
+  /// With fewer rows a panel's weights take longer to decode than threads lose by exchanging rows.
+  static let leastPanelRows = 24
 
   /// Sets items, cost and panels of a step.
   func measure(_ work: inout ParallelWork, lanes: Int) {
@@ -162,7 +164,8 @@ extension PlanContext {
       let (n, k) = (weights.pointee.n, weights.pointee.k)
       if work.part == .quantize {
         work.items = rows
-        work.cost = rows &* k / 4
+        // Little work, but a thread that did all of it would take rows out of the others' caches and give them back.
+        work.cost = rows &* k / 2
         return
       }
       let multiplications = rows &* n &* k
@@ -171,15 +174,21 @@ extension PlanContext {
         multiplications / (level(step).isNested ? rows > 4 ? 64 : 24 : rows > 4 ? usesBFloat16 ? 32 : 16 : 8)
       let blocks = kernels.shares(weights.pointee.nBlocks, level(step), rows: rows)
       let wanted = lanes &* 4
-      // Panels of more than 32 rows: the same kernels serve them as all rows together.
-      if lanes > 1 && blocks < wanted && n > 0 {
-        let most = rows / max(64, 2 &* kernels.rowTile)
+      let cut = kernels.rowCut(level(step), rows: rows)
+      work.rowCut = cut
+      if lanes > 1 && rows / lanes >= max(PlanContext.leastPanelRows, cut) && cut < kernels.rowTile {
+        // Every thread its own rows, which the steps before and behind leave and find in its caches.
+        work.panels = lanes
+      } else if lanes > 1 && blocks < wanted && n > 0 {
+        // Panels of more than 32 rows: the same kernels serve them as all rows together.
+        let most = rows / max(64, 2 &* cut)
         work.panels = max(1, min(most, (wanted &+ blocks &- 1) / blocks))
       }
       work.items = blocks &* work.panels
     case .embedding:
       work.items = slot(step.pointee.input0).pointee.count
-      work.cost = y.pointee.count / 4
+      // Rows far apart: each waits for memory.
+      work.cost = y.pointee.count / 2
     case .attention:
       let (q, k) = (slot(step.pointee.input0), slot(step.pointee.input1))
       let pairs = q.pointee.dims[0] &* q.pointee.dims[1] &* k.pointee.dims[1]
@@ -199,7 +208,7 @@ extension PlanContext {
       work.cost = y.pointee.count
     case .binary:
       work.items = isElementwise(step) ? (y.pointee.count &+ 255) / PlanContext.elementsPerItem : y.pointee.rows
-      work.cost = y.pointee.count / 4
+      work.cost = y.pointee.count / 2
     default: break
     }
   }

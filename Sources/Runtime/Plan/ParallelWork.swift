@@ -13,16 +13,19 @@ struct ParallelWork {
   var items = 1
   /// Nanoseconds that one thread takes, roughly; only the order of magnitude counts.
   var cost = 0
-  /// Into how many panels the rows of a product are cut.
+  /// Into how many panels the rows of a product are cut, after multiples of how many rows.
   var panels = 1
-  /// Items that a thread takes at a time.
-  private var grain = 1
+  var rowCut = 1
+  /// What threads take at a time: so many runs of neighbouring items, of nearly equal length.
+  private var pieces = 1
   private var lanes = 1
-  /// Atomics, a cache line apart: next item, next lane, and one more than the lowest position of an index without a row.
+  /// Atomics, a cache line apart: which pieces are taken, a bit each; the next lane; and one more than the lowest position of
+  /// an index without a row.
   private let words: UnsafeMutablePointer<UInt64>
 
-  /// Pieces per thread: a thread that is held up leaves the rest to others.
-  private static let piecesPerLane = 4
+  /// Pieces per thread: a thread that is held up leaves the rest to others. Few, since a product fetches ahead within a piece.
+  private static let piecesPerLane = 3
+  private static let mostPieces = 8 * 64
 
   @inline(__always)
   private init(
@@ -35,7 +38,7 @@ struct ParallelWork {
     self.words = words
   }
 
-  @inline(__always) private var nextItem: UnsafeMutablePointer<UInt64> { words }
+  @inline(__always) private var taken: UnsafeMutablePointer<UInt64> { words }
   @inline(__always) private var nextLane: UnsafeMutablePointer<UInt64> { words + 8 }
   @inline(__always) private var firstBad: UnsafeMutablePointer<UInt64> { words + 16 }
 
@@ -58,15 +61,16 @@ struct ParallelWork {
     let plan = work.pointee.plan
     let width = min(executor.width, plan.pointee.lanes)
     plan.pointee.measure(&work.pointee, lanes: width)
-    let lanes = min(width, work.pointee.cost / max(executor.laneCost, 1), work.pointee.items)
+    let worth = min(width, work.pointee.cost / max(executor.laneCost, 1))
+    let lanes = min(worth, work.pointee.items, mostPieces)
     if lanes <= 1 {
       plan.pointee.perform(work, 0, work.pointee.items, lane: 0)
     } else {
       work.pointee.lanes = lanes
-      work.pointee.grain = max(1, work.pointee.items / (lanes &* piecesPerLane))
+      work.pointee.pieces = min(lanes &* piecesPerLane, work.pointee.items, mostPieces)
       executor.parallelFor(executor.context, lanes, body, work)
       // A host that did not call everything it was given must not cost a result.
-      takeItems(work, lane: 0)
+      takePieces(work, lane: 0)
     }
     return Int(truncatingIfNeeded: cmachine_atomic_load(work.pointee.firstBad)) &- 1
   }
@@ -80,18 +84,35 @@ struct ParallelWork {
     // A thread of the host has the host's rounding.
     var outer = cmachine_floating()
     cmachine_enter_floating(&outer)
-    takeItems(work, lane: lane)
+    takePieces(work, lane: lane)
     cmachine_leave_floating(&outer)
   }
 
-  private static func takeItems(_ work: UnsafeMutablePointer<ParallelWork>, lane: Int) {
-    let (items, grain) = (work.pointee.items, work.pointee.grain)
-    while true {
-      let end = Int(truncatingIfNeeded: cmachine_atomic_add(work.pointee.nextItem, UInt64(grain)))
-      let first = end &- grain
-      if first >= items { return }
-      work.pointee.plan.pointee.perform(work, first, min(end, items), lane: lane)
+  /// Each lane begins with pieces of its own, so that in steps that follow each other a thread finds the rows that it wrote in
+  /// its caches; then it takes what others have left.
+  private static func takePieces(_ work: UnsafeMutablePointer<ParallelWork>, lane: Int) {
+    let (items, pieces) = (work.pointee.items, work.pointee.pieces)
+    var piece = lane &* pieces / work.pointee.lanes
+    for _ in 0..<pieces {
+      if take(work, piece) {
+        work.pointee.plan.pointee.perform(
+          work, piece &* items / pieces, (piece &+ 1) &* items / pieces, lane: lane)
+      }
+      piece &+= 1
+      if piece == pieces { piece = 0 }
     }
+  }
+
+  /// True for the one thread that takes the piece.
+  @inline(__always)
+  private static func take(_ work: UnsafeMutablePointer<ParallelWork>, _ piece: Int) -> Bool {
+    let word = work.pointee.taken + piece / 64
+    let bit = UInt64(1) &<< UInt64(truncatingIfNeeded: piece & 63)
+    var known = cmachine_atomic_load(word)
+    while known & bit == 0 {
+      if cmachine_atomic_exchange_if(word, &known, known | bit) { return true }
+    }
+    return false
   }
 
   /// Keeps the lowest of all positions.
