@@ -170,9 +170,13 @@ static void budget_nobody_can_hold(void) {
     CHECK(report.budget_ns == 1 && report.budget_missed == 1);
   }
   CHECK_INT(report.budget_unreachable, 1);
-  int is_step = 0;
-  for (size_t i = 0; i < count; i++) is_step |= costs[i].level == report.level && costs[i].is_step;
-  CHECK(is_step);
+  // The cheapest, or one of those that cost nearly the same: they may trade places while costs are learned.
+  int64_t own = 0, least = INT64_MAX;
+  for (size_t i = 0; i < count; i++) {
+    if (costs[i].level == report.level) own = costs[i].latency_ns;
+    if (costs[i].latency_ns < least) least = costs[i].latency_ns;
+  }
+  CHECK(own > 0 && (double)own <= (double)least * 1.25);
   // Without budget: the best level at once.
   CHECK_STATUS(adaptq_session_set_latency_budget(session, 0, 0), ADAPTQ_OK);
   CHECK_STATUS(fixture_run(&f, session, &t, NULL, &report), ADAPTQ_OK);
