@@ -114,7 +114,7 @@ class Load:
                 stdout=subprocess.DEVNULL, process_group=0,
                 preexec_fn=lambda: ctypes.CDLL(None).prctl(1, signal.SIGTERM, 0, 0, 0))  # PR_SET_PDEATHSIG
             try:
-                time.sleep(2)
+                time.sleep(1)
                 self.check()
             except BaseException:
                 self.stop()
@@ -130,14 +130,14 @@ class Load:
             return
         self.process.terminate()
         try:
-            self.process.wait(5)
+            self.process.wait(2)
         except subprocess.TimeoutExpired:
             pass
         try:
-            while True:  # its workers are in its group
+            for _ in range(100):  # its workers are in its group; one that nobody reaps stays there dead
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.poll()
-                time.sleep(0.05)
+                time.sleep(0.02)
         except ProcessLookupError:
             pass
 
