@@ -20,19 +20,32 @@ static const uint32_t allowed[LEVELS] = {ADAPTQ_ALLOW_FP32, ADAPTQ_ALLOW_FP16, A
                                          ADAPTQ_ALLOW_INT6, ADAPTQ_ALLOW_INT4, ADAPTQ_ALLOW_INT2};
 
 typedef struct { int64_t wall_ns; int32_t plan, switched, reason; } call;
-typedef struct { const char *name; adaptq_level level; adaptq_session *session; adaptq_group *group; call *calls; } contestant;
+typedef struct {
+  const char *name;
+  adaptq_level level;  // ADAPTQ_LEVEL_AUTO: the budget's choice
+  double quality;      // of a fixed level
+  adaptq_session *session;
+  adaptq_group *group;
+  call *calls;
+} contestant;
 
 static struct { adaptq_model *model; adaptq_tensor inputs[MAX_INPUTS], output; size_t n_inputs; } model;
 static struct { adaptq_matrix **all; int64_t count, size; float *x, *y; } matrices;
 static struct { char name[64]; double quality; } plans[MAX_PLANS];
 static size_t n_plans;
-static adaptq_level plan_level[MAX_PLANS];  // ADAPTQ_LEVEL_AUTO: it mixes levels
 
 static uint64_t next_random(uint64_t *state) {
   uint64_t z = (*state += 0x9E3779B97F4A7C15u);
   z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
   z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
   return z ^ z >> 31;
+}
+
+// What to allow so that there is nothing to choose; 0 allows everything.
+static uint32_t only(adaptq_level level) {
+  for (int i = 0; i < LEVELS; i++)
+    if (levels[i] == level) return allowed[i];
+  return 0;
 }
 
 static call run_once(contestant *c) {
@@ -71,33 +84,24 @@ static const char *const text =
     "stopped at the first line of the loop. Heavy rain caused the stream to burst its banks. Share prices dropped a lot late in the "
     "week, while the central bank left its interest rate unchanged. The home team won two to one after extra time. ";
 
-static adaptq_session *new_session(adaptq_level level, uint32_t stored) {
-  adaptq_session_options options = {.struct_size = sizeof options};
-  for (int i = 0; i < LEVELS; i++)
-    if (levels[i] == level) options.allowed_levels = allowed[i] & stored;
+static adaptq_session *new_session(adaptq_level level) {
+  adaptq_session_options options = {.struct_size = sizeof options, .allowed_levels = only(level)};
   adaptq_session *session = NULL;
   MUST(adaptq_session_create(model.model, &options, &session));
   MUST(adaptq_session_prepare(session, model.inputs, model.n_inputs));
   return session;
 }
 
-// Where the file stores no plans with their quality: the cosine of this output with that of the best level.
-static void measure_quality(contestant *c) {
+// Where the file stores no plans with their quality: the cosine of the last output with that of the best level, the first asked for.
+static double measured_quality(void) {
+  static float *best = NULL;
   size_t count = model.output.data_size / sizeof(float);
-  float *best = allocate(count, sizeof *best);
   const float *now = model.output.data;
-  for (size_t i = 0; i < n_plans; i++) {
-    if (plan_level[i] == ADAPTQ_LEVEL_AUTO) continue;
-    set_level(c, plan_level[i]);
-    run_once(c);
-    if (i == 0) memcpy(best, now, count * sizeof *best);
-    double product = 0, a = 0, b = 0;
-    for (size_t k = 0; k < count; k++)
-      product += (double)now[k] * best[k], a += (double)now[k] * now[k], b += (double)best[k] * best[k];
-    plans[i].quality = product / sqrt(a * b);
-  }
-  set_level(c, ADAPTQ_LEVEL_AUTO);
-  free(best);
+  if (best == NULL) best = memcpy(allocate(count, sizeof *best), now, count * sizeof *best);
+  double product = 0, a = 0, b = 0;
+  for (size_t k = 0; k < count; k++)
+    product += (double)now[k] * best[k], a += (double)now[k] * now[k], b += (double)best[k] * best[k];
+  return product / sqrt(a * b);
 }
 
 static uint32_t open_model(adaptq_runtime *runtime, const char *path, int64_t tokens) {
@@ -128,17 +132,32 @@ static uint32_t open_model(adaptq_runtime *runtime, const char *path, int64_t to
   return stored;
 }
 
+static void name_plan(size_t index, adaptq_level level, int is_mixed) {
+  if (is_mixed) snprintf(plans[index].name, sizeof plans[index].name, "mix-%zu", index);
+  else snprintf(plans[index].name, sizeof plans[index].name, "%s", adaptq_level_name(level));
+}
+
+// Of the first contestant all plans, of a fixed one the quality.
 static void read_session_plans(contestant *c) {
   adaptq_plan_info info[MAX_PLANS];
+  size_t count = 0;
   info[0].struct_size = sizeof info[0];
-  MUST(adaptq_session_plans(c->session, info, MAX_PLANS, &n_plans));
-  for (size_t i = 0; i < n_plans; i++) {
-    plan_level[i] = info[i].is_mixed ? ADAPTQ_LEVEL_AUTO : info[i].level;
-    if (info[i].is_mixed) snprintf(plans[i].name, sizeof plans[i].name, "mix-%zu", i);
-    else snprintf(plans[i].name, sizeof plans[i].name, "%s", adaptq_level_name(info[i].level));
-    plans[i].quality = info[i].mean_cosine;
+  MUST(adaptq_session_plans(c->session, info, MAX_PLANS, &count));
+  for (size_t i = 0; i < count; i++) {
+    double quality = info[i].mean_cosine;
+    if (quality == 0 && !info[i].is_mixed) {
+      set_level(c, info[i].level);
+      run_once(c);
+      quality = measured_quality();
+    }
+    if (c->level != ADAPTQ_LEVEL_AUTO) c->quality = quality;
+    else {
+      name_plan(i, info[i].level, info[i].is_mixed);
+      plans[i].quality = quality;
+      n_plans = count;
+    }
   }
-  if (n_plans > 0 && plans[0].quality == 0) measure_quality(c);
+  set_level(c, c->level);
 }
 
 // ------------------------------------------------------------------------------------------------------- groups of matrices
@@ -178,25 +197,27 @@ static uint32_t make_matrices(adaptq_runtime *runtime, int64_t count, int64_t si
   return held;
 }
 
-static adaptq_group *new_group(adaptq_runtime *runtime) {
+static adaptq_group *new_group(adaptq_runtime *runtime, adaptq_level level) {
+  adaptq_group_options options = {.struct_size = sizeof options, .allowed_levels = only(level)};
   adaptq_group *group = NULL;
-  MUST(adaptq_group_create(runtime, matrices.all, (size_t)matrices.count, NULL, &group));
+  MUST(adaptq_group_create(runtime, matrices.all, (size_t)matrices.count, &options, &group));
   return group;
 }
 
 static void read_group_plans(contestant *c) {
   adaptq_group_plan info[MAX_PLANS];
+  size_t count = 0;
   info[0].struct_size = sizeof info[0];
-  MUST(adaptq_group_plans(c->group, info, MAX_PLANS, &n_plans));
+  MUST(adaptq_group_plans(c->group, info, MAX_PLANS, &count));
   adaptq_level *each = allocate((size_t)matrices.count, sizeof *each);
-  for (size_t i = 0; i < n_plans; i++) {
+  if (c->level != ADAPTQ_LEVEL_AUTO) c->quality = info[0].noise_db;
+  for (size_t i = 0; c->level == ADAPTQ_LEVEL_AUTO && i < count; i++) {
     MUST(adaptq_group_plan_levels(c->group, i, each, (size_t)matrices.count));
-    plan_level[i] = each[0];
-    for (int64_t k = 1; k < matrices.count; k++)
-      if (each[k] != each[0]) plan_level[i] = ADAPTQ_LEVEL_AUTO;
-    if (plan_level[i] == ADAPTQ_LEVEL_AUTO) snprintf(plans[i].name, sizeof plans[i].name, "mix-%zu", i);
-    else snprintf(plans[i].name, sizeof plans[i].name, "%s", adaptq_level_name(each[0]));
+    int is_mixed = 0;
+    for (int64_t k = 1; k < matrices.count; k++) is_mixed |= each[k] != each[0];
+    name_plan(i, each[0], is_mixed);
     plans[i].quality = info[i].noise_db;
+    n_plans = count;
   }
   free(each);
 }
@@ -225,19 +246,10 @@ static adaptq_level find_fastest(contestant *c, uint32_t stored) {
   return fastest;
 }
 
-// Index of the plan of a level; -1: there is none.
-static int plan_of(adaptq_level level) {
-  for (size_t i = 0; i < n_plans; i++)
-    if (plan_level[i] == level) return (int)i;
-  return -1;
-}
-
 static void print_call(const contestant *c, const call *one) {
-  // A session of one level numbers its plans itself.
-  int plan = c->level == ADAPTQ_LEVEL_AUTO ? one->plan : plan_of(c->level);
-  const char *name = plan >= 0 ? plans[plan].name : adaptq_level_name(c->level);
-  printf("%s,%lld,%s,%.9g,%d,%d\n", c->name, (long long)one->wall_ns, name, plan >= 0 ? plans[plan].quality : NAN, one->switched,
-         one->reason);
+  int is_fixed = c->level != ADAPTQ_LEVEL_AUTO;
+  printf("%s,%lld,%s,%.9g,%d,%d\n", c->name, (long long)one->wall_ns, is_fixed ? adaptq_level_name(c->level) : plans[one->plan].name,
+         is_fixed ? c->quality : plans[one->plan].quality, one->switched, one->reason);
 }
 
 static void run_phase(contestant *all, int first, int calls, uint64_t *random) {
@@ -272,18 +284,16 @@ int main(int argc, char **argv) {
                                  {.name = "INT8", .level = ADAPTQ_LEVEL_INT8}};
   for (int i = 0; i < CONTESTANTS; i++) {
     contestant *c = &all[i];
-    if (is_model) c->session = new_session(c->level, stored);
-    else c->group = new_group(runtime);
+    if (is_model) c->session = new_session(c->level);
+    else c->group = new_group(runtime, c->level);
     if (i == 0 && is_model) {
       model.output.struct_size = sizeof model.output;
       MUST(adaptq_session_output_shape(c->session, model.inputs, model.n_inputs, 0, &model.output));
       model.output.data = allocate(model.output.data_size, 1);
     }
-    if (i == 0) {
-      if (is_model) read_session_plans(c);
-      else read_group_plans(c);
-      all[CONTESTANTS - 1].level = find_fastest(c, stored);
-    } else set_level(c, c->level);
+    if (is_model) read_session_plans(c);
+    else read_group_plans(c);
+    if (i == 0) all[CONTESTANTS - 1].level = find_fastest(c, stored);
   }
   char fastest[64];
   snprintf(fastest, sizeof fastest, "fastest-%s", adaptq_level_name(all[CONTESTANTS - 1].level));
