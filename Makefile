@@ -32,6 +32,7 @@ help:
 	@echo 'make bench-matrix      time small products from C; PEER=PYTHON compares with onnxruntime there'
 	@echo 'make bench-large       time large products from C; PEER=PYTHON compares with onnxruntime, torch, openvino and ggml there'
 	@echo 'make bench-models      time whole inferences from C; PEER=PYTHON compares with onnxruntime, torch and openvino there'
+	@echo 'make bench-budget      whether latency budgets hold beside stress-ng, automatic against fixed levels: some minutes'
 	@echo 'make bench-all         all four of them (PEER=PYTHON GGML=FOLDER): some minutes'
 	@echo 'make docs              pages about the C and C++ headers in build/docs (needs doxygen)'
 	@echo 'make install           PREFIX=/usr/local DESTDIR=: library, header, pkg-config file, command line tool, notices'
@@ -145,6 +146,15 @@ bench-models: all-levels
 	  $(if $(PEER),--python '$(PEER)' --onnxruntime '$(PEER_FILES)' --openvino '$(PEER_FILES)' --torch "$$model") $(BENCH_OPTIONS)
 	@if [ $$(nproc) -gt 1 ]; then echo; python3 Tests/ModelCalls/compare.py build/examples/host '$(ALL_LEVELS)' --threads 2 \
 	  --lengths 64,128,256 $(BENCH_OPTIONS); fi
+
+# A budget held by the shipped library while stress-ng (Debian's package) competes; the machine should do nothing else.
+.PHONY: bench-budget
+bench-budget: all-levels
+	@mkdir -p build/examples
+	ln -sf libadaptq.so $(RELEASE)/libadaptq.so.0
+	$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude Tests/Budget/host.c -o build/examples/budget-host -L$(RELEASE) \
+	  -Wl,-rpath,'$$ORIGIN/../../$(RELEASE)' -ladaptq -lm
+	python3 Tests/Budget/compare.py build/examples/budget-host --model '$(ALL_LEVELS)' $(BENCH_OPTIONS)
 
 # Everything that is said about speed.
 .PHONY: bench-all

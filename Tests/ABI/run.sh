@@ -314,6 +314,12 @@ if [[ command == *${ONLY:-}* ]] && [ -z "$sanitizer" ]; then
   fi
 fi
 
+# The host and the script of `make bench-budget`.
+if [[ bench_budget == *${ONLY:-}* ]] && [ -z "$sanitizer" ]; then
+  check "bench_budget.compiles" compile "$root/Tests/Budget/host.c" "$build/budget-host"
+  run_program bench_budget python3 "$tests/test_bench_budget.py" "$build/budget-host" ${ADAPTQ_TEST_MODEL:+"$ADAPTQ_TEST_MODEL"}
+fi
+
 # Random calls: the full numbers only in long runs.
 name=fuzz_calls
 if [[ $name == *${ONLY:-}* ]]; then
