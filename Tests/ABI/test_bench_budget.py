@@ -19,7 +19,7 @@ host, model = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None
 script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "Budget", "compare.py")
 folder = tempfile.mkdtemp(prefix="adaptq-budget-")
 bin_folder, started = f"{folder}/bin", f"{folder}/started"
-small = ["--workload", "matrices", "--matrices", "3x256", "--calls", "40", "--calibration", "20"]
+small = ["--workload", "matrices", "--matrices", "3x256", "--calls", "40", "--calibration", "20", "--wait", "0"]
 names = ["automatic", "FP16", "INT8"]
 
 
@@ -109,7 +109,7 @@ def script_reports_matrices():
 
 
 def script_reports_a_model():
-    output = finished(compare("--model", model, "--workload", "model", "--tokens", "8", "--calls", "20", "--calibration", "10",
+    output = finished(compare("--model", model, "--workload", "model", "--tokens", "8", "--calls", "20", "--calibration", "10", "--wait", "0",
                               "--load", "none", "--json", f"{folder}/model.json"))
     assert "inferences of 8 tokens" in output, output
     with open(f"{folder}/model.json") as file:

@@ -2,10 +2,10 @@
 """Whether a latency budget holds on this machine: the automatic choice beside fixed levels, unloaded and beside stress-ng.
 
 compare.py HOST [--model MODEL.adaptq] [--workload model|matrices] [--load "cpu 1"|none] [--calls N] [--percentile P]
-           [--factor F] [--matrices 8x4096] [--tokens N] [--cpus 1] [--json FILE] [--csv FILE]
+           [--factor F] [--wait SECONDS] [--matrices 8x4096] [--tokens N] [--cpus 1] [--json FILE] [--csv FILE]
 
 HOST is the built host.c; it runs with one thread on fixed CPUs (by default the last one that is allowed), the load wherever the
-system puts it. The budget is F times the unloaded median of FP16, from 300 rounds. Then every phase has N rounds: unloaded, each
+system puts it. The budget is F times the unloaded median of FP16, from 300 rounds in which nothing else runs. Then every phase has N rounds: unloaded, each
 load, unloaded again. In a round every contestant makes one call.
 """
 import argparse
@@ -35,6 +35,7 @@ parser.add_argument("--calls", type=int, default=2000, help="of every contestant
 parser.add_argument("--percentile", type=float, default=95)
 parser.add_argument("--factor", type=float, default=1.3)
 parser.add_argument("--calibration", type=int, default=300, help="unloaded rounds for the median of FP16")
+parser.add_argument("--wait", type=float, default=60, help="seconds to wait for a moment in which nothing else runs, for that median")
 parser.add_argument("--matrices", default="8x4096", help="how many and of what size")
 parser.add_argument("--tokens", type=int, default=64)
 parser.add_argument("--cpus", default=str(max(os.sched_getaffinity(0))), help="of the host, as 0,1")
@@ -78,25 +79,34 @@ class Host:
         return result
 
     def busy(self):
-        """Seconds of CPU time that others have used so far, and how late it is."""
+        """Seconds of CPU time that others have used so far, those of each process that runs, and how late it is."""
         ticks = os.sysconf("SC_CLK_TCK")
+        each = {}
+        for number in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{number}/stat") as file:
+                    head, _, rest = file.read().rpartition(")")
+            except OSError:
+                continue  # it has ended
+            each[f"{head.partition('(')[2]} (process {number})"] = sum(int(part) for part in rest.split()[11:13]) / ticks
+            if int(number) == self.process.pid:
+                own = each.popitem()[1]
         with open("/proc/stat") as file:
             user, nice, system, _, _, irq, soft = (int(part) for part in file.readline().split()[1:8])
-        with open(f"/proc/{self.process.pid}/stat") as file:
-            own = sum(int(part) for part in file.read().rpartition(")")[2].split()[11:13])
-        return (user + nice + system + irq + soft - own) / ticks, time.monotonic()
+        return (user + nice + system + irq + soft) / ticks - own, each, time.monotonic()
 
     def others(self, since):
-        """How many CPUs others have kept busy since then."""
-        used, now = self.busy()
-        return max(0.0, (used - since[0]) / max(now - since[1], 1e-3))
+        """How many CPUs others have kept busy since then, and who most of all."""
+        used, each, now = self.busy()
+        grown = {name: seconds - since[1].get(name, 0) for name, seconds in each.items()}
+        return max(0.0, (used - since[0]) / max(now - since[2], 1e-3)), max(grown, key=grown.get)
 
-    def end(self):
-        self.process.stdin.close()
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
+    def end(self, failed):
+        """Lets it come to its own end, unless something failed: then a phase may be in progress."""
+        if failed:
             self.process.kill()
+        self.process.stdin.close()
+        self.process.wait()
 
 
 class Load:
@@ -223,19 +233,25 @@ def judge(phase, fastest):
 
 def measure(workload, arguments, unit, loads, writer):
     in_decibels = unit == "dB"
-    host = Host(arguments)
+    host, failed = Host(arguments), True
     try:
         fastest = host.names[-1]
-        since = host.busy()
-        calm = host.phase(0, options.calibration)
-        others = host.others(since)
+        patience = time.monotonic() + options.wait
+        while True:
+            since = host.busy()
+            calm = host.phase(0, options.calibration)
+            others, who = host.others(since)
+            if others <= QUIET or time.monotonic() > patience:
+                break
+            time.sleep(5)
         unloaded = statistics.median(call[0] for call in calm["FP16"])
         budget = int(unloaded * options.factor)
         print(f"\n== {workload}: {host.about[0]}, CPU {options.cpus}")
         for text in host.about[1:]:
             print(f"   {text}")
         if others > QUIET:
-            print(f"   WARNING: others kept {others:.2f} CPUs busy while the budget was found; it may be too large")
+            print(f"   WARNING: others kept {others:.2f} CPUs busy while the budget was found, {who} most of all;"
+                  " it may be too large")
         print(f"   {len(host.plans)} plans, " + ", ".join(f"{p['name']} {p['quality']:.6g}" for p in host.plans
                                                         if not p["name"].startswith("mix")) + f" ({unit})")
         print(f"budget {budget / 1e6:.3f} ms for {options.percentile:g} % of the calls: {options.factor:g} x the unloaded median of"
@@ -247,17 +263,18 @@ def measure(workload, arguments, unit, loads, writer):
             with Load(load) as running:
                 since = host.busy()
                 calls = host.phase(budget, options.calls)
-                others = host.others(since)
+                others, who = host.others(since)
                 running.check()
             summary = {name: summarize(calls[name], calls[fastest], budget, in_decibels) for name in host.names}
-            unquiet = "; WARNING: not unloaded" if not load and others > QUIET else ""
+            unquiet = f", {who} most of all; WARNING: not unloaded" if not load and others > QUIET else ""
             print_phase(f"{title} (others keep {others:.2f} CPUs busy{unquiet})", summary, in_decibels)
             sys.stdout.flush()
             phases.append({"phase": title, "busy_cpus_of_others": others, "contestants": summary, "verdict": judge(summary, fastest)})
             for name, rows in calls.items() if writer else ():
                 writer.writerows((workload, title, budget, number, name, *row) for number, row in enumerate(rows))
+        failed = False
     finally:
-        host.end()
+        host.end(failed)
 
     print(f"\nautomatic holds wherever the fastest plan ({fastest}) does; its quality is above every fixed plan that also holds:")
     for phase in phases:
