@@ -5,12 +5,14 @@ compare.py HOST [--model MODEL.adaptq] [--workload model|matrices] [--load "cpu 
            [--factor F] [--wait SECONDS] [--matrices 8x4096] [--tokens N] [--cpus 1] [--json FILE] [--csv FILE]
 
 HOST is the built host.c; it runs with one thread on fixed CPUs (by default the last one that is allowed), the load wherever the
-system puts it. The budget is F times the unloaded median of FP16, from 300 rounds in which nothing else runs. Then every phase has N rounds: unloaded, each
-load, unloaded again. In a round every contestant makes one call.
+system puts it. The budget is F times the unloaded median of FP16, from 300 rounds in which nothing else runs. Then every phase
+has N rounds: unloaded, each load, unloaded again. In a round every contestant makes one call. Of several such programs on a
+machine one measures at a time, unless they are told not to wait.
 """
 import argparse
 import csv
 import ctypes
+import fcntl
 import json
 import math
 import os
@@ -19,6 +21,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.dont_write_bytecode = True
@@ -296,6 +299,14 @@ def main():
     if loads and not shutil.which("stress-ng"):
         sys.exit("stress-ng is not installed, and nothing else makes the loads that are compared:\n"
                  "  apt-get install stress-ng      (or --load none for the unloaded phase alone)")
+    if options.wait > 0:
+        alone = open(os.path.join(tempfile.gettempdir(), f"adaptq-bench-budget-{os.getuid()}.lock"), "a")
+        try:
+            fcntl.flock(alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("waiting for another one of this program to end", flush=True)
+            fcntl.flock(alone, fcntl.LOCK_EX)
+        begun = time.monotonic()
     workloads = []
     if options.model and options.workload != "matrices":
         workloads.append(("model", ["model", options.model, str(options.tokens)], "cosine"))
