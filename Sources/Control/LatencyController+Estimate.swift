@@ -134,13 +134,17 @@ extension LatencyController {
     }
   }
 
+  /// What a cost measured elsewhere may be off by without being a surprise.
+  private static let usualCostError = 0.2
+
   private mutating func endAlarm(wasLoad: Bool) {
     if alarm == 0 { return }
     if !wasLoad && alarmedAtEntry {
-      // It was the rung: it takes longer than believed.
+      // It was the rung: it takes longer than believed, or the run waited. So it counts for no more than costs are usually off.
       let variance = Double(ratioVariances[alarmRung])
       let gain = variance / (variance + 0.01)
-      ratios[alarmRung] = (ratios[alarmRung] * (1 + gain * min(alarm - 1, 1))).clamped(to: Self.ratioRange)
+      let excess = min(alarm - 1, Self.usualCostError)
+      ratios[alarmRung] = (ratios[alarmRung] * (1 + gain * excess)).clamped(to: Self.ratioRange)
       ratioVariances[alarmRung] = Float(variance * (1 - gain))
     }
     clearAlarm()
