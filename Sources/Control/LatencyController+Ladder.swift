@@ -57,7 +57,9 @@ extension LatencyController {
   /// The next step down, or the same one where there is none.
   mutating func stepBelow(_ selection: Selection, _ work: Double, _ budget: Double) -> Selection {
     let next = select(work, pressure: budget / max(selection.cost, 1) * 1.000_001, budget: budget)
-    return next.cost > 0 ? next : selection
+    // Where nothing holds, the selection is the fastest rung by what is known of it, which may cost more in theory: going there
+    // and back would never end.
+    return next.cost > 0 && next.cost < selection.cost ? next : selection
   }
 
   /// Moves `held` to where it selects this rung for this work, if the rung is a step.

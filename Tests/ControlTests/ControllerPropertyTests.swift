@@ -4,6 +4,33 @@ import TestSupport
 import Testing
 
 @Suite struct ControllerPropertyTests {
+  /// A step down costs less: a decision goes down step by step, and would never end where two rungs led to each other.
+  @Test(.timeLimit(.minutes(1))) func stepsDownEnd() throws {
+    for seed in 0..<200 {
+      var random = SeededRandom("steps down end", seed)
+      let rungs = Int.random(in: 2...8, using: &random)
+      var controller = try LatencyController(.init(rungCount: rungs, budgetNanoseconds: 1))
+      for rung in 0..<rungs {
+        // Small work, whose levels cost nearly the same.
+        let cost = Int.random(in: 9_000...11_000, using: &random)
+        try controller.setCost(rung: rung, points: [.init(work: 8, nanoseconds: cost)])
+      }
+      for run in 0..<500 {
+        if run % 50 == 0 {
+          try controller.setBudget(nanoseconds: Int.random(in: 5_000...20_000, using: &random), percentile: 95)
+        }
+        let work = Double.random(in: 1...8, using: &random)
+        let rung = controller.decide(work: Int(work)).rung
+        controller.observe(
+          rung: rung, work: Int(work), latencyNanoseconds: Int.random(in: 2_000...40_000, using: &random))
+        let pressure = Double.random(in: 0.5...3, using: &random)
+        let selection = controller.select(work, pressure: pressure, budget: 10_000)
+        let below = controller.stepBelow(selection, work, 10_000)
+        #expect(below.rung == selection.rung || below.cost < selection.cost, "seed \(seed), run \(run)")
+      }
+    }
+  }
+
   /// Whatever the numbers, nothing traps and every decision is an allowed rung.
   @Test func anyIntegersAreSafe() throws {
     let extremes = [0, 1, -1, 2, Int.max, Int.min, 1 << 53, 1_000_000, 3_000_000_000]
