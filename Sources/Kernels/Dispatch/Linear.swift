@@ -17,7 +17,7 @@ enum Blocking {
   static let streamingRows = 4
 
   /// With kernels that take two blocks at once: bytes of quantized rows that stay in the level-2 cache beside the weights
-  /// that pass by, half of what CPUs with AVX-512 have at least.
+  /// that pass by: half of 1 MiB, which server CPUs with AVX-512 have. Client ones of the first kind have half of that.
   static let cachedRowByteCount = 512 << 10
   /// Fewer rows do not hide that each part of the rows decodes the weights anew.
   static let fewestRows = 96
