@@ -133,6 +133,7 @@ struct LeadingTileAVX512 {
         asm.prefetcht0(
           block == 0 ? pointer[place + prefetchDistance] : pointer[g.blockStride, 1, place + prefetchDistance])
       }
+      decoder.prepare(asm, source)
       for r in 0..<4 {
         let decoded = decoder.emit(asm, codes[block], from: source, r: r, temporary: temporary)
         let place = 64 * (4 * quarter + r)

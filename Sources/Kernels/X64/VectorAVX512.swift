@@ -136,6 +136,7 @@ struct VectorAVX512 {
         asm.vmovdqu64(source[plane], g.planes[plane][64 * quarter])
         asm.prefetcht0(g.planes[plane][64 * quarter + prefetchDistance])
       }
+      if !splitsCodes { decoder.prepare(asm, source) }
       for r in 0..<4 {
         let codes: ZMM
         if splitsCodes {
