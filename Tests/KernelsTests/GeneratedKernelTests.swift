@@ -99,7 +99,7 @@ import Testing
       switch spec.operation {
       case .unpack, .leading: break
       case .quantize:
-        for (rows, k) in [(1, 64), (3, 100), (2, 63), (2, 193), (2, 512), (1, 1100), (5, 1)] {
+        for (rows, k) in [(1, 64), (3, 100), (2, 63), (2, 193), (2, 512), (1, 1100), (5, 1), (2, 1664), (1, 2100)] {
           second.append((spec, .quantize(spec, rows: rows, k: k, &random)))
         }
       case .words:

@@ -24,9 +24,32 @@ extension KernelTable {
     }
   }
 
+  /// The twins of the kernels that code an activation's result; ``portable`` goes without.
+  static var portableGeluCodes: Kernel {
+    { activationCodesReference($0.load(as: QuantizeArguments.self), .gelu) }
+  }
+
+  static var portableGeluTanhCodes: Kernel {
+    { activationCodesReference($0.load(as: QuantizeArguments.self), .geluTanh) }
+  }
+
+  /// Codes of an activation's result as ``quantize`` makes them, straight from its input, with less exact an activation, see
+  /// ``ErrorBound/activationCodes(_:)``; nil where there is no such kernel, or products read words.
+  @inline(__always)
+  public func activationCodes(_ operation: UnaryOperation) -> Kernel? {
+    if int8.readsWords { return nil }
+    switch operation {
+    case .gelu: return geluCodes
+    case .geluTanh: return geluTanhCodes
+    default: return nil
+    }
+  }
+
   mutating func install(_ operation: OperatorSpec.Operation, _ kernel: @escaping Kernel) {
     switch operation {
     case .gelu: gelu = kernel
+    case .geluCodes: geluCodes = kernel
+    case .geluTanhCodes: geluTanhCodes = kernel
     case .softmaxRows: softmaxRows = kernel
     case .layerNorm: layerNorm = kernel
     case .attentionPack: attentionPack = kernel

@@ -53,6 +53,9 @@ public struct KernelTable: BitwiseCopyable, Sendable {
   public var hasFastBFloat16 = false
   /// Takes ``UnaryArguments``.
   public var gelu: Kernel = KernelTable.portableGelu
+  /// Take ``QuantizeArguments``: codes of GELU, exact and by tanh, see ``activationCodes(_:)``.
+  public var geluCodes: Kernel?
+  public var geluTanhCodes: Kernel?
   /// Takes ``SoftmaxArguments``.
   public var softmaxRows: Kernel = KernelTable.portableSoftmaxRows
   /// Takes ``LayerNormArguments``.

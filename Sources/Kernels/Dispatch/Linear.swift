@@ -106,13 +106,32 @@ public func quantize(
   x: UnsafePointer<Float>, xRowStride: Int, into output: QuantizedActivations, _ level: Level, firstRow: Int,
   rowCount: Int, _ kernels: KernelTable
 ) {
-  var arguments = QuantizeArguments(
-    x: x + firstRow &* xRowStride, xRowStride: xRowStride &* 4, codes: output.codes + firstRow &* output.rowStride,
-    codeRowStride: output.rowStride, groups: output.groupScales + firstRow &* output.groups,
-    groupRowStride: output.groups &* MemoryLayout<ActivationGroup>.stride, k: output.k, rows: rowCount)
+  var arguments = QuantizeArguments(x, xRowStride, output, firstRow, rowCount)
   kernels.quantize(&arguments)
   if kernels.readsWords(level, rows: output.rows) {
     writeWords(output, kernels, firstRow: firstRow, rowCount: rowCount)
+  }
+}
+
+/// The codes of an activation's result, for all nested levels; `kernel` is what ``KernelTable/activationCodes(_:)`` says.
+public func activationCodes(
+  _ kernel: Kernel, x: UnsafePointer<Float>, xRowStride: Int, into output: QuantizedActivations, firstRow: Int,
+  rowCount: Int
+) {
+  var arguments = QuantizeArguments(x, xRowStride, output, firstRow, rowCount)
+  kernel(&arguments)
+}
+
+extension QuantizeArguments {
+  /// Rows of whole groups one behind the other count as a single row: kernels code several groups at once.
+  @inline(__always)
+  init(_ x: UnsafePointer<Float>, _ xRowStride: Int, _ output: QuantizedActivations, _ firstRow: Int, _ rowCount: Int) {
+    let isOne = xRowStride == output.k && output.rowStride == output.k
+    self.init(
+      x: x + firstRow &* xRowStride, xRowStride: xRowStride &* 4, codes: output.codes + firstRow &* output.rowStride,
+      codeRowStride: output.rowStride, groups: output.groupScales + firstRow &* output.groups,
+      groupRowStride: output.groups &* MemoryLayout<ActivationGroup>.stride,
+      k: isOne ? rowCount &* output.k : output.k, rows: isOne ? min(rowCount, 1) : rowCount)
   }
 }
 

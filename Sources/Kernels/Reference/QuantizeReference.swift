@@ -33,3 +33,26 @@ func quantizeReference(_ a: QuantizeArguments) {
     }
   }
 }
+
+/// The same of an activation's result. The table of pieces is made anew for every call.
+func activationCodesReference(_ a: QuantizeArguments, _ operation: UnaryOperation) {
+  let pieces = ActivationPieces(operation, degree: 2)
+  var group = InlineArray<64, Float>(repeating: 0)
+  for row in 0..<a.rows {
+    let x = UnsafeRawPointer(a.x) + row &* a.xRowStride
+    for first in stride(from: 0, to: a.k, by: 64) {
+      let count = min(64, a.k &- first)
+      for k in 0..<count { group[k] = pieces.apply(x.load(fromByteOffset: (first &+ k) &* 4, as: Float.self)) }
+      let codes = UnsafeMutableRawPointer(a.codes) + (row &* a.codeRowStride &+ first)
+      let output = UnsafeMutableRawPointer(a.groups) + (row &* a.groupRowStride &+ first / 64 &* 16)
+      withUnsafeBytes(of: &group) { memory in
+        guard let base = memory.baseAddress else { return }
+        quantizeReference(
+          QuantizeArguments(
+            x: base.assumingMemoryBound(to: Float.self), xRowStride: 256,
+            codes: codes.assumingMemoryBound(to: Int8.self), codeRowStride: 64,
+            groups: output.assumingMemoryBound(to: ActivationGroup.self), groupRowStride: 16, k: count, rows: 1))
+      }
+    }
+  }
+}

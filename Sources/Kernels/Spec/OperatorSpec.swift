@@ -5,6 +5,9 @@ public struct OperatorSpec: Hashable, Sendable, CustomStringConvertible {
   public enum Operation: String, Hashable, Sendable, CaseIterable {
     /// ``UnaryArguments``.
     case gelu
+    /// ``QuantizeArguments`` of the activation's result: GELU, exact and by tanh, for products of codes.
+    case geluCodes = "geluquantize"
+    case geluTanhCodes = "gelutanhquantize"
     /// ``SoftmaxArguments``.
     case softmaxRows = "softmax"
     /// ``LayerNormArguments``.
@@ -17,11 +20,12 @@ public struct OperatorSpec: Hashable, Sendable, CustomStringConvertible {
     case codedAttentionPack = "attentionpack8"
     case codedAttention = "attention8"
 
-    /// Whether it multiplies in bfloat16, for which there is one instruction set.
-    var isReduced: Bool {
+    /// What it is generated for.
+    public var instructionSets: [InstructionSet] {
       switch self {
-      case .gelu, .softmaxRows, .layerNorm: false
-      case .attentionPack, .attention, .codedAttentionPack, .codedAttention: true
+      case .gelu, .softmaxRows, .layerNorm: [.avx2, .avx512]
+      case .geluCodes, .geluTanhCodes: [.avx512vnni]
+      case .attentionPack, .attention, .codedAttentionPack, .codedAttention: [.avx512bf16]
       }
     }
   }
@@ -39,6 +43,7 @@ public struct OperatorSpec: Hashable, Sendable, CustomStringConvertible {
     let types =
       switch operation {
       case .gelu, .softmaxRows, .layerNorm: "f32_f32"
+      case .geluCodes, .geluTanhCodes: "s8_f32"
       case .attentionPack: "bf16_f32"
       case .attention: "f32_bf16"
       case .codedAttentionPack: "s8bf16_f32"
@@ -51,18 +56,19 @@ public struct OperatorSpec: Hashable, Sendable, CustomStringConvertible {
   public static func specs(for features: KernelFeatures) -> [OperatorSpec] {
     guard features.avx2 else { return [] }
     return Operation.allCases.compactMap { operation in
-      if operation.isReduced {
-        return features.bf16 && features.vnni512 ? OperatorSpec(operation, isa: .avx512bf16) : nil
-      }
-      return OperatorSpec(operation, isa: features.avx512 ? .avx512 : .avx2)
+      operation.instructionSets.last { isa in
+        switch isa {
+        case .avx512: features.avx512
+        case .avx512vnni: features.vnni512
+        case .avx512bf16: features.bf16 && features.vnni512
+        default: true
+        }
+      }.map { OperatorSpec(operation, isa: $0) }
     }
   }
 
   /// Every operator of every instruction set.
   public static var all: [OperatorSpec] {
-    Operation.allCases.flatMap { operation in
-      let sets: [InstructionSet] = operation.isReduced ? [.avx512bf16] : [.avx2, .avx512]
-      return sets.map { OperatorSpec(operation, isa: $0) }
-    }
+    Operation.allCases.flatMap { operation in operation.instructionSets.map { OperatorSpec(operation, isa: $0) } }
   }
 }

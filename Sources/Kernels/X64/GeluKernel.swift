@@ -1,13 +1,14 @@
 import MachineCode
 
-/// ``UnaryArguments``: GELU by the same rational function as ``Gelu``, without branches or comparisons.
+/// ``UnaryArguments`` with AVX2: GELU by the same rational function as ``Gelu``, without branches or comparisons.
 ///
 /// e ≈ erf(x/√2) = x P(x²)/Q(x²) passes 1 by 5e-7 at `edge`, so bounding x by the edge and e by 1 gives exactly x and 0
 /// outside, infinities included: y = h e + h with h = max(x, -edge)/2. `max` and `min` return their second source where one
 /// is NaN, so a NaN in x stays.
-func emitGelu<V: VectorWidth>(_ asm: borrowing X64Assembler, _: V.Type) {
+func emitGelu(_ asm: borrowing X64Assembler) {
+  typealias V = YMM
   let (x, y, count, at) = (GPR64.rsi, GPR64.rdx, GPR64.r8, GPR64.r9)
-  let function = GeluFunction<V>(asm)
+  let function = GeluFunction(asm)
   let mask = V(15)
   loadFields(asm, (x, \UnaryArguments.x), (y, \UnaryArguments.y), (count, \UnaryArguments.count))
   let done = asm.newLabel()
@@ -33,7 +34,8 @@ func emitGelu<V: VectorWidth>(_ asm: borrowing X64Assembler, _: V.Type) {
 }
 
 /// GELU on one or two vectors in registers 0 to 9; 10 to 13 hold constants.
-private struct GeluFunction<V: VectorWidth> {
+private struct GeluFunction {
+  typealias V = YMM
   let one = V(10)
   let minusOne = V(11)
   let edge = V(12)

@@ -21,7 +21,7 @@ public enum KernelGenerator {
     switch spec.operation {
     case .dense:
       if wide { try emitDense(asm, spec, ZMM.self) } else { try emitDense(asm, spec, YMM.self) }
-    case .quantize: emitQuantize(asm, spec)
+    case .quantize: emitQuantize(asm, wide: wide)
     case .words: emitWordsAVX2(asm)
     case .unpack:
       if wide { throw .unsupported("\(KernelName(spec)): unpacked by kernels of leading rows") }

@@ -7,19 +7,15 @@ extension KernelGenerator {
 
   /// ``generate(_:)-(OperatorSpec)`` for a listing.
   public static func marked(_ spec: OperatorSpec) throws(AdaptQError) -> MarkedCode {
-    switch spec.isa {
-    case .avx2 where !spec.operation.isReduced: try marked(spec, YMM.self)
-    case .avx512 where !spec.operation.isReduced, .avx512bf16 where spec.operation.isReduced: try marked(spec, ZMM.self)
-    default: throw .unsupported("\(spec): no generator")
-    }
-  }
-
-  private static func marked<V: VectorWidth>(_ spec: OperatorSpec, _: V.Type) throws(AdaptQError) -> MarkedCode {
+    if !spec.operation.instructionSets.contains(spec.isa) { throw .unsupported("\(spec): no generator") }
     let asm = X64Assembler()
+    let wide = spec.isa >= .avx512
     switch spec.operation {
-    case .gelu: emitGelu(asm, V.self)
-    case .softmaxRows: emitSoftmax(asm, V.self)
-    case .layerNorm: emitLayerNorm(asm, V.self)
+    case .gelu: if wide { emitActivation(asm, ActivationPieces(.gelu, degree: 4)) } else { emitGelu(asm) }
+    case .geluCodes: emitQuantize(asm, wide: true, activation: ActivationPieces(.gelu, degree: 2))
+    case .geluTanhCodes: emitQuantize(asm, wide: true, activation: ActivationPieces(.geluTanh, degree: 2))
+    case .softmaxRows: if wide { emitSoftmax(asm, ZMM.self) } else { emitSoftmax(asm, YMM.self) }
+    case .layerNorm: if wide { emitLayerNorm(asm, ZMM.self) } else { emitLayerNorm(asm, YMM.self) }
     case .attentionPack: emitAttentionPack(asm, isCoded: false)
     case .attention: try emitAttention(asm, isCoded: false)
     case .codedAttentionPack: emitAttentionPack(asm, isCoded: true)

@@ -2,27 +2,28 @@ import Base
 import MachineCode
 import NestedFormat
 
-/// ``QuantizeArguments``; the loops over a group's floats have a 512-bit form.
+/// ``QuantizeArguments``; what is done with a batch has a 512-bit form, which can also apply an activation to each float first.
 ///
 /// A row is coded in batches of up to eight groups: first the largest magnitudes of all, then scales and multipliers of all
 /// at once, then the codes, so that no group waits for its own division. Comparing magnitudes as integers orders them as
 /// floats and puts infinities and NaN on top, so one maximum serves both the scale and the test for poison. Conversion
 /// rounds by the mode in MXCSR, to nearest even.
-func emitQuantize(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) {
-  let wide = spec.isa >= .avx512
+///
+/// - Parameter activation: only with 512 bits; it leaves 0 as 0.
+func emitQuantize(_ asm: borrowing X64Assembler, wide: Bool, activation pieces: ActivationPieces? = nil) {
   let g = QuantizeRegisters()
+  let activation = pieces.map { ActivationRegisters(asm, $0) }
   pushAll(asm, calleeSaved)
-  emitAlignedFrame(asm, byteCount: g.frameByteCount, savedPointer: g.savedPointer)
+  emitAlignedFrame(asm, byteCount: wide ? g.wideFrameByteCount : g.frameByteCount, savedPointer: g.savedPointer)
   loadFields(
     asm, (g.x, \QuantizeArguments.x), (g.codes, \QuantizeArguments.codes), (g.groups, \QuantizeArguments.groups),
     (g.rows, \QuantizeArguments.rows))
   asm.vbroadcastss(g.magnitudeMask, asm.constant32(0x7FFF_FFFF as UInt32))
   asm.vmovdqa(g.interleave, asm.constants32([0, 4, 1, 5, 2, 6, 3, 7]))
   asm.vpxor(g.values[0], g.values[0], g.values[0])
-  for index in 0..<8 {
-    asm.vmovdqa(g.maxima.offset(32 * index), g.values[0])
-    if wide { asm.vmovdqa(g.sums.offset(32 * index), g.values[0]) }
-  }
+  for index in 0..<(wide ? 16 : 8) { asm.vmovdqa(g.maxima.offset(32 * index), g.values[0]) }
+  activation?.loadConstants(asm)
+  if wide { emitBatchConstantsAVX512(asm, g) }
   let (row, next, batch, tail, rowDone, done) = (
     asm.newLabel(), asm.newLabel(), asm.newLabel(), asm.newLabel(), asm.newLabel(), asm.newLabel()
   )
@@ -37,6 +38,16 @@ func emitQuantize(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) {
   asm.bind(next)
   asm.cmp(g.inputsLeft, 64)
   asm.jl(tail)
+  if wide {
+    let short = asm.newLabel()
+    asm.mov(g.count, g.inputsLeft)
+    asm.shr(g.count, 9)
+    asm.jz(short)
+    asm.and(g.inputsLeft, 511)
+    emitWholeBatchesAVX512(asm, g, activation)
+    asm.jmp(next)
+    asm.bind(short)
+  }
   // As many whole groups as there are, at most eight.
   asm.mov(g.count, g.inputsLeft)
   asm.shr(g.count, 6)
@@ -55,8 +66,9 @@ func emitQuantize(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) {
   asm.test(g.inputsLeft, g.inputsLeft)
   asm.jz(rowDone)
   asm.vpxor(g.values[0], g.values[0], g.values[0])
-  for part in 0..<8 { asm.vmovdqa(g.padded.offset(32 * part), g.values[0]) }
-  asm.lea(g.source, g.padded)
+  let padded = wide ? g.widePadded : g.padded
+  for part in 0..<8 { asm.vmovdqa(padded.offset(32 * part), g.values[0]) }
+  asm.lea(g.source, padded)
   let copy = asm.here()
   asm.mov(g.work.r32, g.next[g.inputsLeft, 4, -4])
   asm.mov(g.source[g.inputsLeft, 4, -4], g.work.r32)
@@ -65,12 +77,11 @@ func emitQuantize(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) {
   asm.mov(g.count, 1)
   asm.bind(batch)
   if wide {
-    emitMaximaAVX512(asm, g)
-    emitScales(asm, g)
-    emitCodesAVX512(asm, g)
+    emitShortBatchAVX512(asm, g, activation)
   } else {
     emitMaxima(asm, g)
-    emitScales(asm, g)
+    emitLanePerGroup(asm, g)
+    emitScales(asm, g, g.scales)
     emitCodes(asm, g)
   }
   asm.jmp(next)
@@ -108,12 +119,20 @@ struct QuantizeRegisters {
   let savedCount = GPR64.rsp[8]
   let scales = GPR64.rsp[64]
   let multipliers = GPR64.rsp[96]
-  /// Per group of the batch eight maxima of eight magnitudes; unused ones hold anything finite or zero.
+  /// Per group of the batch maxima of its magnitudes, lane by lane; of unused ones nothing is read.
   let maxima = GPR64.rsp[128]
   let padded = GPR64.rsp[128 + 256]
-  /// With 512 bits: per group of the batch eight partial sums of codes; unused ones hold any integers.
+  let frameByteCount = 128 + 512
+  // With 512 bits maxima have 16 lanes, and sums of codes a place of their own: what is left there must not be divided, since
+  // integers are subnormal floats.
   let sums = GPR64.rsp[128 + 512]
-  let frameByteCount = 128 + 768
+  let widePadded = GPR64.rsp[128 + 1024]
+  /// Of a batch of eight groups scales, multipliers and the results of an activation, for two batches in turn.
+  let slots = GPR64.rsp[128 + 1280]
+  static let slotByteCount = 64 + 2048
+  let slot = GPR64.r9
+  let otherSlot = GPR64.r13
+  let wideFrameByteCount = 128 + 1280 + 2 * QuantizeRegisters.slotByteCount
 
   let values = (0..<8).map { YMM($0) }
   let work1 = YMM(8)
@@ -147,10 +166,10 @@ private func emitMaxima(_ asm: borrowing X64Assembler, _ g: QuantizeRegisters) {
   asm.mov(g.count, g.savedCount)
 }
 
-/// Scales and multipliers of eight groups: zero for tiny ones; all bits set, which is a NaN, for the scales of poisoned ones.
-private func emitScales(_ asm: borrowing X64Assembler, _ g: QuantizeRegisters) {
+/// Scales, and multipliers behind them, of eight groups, whose largest magnitudes stand in the lanes of `g.values[0]`: zero for
+/// tiny ones; all bits set, which is a NaN, for the scales of poisoned ones.
+func emitScales(_ asm: borrowing X64Assembler, _ g: QuantizeRegisters, _ place: Mem) {
   let v = g.values
-  emitLanePerGroup(asm, g, g.maxima) { asm, target, a, b in asm.vpmaxsd(target, a, b) }
   let bound = asm.constants32(Array(repeating: QuantizedActivations.smallestMagnitude.bitPattern &- 1, count: 8))
   let highest = asm.constants32(Array(repeating: 0x7F7F_FFFF, count: 8))
   asm.vbroadcastss(v[1], asm.constant32(127 as Float))
@@ -161,32 +180,29 @@ private func emitScales(_ asm: borrowing X64Assembler, _ g: QuantizeRegisters) {
   asm.vandps(v[2], v[2], v[3])
   asm.vandps(v[1], v[1], v[3])
   asm.vorps(v[2], v[2], v[0])
-  asm.vmovaps(g.scales, v[2])
-  asm.vmovaps(g.multipliers, v[1])
+  asm.vmovaps(place, v[2])
+  asm.vmovaps(place.offset(32), v[1])
 }
 
-/// Combines each of eight vectors in memory to one lane of `g.values[0]`, in order, by three rounds of interleaving.
-func emitLanePerGroup(
-  _ asm: borrowing X64Assembler, _ g: QuantizeRegisters, _ vectors: Mem,
-  _ combine: (borrowing X64Assembler, YMM, YMM, YMM) -> Void
-) {
+/// The largest of each of eight vectors of maxima as one lane of `g.values[0]`, in order, by three rounds of interleaving.
+private func emitLanePerGroup(_ asm: borrowing X64Assembler, _ g: QuantizeRegisters) {
   let v = g.values
-  for index in 0..<8 { asm.vmovdqa(v[index], vectors.offset(32 * index)) }
+  for index in 0..<8 { asm.vmovdqa(v[index], g.maxima.offset(32 * index)) }
   for pair in 0..<4 {
     let (a, b) = (v[2 * pair], v[2 * pair + 1])
     asm.vpunpckldq(g.work1, a, b)
     asm.vpunpckhdq(g.work2, a, b)
-    combine(asm, a, g.work1, g.work2)
+    asm.vpmaxsd(a, g.work1, g.work2)
   }
   for pair in 0..<2 {
     let (a, b) = (v[4 * pair], v[4 * pair + 2])
     asm.vpunpcklqdq(g.work1, a, b)
     asm.vpunpckhqdq(g.work2, a, b)
-    combine(asm, a, g.work1, g.work2)
+    asm.vpmaxsd(a, g.work1, g.work2)
   }
   asm.vperm2i128(g.work1, v[0], v[4], 0x20)
   asm.vperm2i128(g.work2, v[0], v[4], 0x31)
-  combine(asm, v[0], g.work1, g.work2)
+  asm.vpmaxsd(v[0], g.work1, g.work2)
 }
 
 /// The codes of `count` groups and their sums; moves source and target on.

@@ -9,7 +9,7 @@ import Testing
     for _ in 0..<10 { widths.append(Int.random(in: 71...1500, using: &random)) }
     for width in widths {
       for kind in 0..<5 {
-        let rows = 2
+        let rows = kind + 1
         let (xStride, rStride, yStride) = (width + kind % 3, width + kind % 2, width + (kind + 1) % 3)
         let offset: Float = [0, 0, 1000, -3, 1e6][kind]
         let scale: Float = [1, 1e-4, 1, 100, 1][kind]

@@ -17,7 +17,7 @@ final class OperatorCalls {
   private var kept: [AnyObject] = []
 
   /// Widths on both sides of every vector and unrolling, at both edges of guarded pages.
-  init(isa: InstructionSet, widths: [Int], rows: Int = 2) throws {
+  init(isa: InstructionSet, widths: [Int], rows: Int = 3) throws {
     var random = SeededRandom("OperatorCalls")
     let portable = KernelTable.portable
     for spec in OperatorSpec.all where spec.isa == isa {
@@ -66,8 +66,8 @@ final class OperatorCalls {
             .init(x, isWritable: false), .init(other, isWritable: false), .init(gamma, isWritable: false),
             .init(beta, isWritable: false), .init(y),
           ]
-        // AttentionKernelTests.
-        case .attentionPack, .attention, .codedAttentionPack, .codedAttention: continue
+        // ActivationCodesKernelTests and AttentionKernelTests.
+        case .geluCodes, .geluTanhCodes, .attentionPack, .attention, .codedAttentionPack, .codedAttention: continue
         }
         calls.append(Call(spec: spec, width: width, job: job, result: result, expected: expected))
       }
