@@ -13,7 +13,7 @@ struct ProfilePicture {
   /// then light).
   private static let fixedColours = [
     "linear": "#4477AA", "attention": "#EE6677", "layerNorm": "#228833", "activation": "#CCBB44",
-    "embedding": "#66CCEE", "softmax": "#AA3377",
+    "activation8": "#CCBB44", "embedding": "#66CCEE", "softmax": "#AA3377",
   ]
   private static let otherColours = [
     "#EE8866", "#44BB99", "#BBCC33", "#FFAABB", "#99DDFF", "#77AADD", "#EEDD88", "#AAAA00",

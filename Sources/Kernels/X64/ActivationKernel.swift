@@ -1,6 +1,7 @@
 import MachineCode
 
-/// ``ActivationPieces`` on vectors of 16, with both tables in registers: 16 to 31 hold constants, 10 of them the highest degree's.
+/// ``ActivationPieces`` on vectors of 16: from register 16 on stand the constants, and behind them two registers of coefficients for
+/// each power.
 struct ActivationRegisters {
   /// Clears signs.
   let magnitudes = ZMM(16)

@@ -17,6 +17,7 @@ extension PlanContext {
       }
     case .embedding: embeddingPart(work, first, end)
     case .layerNorm: layerNormPart(step, first, end)
+    case .unary where work.pointee.part == .codes: codesPart(step, first, end)
     case .unary:
       let (x, y) = (slot(step.pointee.input0), slot(step.pointee.output))
       let begin = first &* PlanContext.elementsPerItem
@@ -59,6 +60,16 @@ extension PlanContext {
     let k = weights[Int(step.pointee.site)].k
     ProductInput(x: x.pointee.floats, xRowStride: k, prepared: quantized, rows: x.pointee.rows, k: k)
       .prepare(level(step), kernels, firstRow: first, rowCount: end &- first)
+  }
+
+  /// The activation's result as the input of the next product.
+  private func codesPart(_ step: UnsafeMutablePointer<Step>, _ first: Int, _ end: Int) {
+    guard let kernel = activationCodes(step) else { return }
+    let x = slot(step.pointee.input0)
+    let (rows, width) = (x.pointee.rows, x.pointee.width)
+    Kernels.activationCodes(
+      kernel, x: x.pointee.floats, xRowStride: width,
+      into: QuantizedActivations(memory: quantized, rows: rows, k: width), firstRow: first, rowCount: end &- first)
   }
 
   /// Items are blocks of outputs, or as many as kernels take at once, for each panel of rows after the other.

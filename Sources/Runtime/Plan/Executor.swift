@@ -61,6 +61,9 @@ extension PlanContext {
     // The value of which `quantized` holds the form that products at `codedLevel` read: projections of the same input share it.
     var coded: Int32 = -1
     var codedLevel = Level.int8
+    // The value that an activation left there and nowhere else, and the level at which it is to be read.
+    var onlyCoded: Int32 = -1
+    var readAt = Level.int8
     for index in 0..<plan.pointee.stateCount { plan.pointee.states[index].isWritten = false }
     let isTraced = plan.pointee.trace.function != nil
     let stepTimes = plan.pointee.stepTimes
@@ -79,6 +82,10 @@ extension PlanContext {
       let begin = isTimed ? monotonicNanoseconds() : 0
       switch step.pointee.kind {
       case .linear:
+        // A lower rung may have a float level here; what exists as codes only is read as codes.
+        if step.pointee.input0 == onlyCoded && coded == onlyCoded && !plan.pointee.level(step).isNested {
+          plan.pointee.levels[Int(step.pointee.site)] = readAt.rawValue
+        }
         let level = plan.pointee.level(step)
         let rows = plan.pointee.slot(step.pointee.input0).pointee.rows
         if plan.pointee.kernels.preparesInput(level, rows: rows)
@@ -93,7 +100,16 @@ extension PlanContext {
       case .embedding:
         let bad = ParallelWork.run(plan, step, .main, executor)
         if bad >= 0 { return plan.pointee.outcome(step, bad) }
-      case .layerNorm, .unary, .binary, .attention, .softmax, .range, .maskedMean, .l2Normalize:
+      case .unary:
+        if plan.pointee.activationCodes(step) != nil {
+          _ = ParallelWork.run(plan, step, .codes, executor)
+          // They serve every level that reads codes.
+          (coded, codedLevel) = (step.pointee.output, .int8)
+          (onlyCoded, readAt) = (coded, plan.pointee.level(step))
+        } else {
+          _ = ParallelWork.run(plan, step, .main, executor)
+        }
+      case .layerNorm, .binary, .attention, .softmax, .range, .maskedMean, .l2Normalize:
         _ = ParallelWork.run(plan, step, .main, executor)
       case .compare: plan.pointee.compareStep(step)
       case .convolution:
@@ -125,6 +141,13 @@ extension PlanContext {
 
   @inline(__always)
   func level(_ step: UnsafeMutablePointer<Step>) -> Level { Level(rawValue: levels[Int(step.pointee.site)]) ?? .int8 }
+
+  /// The kernel that leaves an activation's result as codes, if the one product that reads it does so at its present level.
+  @inline(__always)
+  func activationCodes(_ step: UnsafeMutablePointer<Step>) -> Kernel? {
+    if step.pointee.site < 0 || !level(step).isNested { return nil }
+    return kernels.activationCodes(UnaryOperation(rawValue: step.pointee.function) ?? .gelu)
+  }
 
   private func outcome(_ step: UnsafeMutablePointer<Step>, _ bad: Int) -> RunOutcome {
     var outcome = RunOutcome()
@@ -203,6 +226,9 @@ extension PlanContext {
     case .maskedMean:
       work.items = y.pointee.dims[0]
       work.cost = slot(step.pointee.input0).pointee.count / 4
+    case .unary where work.part == .codes:
+      work.items = y.pointee.rows
+      work.cost = y.pointee.count / 2
     case .unary:
       work.items = (y.pointee.count &+ (PlanContext.elementsPerItem &- 1)) / PlanContext.elementsPerItem
       work.cost = y.pointee.count

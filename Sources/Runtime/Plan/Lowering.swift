@@ -36,6 +36,7 @@ struct Lowering {
     try lower(graph.nodes)
     for output in graph.outputs { lastUse[Int(resolve(output))] = steps.count }
     findQuerySites()
+    findCodeReaders()
     shareMemory()
   }
 
@@ -190,6 +191,23 @@ struct Lowering {
     for step in steps where step.kind == .linear { maker[Int(step.output)] = step.site }
     for (index, step) in steps.enumerated() where step.kind == .attention && writes[Int(step.input0)] == 1 {
       steps[index].site = maker[Int(step.input0)]
+    }
+  }
+
+  /// An activation whose result only the product behind it reads can leave it as codes instead of floats.
+  private mutating func findCodeReaders() {
+    let outputs = Set(graph.outputs.map { resolve($0) })
+    var readers = [Int](repeating: 0, count: graph.values.count)
+    for step in steps {
+      for input in [step.input0, step.input1, step.input2, step.input3] where input >= 0 { readers[Int(input)] += 1 }
+    }
+    for index in steps.indices.dropLast() where steps[index].kind == .unary {
+      let (value, next) = (steps[index].output, steps[index + 1])
+      if next.kind == .linear && next.input0 == value && readers[Int(value)] == 1 && writes[Int(value)] == 1
+        && !outputs.contains(value)
+      {
+        steps[index].site = next.site
+      }
     }
   }
 

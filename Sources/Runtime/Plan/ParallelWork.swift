@@ -5,7 +5,7 @@ import CMachine
 /// What a step, or the first half of one, is to the threads that share it: `items` pieces, each computed the same way and
 /// in the same order whoever takes it. So results do not depend on the number of threads.
 struct ParallelWork {
-  enum Part: UInt8, BitwiseCopyable { case quantize, main }
+  enum Part: UInt8, BitwiseCopyable { case quantize, main, codes }
 
   let plan: UnsafePointer<PlanContext>
   let step: UnsafeMutablePointer<Step>

@@ -30,7 +30,8 @@ struct Step: BitwiseCopyable {
   var isCheckpoint = false
   /// Raw value of a `UnaryOperation`, `BinaryOperation` or `ComparisonOperation`.
   var function: UInt8 = 0
-  /// Of an attention: the site that makes its queries, if a linear one does. It has no weights, but follows that level.
+  /// Of an attention: the site that makes its queries, if a linear one does. It has no weights, but follows that level. Of an
+  /// activation: the site that alone reads its result, in the next step. Where that reads codes, the activation makes them.
   var site: Int32 = -1
   var input0: Int32 = -1
   var input1: Int32 = -1

@@ -9,7 +9,8 @@ import NestedFormat
 /// scaled so that the plan of one level costs exactly what whole runs of it were measured to cost.
 ///
 /// Two things are no property of a single site. Projections of one input share its 8-bit codes: who makes them is followed
-/// along the steps, as the executor does. An attention counts at the level of the site that makes its queries. Other steps
+/// along the steps, as the executor does. An attention counts at the level of the site that makes its queries, an activation at that
+/// of the site that may read its result as codes. Other steps
 /// without weights take what they took on average, by the share of sites that each level has.
 public final class PlanCosts: @unchecked Sendable {
   /// Work of each measured size, the largest first.
@@ -153,7 +154,8 @@ public final class PlanCosts: @unchecked Sendable {
           time += weight(of: Int(site), facts) * product(step, indices[Int(site)])
         }
         coded = -1
-      case .attention where facts.site >= 0: time = product(step, indices[Int(facts.site)])
+      case .attention where facts.site >= 0, .unary where facts.site >= 0:
+        time = product(step, indices[Int(facts.site)])
       default:
         if facts.kind == .loopEnd { coded = -1 }
         for (level, share) in shares.enumerated() where share > 0 { time += share * product(step, level) }

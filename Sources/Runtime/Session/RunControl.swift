@@ -76,6 +76,11 @@ extension Step.Kind {
 }
 
 extension PlanContext {
+  /// An activation that makes codes has a name of its own: its time is also that of coding, which the next product does without.
+  private func name(_ step: UnsafeMutablePointer<Step>) -> StaticString {
+    step.pointee.kind == .unary && activationCodes(step) != nil ? "activation8" : step.pointee.kind.name
+  }
+
   /// Tells the trace about a step that has just ended.
   @inline(never)
   func report(_ step: UnsafeMutablePointer<Step>, _ index: Int, begin: Int) {
@@ -87,7 +92,7 @@ extension PlanContext {
       default: -1
       }
     var event = TraceEvent(
-      operation: step.pointee.kind.name, site: site, step: index, stepCount: stepCount,
+      operation: name(step), site: site, step: index, stepCount: stepCount,
       level: site < 0 ? 0 : levels[site], beginNanoseconds: begin, endNanoseconds: monotonicNanoseconds())
     withUnsafePointer(to: &event) { function(trace.context, UnsafeRawPointer($0)) }
   }
