@@ -77,6 +77,14 @@
  *                    process's user, mode 0600 when it is created; symbolic links and others are refused. What goes wrong
  *                    is a warning in the log, nothing else. The file stays; lines of a destroyed runtime stay, too. A child
  *                    of fork() has no map of the kernels that it inherits.
+ * AMX                tiles are used only where a host asks: max_isa ADAPTQ_ISA_AMX or ADAPTQ_MAX_ISA=amx, on a CPU with AMX-INT8 or
+ *                    AMX-BF16. adaptq_runtime_create() then asks Linux (5.16 or newer) for the permission with arch_prctl(). That
+ *                    concerns the whole process and cannot be taken back: where a thread has used tiles, the frame of a signal
+ *                    handler grows by some 8 KiB, and sigaltstack() refuses stacks too small for that. A refusal, for instance
+ *                    because a thread has such a stack already, is a warning in the log; everything else works as without.
+ *                    Kernels set the tiles up when they begin and release them when they end: as with vector registers, no call
+ *                    keeps what the calling thread had in them. INT8 to INT2 give the same bits with and without AMX, FP16 (from
+ *                    16 rows on) does not. No machine with AMX was there: these kernels have run on an emulator only.
  * Files              descriptors that adaptq opens are close-on-exec and are closed before the call returns. The one file that
  *                    stays mapped: see adaptq_runtime_telemetry_file().
  * What it never does install signal handlers, register atexit functions, change locale or environment, write to standard
@@ -217,7 +225,9 @@ enum {
   ADAPTQ_ISA_AVXVNNI = 3, /* and AVX-VNNI */
   ADAPTQ_ISA_AVX512 = 4, /* F, BW, DQ, VL */
   ADAPTQ_ISA_AVX512VNNI = 5, /* and AVX-512 VNNI */
-  ADAPTQ_ISA_AVX512BF16 = 6 /* and AVX-512 BF16 */
+  ADAPTQ_ISA_AVX512BF16 = 6, /* and AVX-512 BF16 */
+  ADAPTQ_ISA_AVX512FP16 = 7, /* and AVX512-FP16 */
+  ADAPTQ_ISA_AMX = 8 /* and AMX tiles, which ADAPTQ_ISA_DEFAULT leaves out: see AMX above */
 };
 
 /** Handle of what models share: log, memory and kernels. */
@@ -386,8 +396,7 @@ typedef struct adaptq_machine_info {
   int32_t hardware_threads;     /* that run, allowed or not */
   int32_t allowed_threads;      /* hardware threads that the calling thread may use */
   int32_t recommended_threads;  /* physical cores in the allowed set, at most cpu_quota rounded down, at least 1 */
-  adaptq_isa isa;               /* the highest that kernels may be made for within adaptq_runtime_options.max_isa; sets above
-                                   ADAPTQ_ISA_AVX512BF16 count as that */
+  adaptq_isa isa;               /* the highest that kernels may be made for within adaptq_runtime_options.max_isa */
   uint32_t isa_mask;            /* bit 1 << ADAPTQ_ISA_*: that set may be used */
   int32_t l3_count;             /* third-level caches */
   uint64_t l1d_size;            /* bytes of one first-level data cache, smallest */

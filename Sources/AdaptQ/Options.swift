@@ -123,7 +123,7 @@ extension Option {
         defaultValue: ADAPTQ_CODE_GENERATION_ON, "ADAPTQ_CODE_GENERATION_*")
     case .maximumISA:
       field(
-        "max_isa", ADAPTQ_OPTION_INT32, maximum: ADAPTQ_ISA_AVX512BF16,
+        "max_isa", ADAPTQ_OPTION_INT32, maximum: ADAPTQ_ISA_AMX,
         "ADAPTQ_ISA_*: highest instruction set of generated code")
     case .allocate:
       field("allocate", ADAPTQ_OPTION_POINTER, "gives big buffers; NULL: mmap")

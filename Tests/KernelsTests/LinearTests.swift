@@ -227,6 +227,36 @@ import Testing
     }
   }
 
+  /// Rows computed apart, as threads do, give the same bits where the table says that they may be cut.
+  @Test(arguments: TestTable.linear, Level.allCases)
+  func rowsAreIndependentWhereTheyAreCut(table: TestTable, level: Level) throws {
+    var random = SeededRandom("LinearTests.rowsAreIndependentWhereTheyAreCut")
+    let (n, k) = (40, 560)
+    for parts in 2...3 {
+      let unit = table.kernels.rowCut(level, rows: 100)
+      // As many as the executor gives a thread at the least.
+      let cut = (32 / unit + 1) * unit
+      let rows = parts * cut + 5
+      let weights = try Site(n: n, k: k, random: &random)
+      let x = GuardedBuffer<Float>((0..<(rows * k)).map { _ in random.normal() })
+      let memory = Scratch(byteCount: QuantizedActivations.byteCount(rows: rows, k: k))
+      let scratch = Scratch(byteCount: productScratchByteCount(maxRows: rows))
+      let input = ProductInput(x: x.base, xRowStride: k, prepared: memory.base, rows: rows, k: k)
+      if table.kernels.preparesInput(level, rows: rows) {
+        input.prepare(level, table.kernels, firstRow: 0, rowCount: rows)
+      }
+      let (whole, cutUp) = (GuardedBuffer<Float>(count: rows * n), GuardedBuffer<Float>(count: rows * n))
+      func multiply(_ first: Int, _ count: Int, _ y: GuardedBuffer<Float>) {
+        input.multiply(
+          weights.weights(level), level, table.kernels, firstRow: first, rowCount: count, y: y.base + first * n,
+          yRowStride: n, firstBlock: 0, blocks: 3, scratch: scratch.base)
+      }
+      multiply(0, rows, whole)
+      for part in 0..<parts { multiply(part * cut, part == parts - 1 ? rows - part * cut : cut, cutUp) }
+      #expect(whole.array.map(\.bitPattern) == cutUp.array.map(\.bitPattern), "\(table) \(level) rows \(rows)")
+    }
+  }
+
   /// Blocks computed apart, as threads do, give the same bits.
   @Test(arguments: TestTable.linear, Level.allCases)
   func blocksAreIndependent(table: TestTable, level: Level) throws {

@@ -21,7 +21,15 @@ struct TestTable: Sendable, CustomStringConvertible {
     all + [
       TestTable(name: "portable words", kernels: .portableWords),
       TestTable(name: "portable bfloat16", kernels: bfloat16),
+      TestTable(name: "portable tiles", kernels: tiles),
     ]
+
+  /// The way that products take with AMX, as far as that is not generated code.
+  private static var tiles: KernelTable {
+    var table = bfloat16
+    table.tileBFloat16 = KernelTable.portableBFloat16
+    return table
+  }
 
   private static var bfloat16: KernelTable {
     var table = KernelTable.portable

@@ -61,10 +61,13 @@ public func linearBFloat16(
   let scratch = ProductScratch(scratch)
   let (n, k) = (weights.n, weights.k)
   // A first tile rounds the weights of two blocks on the way; the panel that it leaves stays in the level-1 cache for the others.
-  let tile = min(x.rows, BFloat16Arguments.tileRows)
+  // With tiles of AMX rounding is all that comes first: their sums have another order, and a row's must not depend on its place.
+  let tiles = x.rows >= BFloat16Arguments.matrixRows ? kernels.tileBFloat16 : nil
+  let tile = tiles != nil ? 0 : min(x.rows, BFloat16Arguments.tileRows)
   // Pieces of nearly equal size; without a panel the weights are read in storage order.
   let wanted = x.rows == tile ? 1 : max((k &+ (Blocking.bfloat16Inputs &- 1)) / Blocking.bfloat16Inputs, 1)
-  let size = ((k &+ wanted &- 1) / wanted &+ 7) & ~7
+  let unit = tiles != nil ? 32 : 8
+  let size = ((k &+ wanted &- 1) / wanted &+ (unit &- 1)) & (0 &- unit)
   let end = firstBlock &+ blocks
   let wholeEnd = min(end, n / 16)
   var firstInput = 0
@@ -95,7 +98,7 @@ public func linearBFloat16(
         rest.start = (UnsafeRawPointer(rest.start) + tile &* rest.startRowStride).assumingMemoryBound(to: Float.self)
         rest.y = (UnsafeMutableRawPointer(rest.y) + tile &* rest.yRowStride).assumingMemoryBound(to: Float.self)
         rest.rows = x.rows &- tile
-        kernels.bfloat16(&rest)
+        if let tiles { tiles(&rest) } else { kernels.bfloat16(&rest) }
       }
       block &+= count
     }

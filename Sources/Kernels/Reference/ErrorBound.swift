@@ -22,9 +22,11 @@ public enum ErrorBound {
   }
 
   /// Products of bfloat16 numbers, exact up to their sum, which meets roundings as in ``dense(k:magnitude:)``. `vdpbf16ps`
-  /// flushes subnormal sums, so each addition may lose 2⁻¹²⁶ more. `magnitude` counts `|start|` and `|alpha · x · w|`.
+  /// flushes subnormal sums, so each addition may lose 2⁻¹²⁶ more. `tdpbf16ps` does the same and sums even and odd inputs of a step
+  /// of 32 apart: at most 16 roundings there, one where they meet and one per step, and two more additions per step (Intel SDM
+  /// volume 2, TDPBF16PS). `magnitude` counts `|start|` and `|alpha · x · w|`.
   public static func bfloat16(k: Int, alpha: Double, magnitude: Double) -> Double {
-    sum(roundings: k + 4, magnitude: magnitude) + Double(k + 4) * alpha.magnitude * 0x1p-126
+    sum(roundings: k + 4, magnitude: magnitude) + Double(k + k / 16 + 6) * alpha.magnitude * 0x1p-126
   }
 
   /// What rounding both factors to bfloat16 adds to a product of floats with FP16 weights. The significand has 8 bits, so each

@@ -16,6 +16,7 @@ import NestedFormat
 /// words_s16_s8g64_avx2
 /// gemm_f32_bf16_bf16b16x2_12x32_avx512bf16    panel of pairs of inputs in blocks of 16 outputs, two blocks at once
 /// gemm_f32_bf16_f16b16_12x32_avx512bf16       the same from FP16
+/// gemm_f32_s8g64_p4g64b16_16x16_amx, gemm_f32_bf16_bf16b16x2_16x32_amx
 /// round_bf16_f32_avx512bf16
 /// ```
 public struct KernelName: Hashable, Sendable, CustomStringConvertible {
