@@ -165,7 +165,8 @@ ADAPTQ_API const char *adaptq_version_string(void);
  *
  *  Names     "open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel", "trace",
  *            "memory-report", "metadata", "options", "code-generation", "threads", "parallel-for",
- *            "probe", "matrix", "states", "matrix-group", "power-sensors", "plans", "telemetry-file"
+ *            "probe", "matrix", "states", "matrix-group", "power-sensors", "plans", "telemetry-file",
+ *            "amx"
  *  Since     0.2 */
 ADAPTQ_API int32_t adaptq_has_feature(const char *name);
 
@@ -1084,7 +1085,10 @@ ADAPTQ_API adaptq_status adaptq_option_describe(size_t index, adaptq_option_info
  * A NaN or an infinity in a row of x, or a scale that is one, makes that row of y NaN at these levels;
  * FP16 and FP32 multiply floats and follow IEEE 754. On CPUs with AVX512-BF16, FP16 products of three rows and more round weights
  * and activations to bfloat16 (each within 1 / 256 of itself; an activation above 3.39e38 becomes an infinity, one below 1.2e-38
- * zero) and add in FP32; a max_isa of ADAPTQ_ISA_AVX512VNNI avoids that. The same matrix, call and CPU give the same bits. */
+ * zero) and add in FP32; a max_isa of ADAPTQ_ISA_AVX512VNNI avoids that. On those with
+ * AVX512-FP16, too, three and four rows multiply in FP16 instead: weights as they are, an activation within 1 / 2048 of itself or
+ * 1 / 1048576 of the largest in its row, sums of 16 products with 11 bits, the rest in FP32; ADAPTQ_ISA_AVX512BF16 avoids that.
+ * The same matrix, call and CPU give the same bits. */
 
 /** Handle of a matrix. */
 typedef struct adaptq_matrix adaptq_matrix;

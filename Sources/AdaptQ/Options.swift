@@ -246,7 +246,7 @@ private func optionError(_ value: @autoclosure () -> String, _ option: Option) -
   switch String(cString: name) {
   case "open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel", "trace",
     "memory-report", "metadata", "options", "code-generation", "threads", "parallel-for", "probe", "matrix", "states",
-    "matrix-group", "power-sensors", "plans", "telemetry-file":
+    "matrix-group", "power-sensors", "plans", "telemetry-file", "amx":
     return 1
   default: return 0
   }

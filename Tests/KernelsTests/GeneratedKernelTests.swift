@@ -38,7 +38,7 @@ import Testing
     case .avx2: .haswell
     case .avxvnni: spec.operation == .unpack && !spec.gfni ? .haswell : .arrowLake
     case .avx512: .skylakeX
-    case .avx512bf16, .amx: .sapphireRapids
+    case .avx512bf16, .avx512fp16, .amx: .sapphireRapids
     default: .icelake
     }
   }
@@ -155,9 +155,35 @@ import Testing
             }
           }
         }
-      case .round:
+      case .half:
+        for rows in 1...spec.rows {
+          for blocks in 1...2 {
+            for (index, k) in [1, 2, 3, 15, 16, 17, 32, 35, 64].enumerated() {
+              second.append(
+                (
+                  spec,
+                  .half(
+                    spec, rows: rows, k: k, blocks: blocks, kind: index % 3,
+                    atStart: (index + blocks) % 2 == 0, &random)
+                ))
+            }
+          }
+        }
+      case .round, .roundHalf:
         for (index, k) in [1, 2, 15, 16, 17, 31, 63, 64, 65, 80, 95, 128, 200, 321].enumerated() {
-          second.append((spec, .round(spec, rows: index % 3 + 1, k: k, atStart: index % 2 == 0, &random)))
+          if spec.operation == .round {
+            second.append(
+              (spec, .round(spec, rows: index % 3 + 1, k: k, atStart: index % 2 == 0, &random)))
+          } else {
+            for kind in 0..<4 {
+              second.append(
+                (
+                  spec,
+                  .roundHalf(
+                    spec, rows: index % 3 + 1, k: k, kind: kind, inPlace: index % 2 == 0, &random)
+                ))
+            }
+          }
         }
       case .panel:
         let maker = spec.isa == .amx ? .avx512vnni : spec.isa

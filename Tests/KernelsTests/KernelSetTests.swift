@@ -56,6 +56,7 @@ import Testing
       let words = expected == .avx2
       #expect(table.readsWords(.int8, rows: 9) == words && (table.expanded1 != nil) == words, "\(features)")
       #expect(table.usesBFloat16(.fp16, rows: 3) == features.bf16, "\(features)")
+      #expect((table.half != nil) == features.fp16, "\(features)")
       #expect((table.tileBFloat16 != nil) == features.amxBF16, "\(features)")
       #expect(!table.usesBFloat16(.fp32, rows: 3) && !table.usesBFloat16(.fp16, rows: 1), "\(features)")
       #expect(table.int8.panelGroupByteCount == (words ? 2048 : 1024), "\(features)")
@@ -105,6 +106,30 @@ import Testing
     #expect(check.difference(table, .tilePanel(.int4)) == nil)
     table.int4.tilePanel = { $0.load(as: PanelArguments.self).y[15] = 1 }
     #expect(check.difference(table, .tilePanel(.int4)) != nil)
+  }
+
+  @Test func wrongHalfKernelsAreNoticed() throws {
+    let check = try KernelCheck()
+    var table = KernelTable.portable
+    #expect(check.difference(table, .half) != nil)
+    table.half = KernelTable.portableHalf
+    #expect(check.difference(table, .half) == nil)
+    table.half?.round = { raw in
+      KernelTable.portableHalf.round(raw)
+      let a = raw.load(as: RoundArguments.self)
+      if a.k & 1 == 1 {
+        a.output.storeBytes(
+          of: 1, toByteOffset: HalfArguments.headerByteCount + 2 * a.k, as: UInt16.self)
+      }
+    }
+    #expect(check.difference(table, .half) != nil)
+    table.half = KernelTable.portableHalf
+    table.half?.multiply = { raw in
+      KernelTable.portableHalf.multiply(raw)
+      let a = raw.load(as: HalfArguments.self)
+      a.y[15] += a.blocks == 2 && a.rows == 3 ? 10 : 0
+    }
+    #expect(check.difference(table, .half) != nil)
   }
 
   /// Each wrong table must be noticed by the check of the slot that is wrong.

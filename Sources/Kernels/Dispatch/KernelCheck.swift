@@ -40,6 +40,7 @@ struct KernelCheck {
     case .bfloat16Half: bfloat16HalfDifference(table)
     case .tileBFloat16: tileBFloat16Difference(table)
     case .round: roundDifference(table)
+    case .half: halfDifference(table)
     case .vector(let level, let rows): nestedDifference(table, level, rows: rows, vectorRows: 8)
     }
   }

@@ -17,6 +17,8 @@ enum KernelSlot: Hashable {
   /// Reads the panels of ``bfloat16Half``.
   case tileBFloat16
   case round
+  /// The kernel that rounds rows to FP16 and the one that multiplies them.
+  case half
 
   init(_ spec: GEMMSpec) {
     switch spec.operation {
@@ -28,6 +30,7 @@ enum KernelSlot: Hashable {
     case .bfloat16: self = spec.isa == .amx ? .tileBFloat16 : .bfloat16
     case .bfloat16Half: self = .bfloat16Half
     case .round: self = .round
+    case .half, .roundHalf: self = .half
     }
   }
 }
@@ -66,6 +69,10 @@ extension KernelTable {
       bfloat16Half = kernel
       bfloat16Rows = KernelTable.leastBFloat16Rows
     case .round: round = kernel
+    case .half:
+      // Both come together, and what stands in for the other one until it is there is never called.
+      half = HalfKernels(multiply: kernel, round: half?.round ?? kernel)
+    case .roundHalf: half = HalfKernels(multiply: half?.multiply ?? kernel, round: kernel)
     case .vector:
       change(spec.level) {
         $0.vectors[spec.rows &- 1] = kernel

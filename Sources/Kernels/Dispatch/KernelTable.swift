@@ -32,6 +32,14 @@ public struct NestedKernels: BitwiseCopyable, Sendable {
   }
 }
 
+/// The kernels of products in FP16.
+public struct HalfKernels: BitwiseCopyable, Sendable {
+  /// Takes ``HalfArguments``.
+  public var multiply: Kernel
+  /// Takes ``RoundArguments`` and leaves rows for `multiply`.
+  public var round: Kernel
+}
+
 /// Function pointers for everything that runs on the run path; trivial. ``portable`` needs nothing, ``KernelSet`` builds
 /// the table for a CPU. The code it points to lives as long as the process or its `KernelSet`.
 public struct KernelTable: BitwiseCopyable, Sendable {
@@ -62,6 +70,8 @@ public struct KernelTable: BitwiseCopyable, Sendable {
   /// Takes ``BFloat16Arguments`` for at least ``BFloat16Arguments/matrixRows`` rows, which it multiplies in another order; nil
   /// where the CPU has no tiles or nobody asked for them.
   public var tileBFloat16: Kernel?
+  /// What few rows of FP16 products are multiplied with instead of bfloat16; nil where the CPU has no FP16 arithmetic.
+  public var half: HalfKernels?
   /// Takes ``RoundArguments``.
   public var round: Kernel = KernelTable.portableRound
   /// Whether products in bfloat16 are faster than those in Float.
@@ -84,7 +94,11 @@ public struct KernelTable: BitwiseCopyable, Sendable {
   /// them in Float, and nothing is to be had for the precision.
   static let leastBFloat16Rows = 3
 
-  /// Whether a product of `rows` rows at `level` multiplies in bfloat16.
+  /// Whether the FP16 products that would multiply in bfloat16 do so in FP16 with `rows` rows: as long as rounding the weights
+  /// takes more instructions than multiplying them. That is counted, not measured: no CPU with FP16 arithmetic was there.
+  @inlinable public func usesHalf(rows: Int) -> Bool { half != nil && rows <= HalfArguments.mostRows }
+
+  /// Whether a product of `rows` rows at `level` multiplies in bfloat16, or in FP16, see ``usesHalf(rows:)``.
   @inlinable public func usesBFloat16(_ level: Level, rows: Int) -> Bool { level == .fp16 && rows >= bfloat16Rows }
 
   /// Whether a product of `rows` rows at `level` reads its input in another form than floats.

@@ -36,6 +36,22 @@ public enum ErrorBound {
     magnitude * (0x1p-7 + 0x1p-16) + Double(k) * 0x1p-110
   }
 
+  /// Products in FP16 (``HalfArguments``). In a chunk a term meets ten roundings to 11 bits: of x, eight fused multiply-adds and the
+  /// sum of even and odd inputs; then the additions of the chunks in Float. FP16 numbers below 2⁻¹⁴ have steps of 2⁻²⁴, which
+  /// cost half of that at each rounding; in units of the row that is at most 2⁻²⁰ of its largest magnitude, since that stands at
+  /// 2⁻⁵ or above. Same sources as above.
+  ///
+  /// - Parameters:
+  ///   - magnitude: counts `|start|` and `|x · w|`.
+  ///   - weights: the sum of `|w|`.
+  ///   - largest: the largest `|x|` of the row.
+  public static func half(k: Int, magnitude: Double, weights: Double, largest: Double) -> Double {
+    let chunks = (k + HalfArguments.chunkInputs - 1) / HalfArguments.chunkInputs
+    let half = 10 * 0x1p-11 / (1 - 10 * 0x1p-11) * magnitude
+    let steps = (weights + Double(k) + Double(chunks)) * 0x1p-20 * largest
+    return half + steps * 1.01 + sum(roundings: chunks + 3, magnitude: magnitude * 1.01 + steps)
+  }
+
   /// Products with nested weights after quantization of the activations, whose integers are exact. A group's term meets
   /// two roundings in `s'` or `lo'`, two in the products with scale and sum, one in the offset, and one per group.
   /// `magnitude` counts `|start|` and, per group, `|a · s' · A| + |offset · lo'|`.

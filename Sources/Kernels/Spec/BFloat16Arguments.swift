@@ -89,6 +89,8 @@ public struct BFloat16HalfArguments: BitwiseCopyable {
 
 /// Rounds rows of floats to bfloat16: to nearest, ties to even, as `vcvtneps2bf16` does. Subnormal floats become zeros of their
 /// sign, a NaN stays one and becomes quiet, and what rounds beyond the largest bfloat16 becomes an infinity.
+///
+/// The rounding kernel of FP16 products takes the same and leaves rows of ``HalfArguments``, see ``roundHalfReference(_:)``.
 public struct RoundArguments: BitwiseCopyable {
   public var x: UnsafePointer<Float>
   public var xRowStride: Int

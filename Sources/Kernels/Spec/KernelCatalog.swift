@@ -29,6 +29,17 @@ public enum KernelCatalog {
       add(.bfloat16, rows: BFloat16Arguments.tileRows, columns: 32)
       if levels.contains(.fp16) {
         add(.bfloat16Half, rows: BFloat16Arguments.tileRows, columns: 32)
+        if features.fp16 {
+          // Fewer rows than it takes to make up for rounding the weights.
+          for (operation, rows, columns) in [
+            (GEMMSpec.Operation.roundHalf, 1, 16), (.half, HalfArguments.mostRows, 32),
+          ] {
+            result.append(
+              GEMMSpec(
+                operation, isa: .avx512fp16, level: .fp16, activations: .float16, rows: rows,
+                columns: columns))
+          }
+        }
         // Beside those of AVX-512, which make the panels and serve fewer rows.
         if features.amxBF16 { add(.bfloat16, isa: .amx, rows: BFloat16Arguments.matrixRows, columns: 32) }
       }
@@ -85,9 +96,11 @@ public enum KernelCatalog {
     gfni.gfni = true
     var bf16 = gfni
     bf16.bf16 = true
-    var amx = bf16
+    var fp16 = bf16
+    fp16.fp16 = true
+    var amx = fp16
     amx.amxInt8 = true
     amx.amxBF16 = true
-    return [avx2, avxvnni, avxvnniGFNI, avx512, vnni, gfni, bf16, amx]
+    return [avx2, avxvnni, avxvnniGFNI, avx512, vnni, gfni, bf16, fp16, amx]
   }
 }
