@@ -77,6 +77,14 @@
  *                    process's user, mode 0600 when it is created; symbolic links and others are refused. What goes wrong
  *                    is a warning in the log, nothing else. The file stays; lines of a destroyed runtime stay, too. A child
  *                    of fork() has no map of the kernels that it inherits.
+ * AMX                tiles are used only where a host asks: max_isa ADAPTQ_ISA_AMX or ADAPTQ_MAX_ISA=amx, on a CPU with AMX-INT8 or
+ *                    AMX-BF16. adaptq_runtime_create() then asks Linux (5.16 or newer) for the permission with arch_prctl(). That
+ *                    concerns the whole process and cannot be taken back: where a thread has used tiles, the frame of a signal
+ *                    handler grows by some 8 KiB, and sigaltstack() refuses stacks too small for that. A refusal, for instance
+ *                    because a thread has such a stack already, is a warning in the log; everything else works as without.
+ *                    Kernels set the tiles up when they begin and release them when they end: as with vector registers, no call
+ *                    keeps what the calling thread had in them. INT8 to INT2 give the same bits with and without AMX, FP16 (from
+ *                    16 rows on) does not. No machine with AMX was there: these kernels have run on an emulator only.
  * Files              descriptors that adaptq opens are close-on-exec and are closed before the call returns. The one file that
  *                    stays mapped: see adaptq_runtime_telemetry_file().
  * What it never does install signal handlers, register atexit functions, change locale or environment, write to standard
@@ -157,7 +165,8 @@ ADAPTQ_API const char *adaptq_version_string(void);
  *
  *  Names     "open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel", "trace",
  *            "memory-report", "metadata", "options", "code-generation", "threads", "parallel-for",
- *            "probe", "matrix", "states", "matrix-group", "power-sensors", "plans", "telemetry-file"
+ *            "probe", "matrix", "states", "matrix-group", "power-sensors", "plans", "telemetry-file",
+ *            "amx"
  *  Since     0.2 */
 ADAPTQ_API int32_t adaptq_has_feature(const char *name);
 
@@ -217,7 +226,9 @@ enum {
   ADAPTQ_ISA_AVXVNNI = 3, /* and AVX-VNNI */
   ADAPTQ_ISA_AVX512 = 4, /* F, BW, DQ, VL */
   ADAPTQ_ISA_AVX512VNNI = 5, /* and AVX-512 VNNI */
-  ADAPTQ_ISA_AVX512BF16 = 6 /* and AVX-512 BF16 */
+  ADAPTQ_ISA_AVX512BF16 = 6, /* and AVX-512 BF16 */
+  ADAPTQ_ISA_AVX512FP16 = 7, /* and AVX512-FP16 */
+  ADAPTQ_ISA_AMX = 8 /* and AMX tiles, which ADAPTQ_ISA_DEFAULT leaves out: see AMX above */
 };
 
 /** Handle of what models share: log, memory and kernels. */
@@ -386,8 +397,7 @@ typedef struct adaptq_machine_info {
   int32_t hardware_threads;     /* that run, allowed or not */
   int32_t allowed_threads;      /* hardware threads that the calling thread may use */
   int32_t recommended_threads;  /* physical cores in the allowed set, at most cpu_quota rounded down, at least 1 */
-  adaptq_isa isa;               /* the highest that kernels may be made for within adaptq_runtime_options.max_isa; sets above
-                                   ADAPTQ_ISA_AVX512BF16 count as that */
+  adaptq_isa isa;               /* the highest that kernels may be made for within adaptq_runtime_options.max_isa */
   uint32_t isa_mask;            /* bit 1 << ADAPTQ_ISA_*: that set may be used */
   int32_t l3_count;             /* third-level caches */
   uint64_t l1d_size;            /* bytes of one first-level data cache, smallest */
@@ -1075,7 +1085,10 @@ ADAPTQ_API adaptq_status adaptq_option_describe(size_t index, adaptq_option_info
  * A NaN or an infinity in a row of x, or a scale that is one, makes that row of y NaN at these levels;
  * FP16 and FP32 multiply floats and follow IEEE 754. On CPUs with AVX512-BF16, FP16 products of three rows and more round weights
  * and activations to bfloat16 (each within 1 / 256 of itself; an activation above 3.39e38 becomes an infinity, one below 1.2e-38
- * zero) and add in FP32; a max_isa of ADAPTQ_ISA_AVX512VNNI avoids that. The same matrix, call and CPU give the same bits. */
+ * zero) and add in FP32; a max_isa of ADAPTQ_ISA_AVX512VNNI avoids that. On those with
+ * AVX512-FP16, too, three and four rows multiply in FP16 instead: weights as they are, an activation within 1 / 2048 of itself or
+ * 1 / 1048576 of the largest in its row, sums of 16 products with 11 bits, the rest in FP32; ADAPTQ_ISA_AVX512BF16 avoids that.
+ * The same matrix, call and CPU give the same bits. */
 
 /** Handle of a matrix. */
 typedef struct adaptq_matrix adaptq_matrix;

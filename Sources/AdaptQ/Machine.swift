@@ -24,7 +24,7 @@ import Runtime
       value.allowed_threads = Int32(clamping: limits.allowed.count)
       value.recommended_threads = Int32(clamping: limits.recommendedThreads)
       value.isa = isaValue(object.features.highest)
-      for set in InstructionSet.allCases where object.features.supports(set) && set <= .avx512bf16 {
+      for set in InstructionSet.allCases where object.features.supports(set) {
         value.isa_mask |= 1 << UInt32(isaValue(set))
       }
       value.l3_count = Int32(clamping: topology.caches(level: 3).count)
@@ -108,7 +108,6 @@ private func probe(_ object: RuntimeObject) -> Probe {
   Probe(features: object.cpu, maximum: object.maximum, kernels: object.kernelSet(), limits: ProcessorLimits())
 }
 
-/// The C value; sets that C does not know yet count as the highest one that it does.
 private func isaValue(_ set: InstructionSet) -> adaptq_isa {
   switch set {
   case .portable: adaptq_isa(ADAPTQ_ISA_PORTABLE)
@@ -116,6 +115,8 @@ private func isaValue(_ set: InstructionSet) -> adaptq_isa {
   case .avxvnni: adaptq_isa(ADAPTQ_ISA_AVXVNNI)
   case .avx512: adaptq_isa(ADAPTQ_ISA_AVX512)
   case .avx512vnni: adaptq_isa(ADAPTQ_ISA_AVX512VNNI)
-  case .avx512bf16, .avx512fp16, .amx: adaptq_isa(ADAPTQ_ISA_AVX512BF16)
+  case .avx512bf16: adaptq_isa(ADAPTQ_ISA_AVX512BF16)
+  case .avx512fp16: adaptq_isa(ADAPTQ_ISA_AVX512FP16)
+  case .amx: adaptq_isa(ADAPTQ_ISA_AMX)
   }
 }

@@ -123,7 +123,7 @@ extension Option {
         defaultValue: ADAPTQ_CODE_GENERATION_ON, "ADAPTQ_CODE_GENERATION_*")
     case .maximumISA:
       field(
-        "max_isa", ADAPTQ_OPTION_INT32, maximum: ADAPTQ_ISA_AVX512BF16,
+        "max_isa", ADAPTQ_OPTION_INT32, maximum: ADAPTQ_ISA_AMX,
         "ADAPTQ_ISA_*: highest instruction set of generated code")
     case .allocate:
       field("allocate", ADAPTQ_OPTION_POINTER, "gives big buffers; NULL: mmap")
@@ -246,7 +246,7 @@ private func optionError(_ value: @autoclosure () -> String, _ option: Option) -
   switch String(cString: name) {
   case "open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel", "trace",
     "memory-report", "metadata", "options", "code-generation", "threads", "parallel-for", "probe", "matrix", "states",
-    "matrix-group", "power-sensors", "plans", "telemetry-file":
+    "matrix-group", "power-sensors", "plans", "telemetry-file", "amx":
     return 1
   default: return 0
   }

@@ -26,7 +26,7 @@ static void machine_is_plausible(void) {
   CHECK(info.recommended_threads >= 1 && info.recommended_threads <= info.allowed_threads);
   CHECK(info.cpu_quota >= 0 && info.memory_size > 0);
   CHECK(info.isa_mask >> ADAPTQ_ISA_PORTABLE & 1);
-  CHECK(info.isa_mask >> info.isa & 1 || info.isa == ADAPTQ_ISA_AVX512BF16);
+  CHECK(info.isa_mask >> info.isa & 1);
   int32_t cpus[1024];
   size_t count = 0;
   REQUIRE_OK(adaptq_runtime_thread_cpus(runtime, cpus, 1024, &count));
@@ -68,6 +68,35 @@ static void limit_of_the_host_holds(void) {
   CHECK_STATUS(adaptq_runtime_level_kernels(runtime, ADAPTQ_LEVEL_INT8, &kernels), ADAPTQ_OK);
   CHECK_INT(kernels.isa, ADAPTQ_ISA_PORTABLE);
   CHECK_INT(kernels.generated_count, 0);
+  CHECK_STATUS(adaptq_runtime_destroy(runtime), ADAPTQ_OK);
+}
+
+static int32_t warnings;
+
+static void count_warnings(void *context, int32_t level, const char *message) {
+  (void)context;
+  if (level == ADAPTQ_LOG_WARNING && strstr(message, "AMX") != NULL) warnings++;
+}
+
+// AMX is there only for who asks, and asking harms nobody: without such a CPU the same kernels are made.
+static void amx_is_opt_in(void) {
+  adaptq_machine_info info = {.struct_size = sizeof info};
+  adaptq_runtime *runtime = make(ADAPTQ_ISA_DEFAULT);
+  REQUIRE_OK(adaptq_runtime_machine(runtime, &info));
+  CHECK(info.isa < ADAPTQ_ISA_AMX && !(info.isa_mask >> ADAPTQ_ISA_AMX & 1));
+  uint32_t without = info.isa_mask;
+  CHECK_STATUS(adaptq_runtime_destroy(runtime), ADAPTQ_OK);
+
+  adaptq_runtime_options options = {.struct_size = sizeof options, .max_isa = ADAPTQ_ISA_AMX, .log = count_warnings};
+  REQUIRE_OK(adaptq_runtime_create(&options, &runtime));
+  REQUIRE_OK(adaptq_runtime_machine(runtime, &info));
+  CHECK((info.isa_mask & ~(1u << ADAPTQ_ISA_AMX)) == without);
+  CHECK((info.isa == ADAPTQ_ISA_AMX) == (info.isa_mask >> ADAPTQ_ISA_AMX & 1));
+  adaptq_level_kernels kernels = {.struct_size = sizeof kernels};
+  REQUIRE_OK(adaptq_runtime_level_kernels(runtime, ADAPTQ_LEVEL_INT8, &kernels));
+  CHECK_INT(kernels.refused_count, 0);
+  CHECK(info.isa_mask >> kernels.isa & 1);
+  if (!__builtin_cpu_supports("amx-tile")) CHECK_INT(warnings, 0);
   CHECK_STATUS(adaptq_runtime_destroy(runtime), ADAPTQ_OK);
 }
 
@@ -178,6 +207,7 @@ int main(void) {
   RUN(machine_is_plausible);
   RUN(allowed_set_is_obeyed);
   RUN(limit_of_the_host_holds);
+  RUN(amx_is_opt_in);
   RUN(levels_have_kernels);
   RUN(json_and_its_size);
   RUN(wrong_uses);

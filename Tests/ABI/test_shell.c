@@ -78,7 +78,7 @@ static void runtime_defaults(void) {
 static void runtime_every_option(void) {
   for (int32_t log = 0; log <= ADAPTQ_LOG_DEBUG; log++)
     for (int32_t code = 0; code <= ADAPTQ_CODE_GENERATION_OFF; code++)
-      for (int32_t isa = 0; isa <= ADAPTQ_ISA_AVX512BF16; isa++) {
+      for (int32_t isa = 0; isa <= ADAPTQ_ISA_AMX; isa++) {
         adaptq_runtime_options options = {0};
         options.struct_size = sizeof options;
         options.log_level = log;
@@ -119,7 +119,7 @@ static void runtime_refuses(void) {
     options.code_generation = wrong[i];
     CHECK_ERROR(adaptq_runtime_create(&options, &runtime), ADAPTQ_INVALID_ARGUMENT, "code_generation");
     options = good;
-    options.max_isa = wrong[i] == 4 ? 7 : wrong[i];
+    options.max_isa = wrong[i] == 4 ? 9 : wrong[i];
     CHECK_ERROR(adaptq_runtime_create(&options, &runtime), ADAPTQ_INVALID_ARGUMENT, "max_isa");
     CHECK(runtime == NULL);
   }

@@ -8,6 +8,9 @@ Needs the PyPI package bochscpu-python, which carries the CPU core of Bochs (htt
 regions at the addresses the caller chose; every other page faults, so buffers that end at a page are guarded. The result says
 what faulted, which callee-saved registers changed, and whether bytes beside a region were written.
 
+This build of Bochs has no AMX: on the model sapphire_rapids it stops at each tile instruction, and the class Tiles does what the
+manual says. A kernel that ends with configured tiles is complained about.
+
 The file format, little-endian; a string is a u32 length and its UTF-8 bytes:
 
     JOBS     "ADQJOBS1", CPU name (string), u32 job count, then per job:
@@ -17,6 +20,7 @@ The file format, little-endian; a string is a u32 length and its UTF-8 bytes:
 """
 
 import ctypes
+import math
 import mmap
 import os
 import struct
@@ -164,6 +168,157 @@ class Memory:
             self.memory.page_remove(physical)
 
 
+class TileFault(Exception):
+    """What a CPU would refuse."""
+
+
+class Tiles:
+    """The tile instructions, as Intel SDM volume 2 describes them; the bytes that kernels contain, not every encoding."""
+
+    REGISTERS = "rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15".split()
+
+    def __init__(self, memory):
+        self.memory = memory
+        self.shapes = None  # (rows, bytes per row) per tile, None before ldtilecfg
+        self.data = [None] * 8
+
+    def read(self, address, size):
+        if any(page not in self.memory.pages for page in range(address & ~(PAGE - 1), address + size, PAGE)):
+            raise TileFault(f"page fault at a tile instruction, address {address:#x}, read")
+        return self.memory.read(address, size)
+
+    def write(self, address, data):
+        for page in range(address & ~(PAGE - 1), address + len(data), PAGE):
+            if page not in self.memory.pages or not self.memory.pages[page][2] & WRITABLE:
+                raise TileFault(f"page fault at a tile instruction, address {address:#x}, write")
+        self.memory.write(address, data, WRITABLE | NO_EXECUTE)
+
+    @staticmethod
+    def size(code):
+        """Bytes of the tile instruction at the start of `code`; 0 if there is none."""
+        if len(code) < 5 or code[0] != 0xC4 or code[1] & 0x1F != 2 or code[2] & 0x84 or code[3] not in (0x49, 0x4B, 0x5C, 0x5E):
+            return 0
+        mode, base = code[4] >> 6, code[4] & 7
+        size = 5
+        if mode != 3 and base == 4:
+            size, base = 6, code[5] & 7
+        return size + (0, 1, 4, 0)[mode] + (4 if mode == 0 and base == 5 else 0)
+
+    def step(self, code, state):
+        """Executes the instruction at the start of `code`; returns whether it is one of these."""
+        prefix, opcode, modrm = code[2] & 3, code[3], code[4]
+        extended = [code[1] >> bit & 1 ^ 1 for bit in (7, 6, 5)]  # R, X, B
+        other = code[2] >> 3 & 15 ^ 15
+        register = modrm >> 3 & 7 | extended[0] << 3
+        base, index = self.address(code, state, extended) if modrm >> 6 != 3 else (None, None)
+        if opcode == 0x49 and prefix == 0 and modrm == 0xC0:
+            self.shapes = None
+        elif opcode == 0x49 and prefix == 0 and base is not None:
+            self.configure(self.read(base + (index or 0), 64))
+        elif opcode == 0x49 and prefix == 3 and modrm >> 6 == 3:
+            self.data[register] = self.zeros(*self.shape(register))
+        elif opcode == 0x4B and base is not None:
+            rows, width = self.shape(register)
+            if prefix == 2:
+                for row in range(rows):
+                    self.write(base + row * index, bytes(self.data[register][row]))
+            else:
+                self.data[register] = [bytearray(self.read(base + row * index, width)) for row in range(rows)]
+        elif opcode in (0x5E, 0x5C) and modrm >> 6 == 3:
+            self.multiply(register, modrm & 7, other, (opcode, prefix))
+        else:
+            return False
+        return True
+
+    def address(self, code, state, extended):
+        """The base with its displacement, and index times scale."""
+        modrm, size = code[4], 5
+        base, index = modrm & 7, None
+        if base == 4:
+            sib = code[5]
+            size = 6
+            base = sib & 7
+            number = sib >> 3 & 7 | extended[1] << 3
+            if number != 4:
+                index = getattr(state, self.REGISTERS[number]) << (sib >> 6)
+        mode = modrm >> 6
+        if mode == 0 and base == 5:
+            if code[4] & 7 == 4:
+                raise TileFault("a tile instruction without a base register")
+            # The core has stepped over the instruction.
+            return state.rip + struct.unpack_from("<i", code, size)[0], index
+        value = getattr(state, self.REGISTERS[base | extended[2] << 3])
+        if mode == 1:
+            return value + struct.unpack_from("<b", code, size)[0], index
+        if mode == 2:
+            return value + struct.unpack_from("<i", code, size)[0], index
+        return value, index
+
+    def configure(self, data):
+        widths, rows = struct.unpack_from("<8H", data, 16), data[48:56]
+        reserved = data[1:16] + data[32:48] + data[56:64]
+        bad = any(w > 64 or r > 16 or (w == 0) != (r == 0) for w, r in zip(widths, rows))
+        if data[0] != 1 or any(reserved) or bad:
+            raise TileFault("a tile configuration that the CPU refuses")
+        self.shapes = list(zip(rows, widths))
+        self.data = [self.zeros(*shape) for shape in self.shapes]
+
+    def shape(self, tile):
+        if self.shapes is None or self.shapes[tile][0] == 0:
+            raise TileFault(f"tmm{tile} is not configured")
+        return self.shapes[tile]
+
+    @staticmethod
+    def zeros(rows, width):
+        return [bytearray(width) for _ in range(rows)]
+
+    def multiply(self, target, first, second, operation):
+        (rows, width), (a_rows, a_width), (b_rows, b_width) = map(self.shape, (target, first, second))
+        if len({target, first, second}) < 3 or a_rows != rows or b_width != width or a_width != 4 * b_rows:
+            raise TileFault(f"shapes of tmm{target}, tmm{first} and tmm{second} do not match")
+        columns = width // 4
+        b = b"".join(map(bytes, self.data[second]))
+        if operation == (0x5E, 2):  # tdpbsud
+            column = [
+                [b[k * width + 4 * n + i] for k in range(b_rows) for i in range(4)] for n in range(columns)
+            ]
+            for row in range(rows):
+                a = struct.unpack(f"<{a_width}b", self.data[first][row])
+                sums = struct.unpack(f"<{columns}i", self.data[target][row])
+                result = [(s + sum(map(int.__mul__, a, c))) & 0xFFFFFFFF for s, c in zip(sums, column)]
+                struct.pack_into(f"<{columns}I", self.data[target][row], 0, *result)
+        elif operation == (0x5C, 2):  # tdpbf16ps
+            pairs = struct.unpack(f"<{columns * b_rows}I", b)
+            for row in range(rows):
+                a = struct.unpack(f"<{b_rows}I", self.data[first][row])
+                sums = struct.unpack(f"<{columns}f", self.data[target][row])
+                result = []
+                for n in range(columns):
+                    even = odd = 0.0
+                    for k in range(b_rows):
+                        even = single(even + upper(a[k] << 16) * upper(pairs[k * columns + n] << 16))
+                        odd = single(odd + upper(a[k]) * upper(pairs[k * columns + n]))
+                    result.append(single(single(even + odd) + sums[n]))
+                struct.pack_into(f"<{columns}f", self.data[target][row], 0, *result)
+        else:
+            raise TileFault("a tile product that no kernel uses")
+
+
+def upper(bits):
+    """The upper half of 32 bits as a bfloat16 number; subnormal ones are zeros."""
+    bits &= 0xFFFF0000
+    return 0.0 if bits & 0x7F800000 == 0 else struct.unpack("<f", struct.pack("<I", bits))[0]
+
+
+def single(value):
+    """Rounded to FP32, subnormal results to zero."""
+    try:
+        rounded = struct.unpack("<f", struct.pack("<f", value))[0]
+    except OverflowError:
+        rounded = math.copysign(math.inf, value)
+    return 0.0 if abs(rounded) < 2.0**-126 else rounded
+
+
 class Emulator:
     def __init__(self, model):
         import bochscpu
@@ -172,6 +327,8 @@ class Emulator:
 
         self.bochscpu = bochscpu
         choose_model(MODELS[model])
+        self.has_tiles = model == "sapphire_rapids"
+        self.undefined = False
         self.session = bochscpu.Session()
         self.session.missing_page_handler = self.missing_page
         self.hook = bochscpu.Hook()
@@ -188,6 +345,7 @@ class Emulator:
         state = session.cpu.state
         # The core has already stepped over the instruction.
         where = state.rip - CODE
+        self.undefined = vector == 6
         self.fault = f"{names.get(vector, f'exception {vector}')} before code offset {where:#x}"
         if vector == 14:
             self.fault += f", address {state.cr2:#x}, {'write' if error & 2 else 'fetch' if error & 16 else 'read'}"
@@ -240,11 +398,11 @@ class Emulator:
             memory.write(address, data, (WRITABLE if writable else 0) | NO_EXECUTE)
         state = self.state(memory, argument)
         state.xcr0 = self.xcr0
-        self.fault = ""
-        self.session.cpu.set_state(state)
-        self.session.run([self.hook])
-        after = self.session.cpu.state
+        tiles = Tiles(memory)
+        after = self.run_on(state, tiles, code)
         complaints = []
+        if tiles.shapes is not None:
+            complaints.append("tiles are not released")
         if self.fault:
             complaints.append(self.fault)
         else:
@@ -259,6 +417,24 @@ class Emulator:
         if stray:
             complaints.append(f"{len(stray)} bytes written beside the regions, first at {stray[0]:#x}")
         return complaints, memory
+
+    def run_on(self, state, tiles, code):
+        """Runs to the end or to a fault and returns the state there."""
+        while True:
+            self.fault, self.undefined = "", False
+            self.session.cpu.set_state(state)
+            self.session.run([self.hook])
+            state = self.session.cpu.state
+            if not self.undefined or not self.has_tiles:
+                return state
+            end = state.rip - CODE
+            start = next((s for s in range(end - 5, max(end - 11, -1), -1) if Tiles.size(code[s:end]) == end - s), None)
+            try:
+                if start is None or not tiles.step(code[start:end], state):
+                    return state
+            except TileFault as fault:
+                self.fault = f"{fault}, before code offset {end:#x}"
+                return state
 
     # x87, SSE, AVX, opmask, both halves of ZMM; CPUs without AVX-512 refuse it where CPUID lacks it.
     xcr0 = 0xE7

@@ -128,6 +128,10 @@ import Testing
       previous = current
     }
     #expect(KernelFeatures(features).highest == .avx512fp16, "AMX is opt-in")
+    var tiles = KernelFeatures(features, maximum: .amx)
+    #expect(tiles.highest == .amx && tiles.askForTiles { 0 } == nil && tiles.highest == .amx)
+    #expect(tiles.askForTiles { 28 }?.contains("28") == true && tiles.highest == .avx512fp16)
+    #expect(tiles.askForTiles { 28 } == nil, "nothing to ask for")
   }
 
   @Test func isNotALadder() throws {

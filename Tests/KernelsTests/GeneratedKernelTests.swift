@@ -8,7 +8,11 @@ import Testing
 
 /// Every generated kernel against its portable twin: on this CPU where it has the instructions, else on an emulated one.
 @Suite struct GeneratedKernelTests {
-  private static let features = KernelFeatures(CPUFeatures.live())
+  private static let features = {
+    var features = KernelFeatures(CPUFeatures.live(), maximum: .amx)
+    _ = features.askForTiles()
+    return features
+  }()
   private static let native = KernelCatalog.all.filter { features.supports($0.isa) && (features.gfni || !$0.gfni) }
   /// Without those whose `vcvtne2ps2bf16` the emulator has wrong: they run on CPUs that have it only.
   private static let emulated = KernelCatalog.all.filter { $0.isa != .avx2 && $0.operation != .bfloat16Half }
@@ -34,7 +38,7 @@ import Testing
     case .avx2: .haswell
     case .avxvnni: spec.operation == .unpack && !spec.gfni ? .haswell : .arrowLake
     case .avx512: .skylakeX
-    case .avx512bf16: .sapphireRapids
+    case .avx512bf16, .avx512fp16, .amx: .sapphireRapids
     default: .icelake
     }
   }
@@ -124,7 +128,7 @@ import Testing
       case .bfloat16:
         let all = thorough ? Array(1...30) : Array(1...spec.rows) + [spec.rows + 1, 2 * spec.rows + 3]
         for (index, rows) in all.enumerated() {
-          let pairs = [1, 2, 3, 4, 5, 6, 7, 9, 32][index % 9]
+          let pairs = [1, 2, 3, 4, 5, 6, 7, 9, 32][index % 9] + (spec.isa == .amx && index % 2 == 0 ? 15 : 0)
           for blocks in 1...BFloat16Arguments.mostBlocks {
             second.append(
               (
@@ -136,7 +140,7 @@ import Testing
           }
         }
       case .bfloat16Half:
-        for rows in 1...spec.rows {
+        for rows in 0...spec.rows {
           for blocks in 1...BFloat16Arguments.mostBlocks {
             for (index, k) in [1, 2, 3, 9, 10, 11, 12, 16, 35].enumerated() {
               second.append(
@@ -144,18 +148,46 @@ import Testing
                   spec,
                   .bfloat16Half(
                     spec, rows: rows, k: k, blocks: blocks,
-                    keepsPanel: rows == BFloat16Arguments.tileRows && index % 2 == 0, special: index % 3 == 2,
+                    keepsPanel: rows == 0 || rows == BFloat16Arguments.tileRows && index % 2 == 0,
+                    special: index % 3 == 2,
                     atStart: (index + blocks) % 2 == 0, &random)
                 ))
             }
           }
         }
-      case .round:
+      case .half:
+        for rows in 1...spec.rows {
+          for blocks in 1...2 {
+            for (index, k) in [1, 2, 3, 15, 16, 17, 32, 35, 64].enumerated() {
+              second.append(
+                (
+                  spec,
+                  .half(
+                    spec, rows: rows, k: k, blocks: blocks, kind: index % 3,
+                    atStart: (index + blocks) % 2 == 0, &random)
+                ))
+            }
+          }
+        }
+      case .round, .roundHalf:
         for (index, k) in [1, 2, 15, 16, 17, 31, 63, 64, 65, 80, 95, 128, 200, 321].enumerated() {
-          second.append((spec, .round(spec, rows: index % 3 + 1, k: k, atStart: index % 2 == 0, &random)))
+          if spec.operation == .round {
+            second.append(
+              (spec, .round(spec, rows: index % 3 + 1, k: k, atStart: index % 2 == 0, &random)))
+          } else {
+            for kind in 0..<4 {
+              second.append(
+                (
+                  spec,
+                  .roundHalf(
+                    spec, rows: index % 3 + 1, k: k, kind: kind, inPlace: index % 2 == 0, &random)
+                ))
+            }
+          }
         }
       case .panel:
-        let pair = panels.filter { $0.key.isa == spec.isa && $0.key.level == spec.level }
+        let maker = spec.isa == .amx ? .avx512vnni : spec.isa
+        let pair = panels.filter { $0.key.isa == maker && $0.key.level == spec.level }
         for panels in pair.values {
           for (pass, panel) in panels.enumerated() {
             let all =

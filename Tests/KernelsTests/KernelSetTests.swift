@@ -44,7 +44,7 @@ import Testing
     for features in KernelCatalog.interestingFeatures {
       let specs = KernelCatalog.specs(for: features, levels: Level.allCases)
       let expected: InstructionSet = features.vnni512 ? .avx512vnni : features.avxvnni ? .avxvnni : .avx2
-      let products = specs.filter { $0.level.isNested }
+      let products = specs.filter { $0.level.isNested && $0.isa != .amx }
       #expect(products.allSatisfy { $0.isa == expected }, "\(features)")
       #expect(specs.allSatisfy { features.supports($0.isa) && (features.gfni || !$0.gfni) }, "\(features)")
       let decoding = products.filter { [.unpack, .leading, .vector].contains($0.operation) }
@@ -56,14 +56,80 @@ import Testing
       let words = expected == .avx2
       #expect(table.readsWords(.int8, rows: 9) == words && (table.expanded1 != nil) == words, "\(features)")
       #expect(table.usesBFloat16(.fp16, rows: 3) == features.bf16, "\(features)")
+      #expect((table.half != nil) == features.fp16, "\(features)")
+      #expect((table.tileBFloat16 != nil) == features.amxBF16, "\(features)")
       #expect(!table.usesBFloat16(.fp32, rows: 3) && !table.usesBFloat16(.fp16, rows: 1), "\(features)")
       #expect(table.int8.panelGroupByteCount == (words ? 2048 : 1024), "\(features)")
       for level in Level.nested {
         #expect(table.nested(level).vectorRows == vectorRows, "\(features)")
         #expect((table.nested(level).leading != nil) == (expected == .avx512vnni), "\(features)")
+        #expect((table.nested(level).tilePanel != nil) == features.amxInt8, "\(features)")
         if level != .int8 { #expect(table.nested(level).panelGroupByteCount == 1024, "\(features)") }
       }
     }
+  }
+
+  @Test func refusedTilesAreLeftOut() throws {
+    var features = features
+    features.amxInt8 = features.vnni512
+    features.amxBF16 = features.bf16
+    let set = KernelSet(features: features, requestTiles: { 28 })
+    #expect((set.whyNotTiles?.contains("28") == true) == features.needsTiles)
+    #expect(!set.features.needsTiles && set.entries.allSatisfy { $0.spec.isa != .amx })
+    #expect(set.table.tileBFloat16 == nil && set.table.int8.tilePanel == nil)
+    for entry in set.entries { #expect(entry.whyNot == nil, "\(entry)") }
+    var asked = false
+    let plain = KernelSet(
+      features: self.features,
+      requestTiles: {
+        asked = true
+        return 0
+      })
+    #expect(!asked && plain.whyNotTiles == nil, "nobody asked for AMX")
+  }
+
+  /// Kernels of tiles replace others, so their checks must see those.
+  @Test func wrongTileKernelsAreNoticed() throws {
+    let check = try KernelCheck()
+    var table = KernelTable.portable
+    table.tileBFloat16 = KernelTable.portableBFloat16
+    #expect(check.difference(table, .tileBFloat16) == nil)
+    table.tileBFloat16 = { raw in
+      KernelTable.portable.bfloat16(raw)
+      raw.load(as: BFloat16Arguments.self).y[15] += 0.01
+    }
+    #expect(check.difference(table, .tileBFloat16) != nil)
+    #expect(check.difference(.portable, .tilePanel(.int4)) != nil, "nothing makes panels")
+    table = TestTable.generated.table
+    if table.int4.leading == nil { return }
+    table.int4.tilePanel = table.int4.panel
+    #expect(check.difference(table, .tilePanel(.int4)) == nil)
+    table.int4.tilePanel = { $0.load(as: PanelArguments.self).y[15] = 1 }
+    #expect(check.difference(table, .tilePanel(.int4)) != nil)
+  }
+
+  @Test func wrongHalfKernelsAreNoticed() throws {
+    let check = try KernelCheck()
+    var table = KernelTable.portable
+    #expect(check.difference(table, .half) != nil)
+    table.half = KernelTable.portableHalf
+    #expect(check.difference(table, .half) == nil)
+    table.half?.round = { raw in
+      KernelTable.portableHalf.round(raw)
+      let a = raw.load(as: RoundArguments.self)
+      if a.k & 1 == 1 {
+        a.output.storeBytes(
+          of: 1, toByteOffset: HalfArguments.headerByteCount + 2 * a.k, as: UInt16.self)
+      }
+    }
+    #expect(check.difference(table, .half) != nil)
+    table.half = KernelTable.portableHalf
+    table.half?.multiply = { raw in
+      KernelTable.portableHalf.multiply(raw)
+      let a = raw.load(as: HalfArguments.self)
+      a.y[15] += a.blocks == 2 && a.rows == 3 ? 10 : 0
+    }
+    #expect(check.difference(table, .half) != nil)
   }
 
   /// Each wrong table must be noticed by the check of the slot that is wrong.

@@ -47,7 +47,7 @@ extension KernelTrial {
       })
   }
 
-  /// - Parameter keepsPanel: with ``BFloat16Arguments/tileRows`` rows only.
+  /// - Parameter keepsPanel: with ``BFloat16Arguments/tileRows`` rows or none.
   static func bfloat16Half(
     _ spec: GEMMSpec, rows: Int, k: Int, blocks: Int, keepsPanel: Bool, special: Bool, atStart: Bool,
     _ random: inout SeededRandom
@@ -57,7 +57,7 @@ extension KernelTrial {
     // Inputs of a block's weights in memory: more than the kernel reads.
     let (xStride, yStride, held, panelHeld) = (2 * pairs + 6, 16 * blocks + 3, k + 2, pairs + 1)
     let x = GuardedBuffer<UInt16>(
-      (0..<((rows - 1) * xStride + 2 * pairs)).map { index in
+      (0..<(max(rows - 1, 0) * xStride + 2 * pairs)).map { index in
         index % xStride == k ? 0 : Kernels.bfloat16(random.normal())
       }, edge: edge)
     // Of FP16 numbers also infinities, NaN, subnormals and ties.
@@ -66,7 +66,7 @@ extension KernelTrial {
         special ? UInt16.random(in: 0...(.max), using: &random) : Half(random.normal()).bits
       }, edge: edge)
     let start = GuardedBuffer<Float>((0..<(16 * blocks)).map { _ in random.normal() }, edge: atStart ? .start : .end)
-    let count = (rows - 1) * yStride + 16 * blocks
+    let count = max(rows - 1, 0) * yStride + 16 * blocks
     let panelCount = keepsPanel ? ((blocks - 1) * panelHeld + pairs) * 32 : 1
     let ys = (0..<2).map { _ in
       GuardedBuffer<Float>(Array(repeating: 7, count: count), edge: atStart ? .start : .end)

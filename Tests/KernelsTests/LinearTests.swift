@@ -28,7 +28,10 @@ import Testing
       linear(
         weights, level, table.kernels, x: x.base, xRowStride: xStride, rows: shape.rows, y: y.base, yRowStride: yStride,
         scratch: scratch.base)
-      let isRounded = table.kernels.usesBFloat16(level, rows: shape.rows)
+      let isHalf =
+        table.kernels.usesBFloat16(level, rows: shape.rows)
+        && table.kernels.usesHalf(rows: shape.rows)
+      let isRounded = table.kernels.usesBFloat16(level, rows: shape.rows) && !isHalf
       let exact = (0..<(shape.n * shape.k)).map { site.value($0 / shape.k, $0 % shape.k, level) }
       let decoded = isRounded ? exact.map { Double(roundedToBFloat16(Float($0))) } : exact
       for row in 0..<shape.rows {
@@ -39,9 +42,10 @@ import Testing
           ? input.map { Double(roundedToBFloat16($0)) } : level.isNested ? quantizedRow(input) : floats
         for output in 0..<shape.n {
           var expected = withBias ? Double(site.bias[output]) : 0
-          var magnitude = expected.magnitude
+          var (magnitude, size) = (expected.magnitude, 0.0)
           for k in 0..<shape.k {
             let weight = decoded[output * shape.k + k]
+            size += weight.magnitude
             expected += read[k] * weight
             // A nested weight is `s·U + lo'`, whose parts may cancel: both are at most the group's range.
             magnitude += read[k].magnitude * (level.isNested ? 2 * (weight.magnitude + 0.6) : weight.magnitude)
@@ -51,7 +55,11 @@ import Testing
             ? ErrorBound.nested(groups: (shape.k + 63) / 64, magnitude: magnitude)
             : isRounded
               ? ErrorBound.bfloat16(k: shape.k, alpha: 1, magnitude: magnitude)
-              : ErrorBound.dense(k: shape.k, magnitude: magnitude)
+              : isHalf
+                ? ErrorBound.half(
+                  k: shape.k, magnitude: magnitude, weights: size,
+                  largest: floats.map(\.magnitude).max() ?? 0)
+                : ErrorBound.dense(k: shape.k, magnitude: magnitude)
           if table.kernels.readsWords(level, rows: shape.rows) {
             let weights = Array(decoded[(output * shape.k)..<((output + 1) * shape.k)])
             bound += ErrorBound.words(read, weights, stored: 2 * 0.6)
@@ -140,7 +148,8 @@ import Testing
         linear(
           site.weights(level), level, table.kernels, x: x.base, xRowStride: 151, rows: rows, y: y.base, yRowStride: 40,
           scratch: scratch.base)
-        let isRounded = table.kernels.usesBFloat16(level, rows: rows)
+        let isRounded =
+          table.kernels.usesBFloat16(level, rows: rows) && !table.kernels.usesHalf(rows: rows)
         let read = isRounded ? roundedToBFloat16(poison) : poison
         for index in 0..<(rows * 40) {
           let (row, output) = (index / 40, index % 40)
@@ -224,6 +233,36 @@ import Testing
             "\(table) shape \(shape) row \(row) output \(output)")
         }
       }
+    }
+  }
+
+  /// Rows computed apart, as threads do, give the same bits where the table says that they may be cut.
+  @Test(arguments: TestTable.linear, Level.allCases)
+  func rowsAreIndependentWhereTheyAreCut(table: TestTable, level: Level) throws {
+    var random = SeededRandom("LinearTests.rowsAreIndependentWhereTheyAreCut")
+    let (n, k) = (40, 560)
+    for parts in 2...3 {
+      let unit = table.kernels.rowCut(level, rows: 100)
+      // No fewer than the executor gives a thread.
+      let cut = (32 / unit + 1) * unit
+      let rows = parts * cut + 5
+      let weights = try Site(n: n, k: k, random: &random)
+      let x = GuardedBuffer<Float>((0..<(rows * k)).map { _ in random.normal() })
+      let memory = Scratch(byteCount: QuantizedActivations.byteCount(rows: rows, k: k))
+      let scratch = Scratch(byteCount: productScratchByteCount(maxRows: rows))
+      let input = ProductInput(x: x.base, xRowStride: k, prepared: memory.base, rows: rows, k: k)
+      if table.kernels.preparesInput(level, rows: rows) {
+        input.prepare(level, table.kernels, firstRow: 0, rowCount: rows)
+      }
+      let (whole, cutUp) = (GuardedBuffer<Float>(count: rows * n), GuardedBuffer<Float>(count: rows * n))
+      func multiply(_ first: Int, _ count: Int, _ y: GuardedBuffer<Float>) {
+        input.multiply(
+          weights.weights(level), level, table.kernels, firstRow: first, rowCount: count, y: y.base + first * n,
+          yRowStride: n, firstBlock: 0, blocks: 3, scratch: scratch.base)
+      }
+      multiply(0, rows, whole)
+      for part in 0..<parts { multiply(part * cut, part == parts - 1 ? rows - part * cut : cut, cutUp) }
+      #expect(whole.array.map(\.bitPattern) == cutUp.array.map(\.bitPattern), "\(table) \(level) rows \(rows)")
     }
   }
 

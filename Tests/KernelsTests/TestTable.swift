@@ -21,7 +21,22 @@ struct TestTable: Sendable, CustomStringConvertible {
     all + [
       TestTable(name: "portable words", kernels: .portableWords),
       TestTable(name: "portable bfloat16", kernels: bfloat16),
+      TestTable(name: "portable tiles", kernels: tiles),
+      TestTable(name: "portable half", kernels: half),
     ]
+
+  private static var half: KernelTable {
+    var table = bfloat16
+    table.half = KernelTable.portableHalf
+    return table
+  }
+
+  /// The way that products take with AMX, as far as that is not generated code.
+  private static var tiles: KernelTable {
+    var table = bfloat16
+    table.tileBFloat16 = KernelTable.portableBFloat16
+    return table
+  }
 
   private static var bfloat16: KernelTable {
     var table = KernelTable.portable

@@ -82,6 +82,98 @@ struct EmulatedCPUTests {
     }
   }
 
+  /// Tiles of all shapes that a product may have: 8-bit integers, and bfloat16 within the roundings of a sum.
+  @Test func tileProductsMatchTheirTwins() throws {
+    var random = SeededRandom("tileProductsMatchTheirTwins")
+    for (rows, steps, columns) in [(16, 16, 16), (1, 1, 1), (5, 3, 16), (16, 16, 7), (3, 16, 2)] {
+      let shapes = [(rows, 4 * columns), (rows, 4 * steps), (steps, 4 * columns)]
+      var configuration = [UInt8](repeating: 0, count: 64)
+      configuration[0] = 1
+      for (tile, shape) in shapes.enumerated() {
+        for place in [tile, tile + 3] {
+          configuration[16 + 2 * place] = UInt8(shape.1)
+          configuration[48 + place] = UInt8(shape.0)
+        }
+      }
+      func bytes() -> [UInt8] { (0..<1024).map { _ in UInt8.random(in: 0...255, using: &random) } }
+      func halves() -> [UInt8] {
+        (0..<512).flatMap { _ -> [UInt8] in
+          let bits = random.normal().bitPattern >> 16
+          return [UInt8(bits & 255), UInt8(bits >> 8)]
+        }
+      }
+      // Configuration, integer sums, two factors, float sums, two factors.
+      let zeros = [UInt8](repeating: 0, count: 1024)
+      let input = configuration + bytes() + bytes() + bytes() + zeros + halves() + halves()
+      let buffer = GuardedBuffer<UInt8>(input)
+      let code = try assemble { asm in
+        let data = GPR64.rdi
+        asm.ldtilecfg(data[0])
+        asm.mov(GPR64.r9, 64)
+        for tile in 0..<6 { asm.tileloadd(TMM(tile), data[.r9, 1, 64 + 1024 * tile]) }
+        asm.tilezero(TMM(3))
+        asm.tdpbsud(TMM(0), TMM(1), TMM(2))
+        asm.tdpbf16ps(TMM(3), TMM(4), TMM(5))
+        asm.tilestored(data[.r9, 1, 64], TMM(0))
+        asm.tilestored(data[.r9, 1, 64 + 3072], TMM(3))
+        asm.tilerelease()
+        asm.ret()
+      }
+      let complaints = try EmulatedCPU.run(
+        code: code, regions: [.init(buffer)], argument: buffer.base, cpu: .sapphireRapids)
+      #expect(complaints == [])
+      let after = buffer.array
+      for row in 0..<rows {
+        for column in 0..<columns {
+          var sum = Int32(bitPattern: word(input, 64 + 64 * row + 4 * column))
+          var (exact, magnitude) = (0.0, 0.0)
+          for step in 0..<steps {
+            for i in 0..<4 {
+              let a = Int8(bitPattern: input[64 + 1024 + 64 * row + 4 * step + i])
+              sum &+= Int32(a) * Int32(input[64 + 2048 + 64 * step + 4 * column + i])
+            }
+            for i in 0..<2 {
+              func number(_ place: Int) -> Double {
+                let bits = UInt32(input[place]) << 16 | UInt32(input[place + 1]) << 24
+                return Double(Float(bitPattern: bits))
+              }
+              let product =
+                number(64 + 4096 + 64 * row + 4 * step + 2 * i) * number(64 + 5120 + 64 * step + 4 * column + 2 * i)
+              exact += product
+              magnitude += product.magnitude
+            }
+          }
+          #expect(Int32(bitPattern: word(after, 64 + 64 * row + 4 * column)) == sum, "row \(row) column \(column)")
+          let got = Double(Float(bitPattern: word(after, 64 + 3072 + 64 * row + 4 * column)))
+          #expect((got - exact).magnitude <= magnitude * 0x1p-19, "row \(row) column \(column)")
+        }
+      }
+    }
+  }
+
+  @Test func wrongTilesAreReported() throws {
+    let buffer = GuardedBuffer<UInt8>([1] + [UInt8](repeating: 0, count: 127))
+    buffer[16] = 64
+    buffer[48] = 2
+    func complaints(_ emit: (borrowing X64Assembler) -> Void) throws -> String {
+      let code = try assemble { asm in
+        asm.mov(GPR64.rax, 64)
+        asm.ldtilecfg(GPR64.rdi[0])
+        emit(asm)
+        asm.ret()
+      }
+      return try EmulatedCPU.run(
+        code: code, regions: [.init(buffer)], argument: buffer.base, cpu: .sapphireRapids
+      ).joined(separator: "; ")
+    }
+    #expect(try complaints { $0.tilerelease() } == "")
+    #expect(try complaints { _ in } == "tiles are not released")
+    let beyond = try complaints { $0.tileloadd(TMM(0), GPR64.rdi[.rax, 1, 64]) }
+    #expect(beyond.contains("page fault at a tile instruction") && beyond.contains("read"))
+    #expect(try complaints { $0.tilezero(TMM(1)) }.contains("tmm1 is not configured"))
+    #expect(try complaints { $0.tdpbsud(TMM(0), TMM(1), TMM(2)) }.contains("tmm1 is not configured"))
+  }
+
   /// The AVX2 kernel of the native tests gives the same bytes natively and emulated, also where AVX-512 is missing.
   @Test(arguments: EmulatedCPU.Model.allCases) func runsWhatTheMachineRuns(_ model: EmulatedCPU.Model) throws {
     var random = SeededRandom("runsWhatTheMachineRuns")

@@ -6,7 +6,8 @@ import Glibc
 /// contents are copied in, the kernel runs, contents are copied back. Pages that no region touches fault, so `GuardedBuffer`
 /// guards here too. Known to be wrong in Bochs: `vdpbf16ps` with a memory operand at a small displacement (all other EVEX memory
 /// forms that kernels use were compared with their displacement-free forms); kernels load that operand first. Also wrong: the
-/// upper half of what `vcvtne2ps2bf16` makes. Needs the PyPI package `bochscpu-python`;
+/// upper half of what `vcvtne2ps2bf16` makes. It has no AMX: on `sapphireRapids` the script does tile instructions itself, by the
+/// manual. Needs the PyPI package `bochscpu-python`;
 /// `ADAPTQ_EMULATOR_PYTHON` names the interpreter that has it.
 public enum EmulatedCPU {
   /// The CPUs that matter here, by what they have.
@@ -17,7 +18,7 @@ public enum EmulatedCPU {
     case skylakeX = "skylake_x"
     /// Also VNNI, VBMI, GFNI.
     case icelake
-    /// Also BF16, FP16, AVX-VNNI, AMX.
+    /// Also BF16, FP16, AVX-VNNI, and AMX-INT8 and AMX-BF16 as far as kernels use them.
     case sapphireRapids = "sapphire_rapids"
     /// AVX2 with AVX-VNNI and GFNI, no AVX-512.
     case arrowLake = "arrow_lake"

@@ -11,6 +11,7 @@
 #include "cmachine_floating.h"
 #include "cmachine_storage.h"
 #include "cmachine_threads.h"
+#include "cmachine_tiles.h"
 
 #if defined(__x86_64__)
 static inline void cmachine_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4]) {

@@ -42,8 +42,8 @@ extension KernelCheck {
     let bound = Float(2 * ErrorBound.bfloat16(k: k, alpha: 1, magnitude: Double(k)))
     let blockStride = (k + 1) * 32
     let panels = [p.weights + KernelCheck.n * k * 2, UnsafeMutableRawPointer(p.quantizedTwin.words)]
-    for rows in [1, 2, 4, 7, BFloat16Arguments.tileRows] {
-      let keepsPanel = rows == BFloat16Arguments.tileRows
+    for rows in [0, 1, 2, 4, 7, BFloat16Arguments.tileRows] {
+      let keepsPanel = rows == 0 || rows == BFloat16Arguments.tileRows
       for blocks in 1...BFloat16Arguments.mostBlocks {
         for (index, (table, y)) in [(table, p.got), (twin, p.expected)].enumerated() {
           for lane in 0..<(16 * blocks) { p.scratch.storeBytes(of: 1, toByteOffset: 4 * lane, as: Float.self) }
@@ -68,18 +68,30 @@ extension KernelCheck {
   }
 
   func bfloat16Difference(_ table: KernelTable) -> String? {
-    let p = parts(rows: KernelCheck.rows)
+    bfloat16Difference(table, rows: [1, 2, 4, 7, KernelCheck.rows])
+  }
+
+  func tileBFloat16Difference(_ table: KernelTable) -> String? {
+    guard let kernel = table.tileBFloat16 else { return "there is none" }
+    var changed = table
+    changed.bfloat16 = kernel
+    return bfloat16Difference(changed, rows: [BFloat16Arguments.matrixRows, KernelCheck.mostRows])
+  }
+
+  private func bfloat16Difference(_ table: KernelTable, rows all: [Int]) -> String? {
+    let most = all.max() ?? 0
+    let p = parts(rows: most)
     var numbers = Numbers()
-    for index in 0..<(KernelCheck.rows * KernelCheck.k) { p.x[index] = numbers.float() }
+    for index in 0..<(most * KernelCheck.k) { p.x[index] = numbers.float() }
     for index in 0..<(KernelCheck.n * KernelCheck.k) {
       p.weights.storeBytes(of: bfloat16(numbers.float()), toByteOffset: 2 * index, as: UInt16.self)
     }
     let x = UnsafeMutableRawPointer(p.quantized.words)
     roundToBFloat16(
-      twin, x: p.x, xRowStride: KernelCheck.k, rows: KernelCheck.rows, k: KernelCheck.k, into: x,
+      twin, x: p.x, xRowStride: KernelCheck.k, rows: most, k: KernelCheck.k, into: x,
       outputRowStride: 2 * KernelCheck.k)
     let bound = Float(2 * ErrorBound.bfloat16(k: KernelCheck.k, alpha: 1, magnitude: Double(KernelCheck.k)))
-    for rows in [1, 2, 4, 7, KernelCheck.rows] {
+    for rows in all {
       // Two blocks and one, then one and a part of one.
       for n in [KernelCheck.n, 16, 5] {
         for (table, y) in [(table, p.got), (twin, p.expected)] {

@@ -13,8 +13,10 @@ struct KernelCheck {
   /// Three groups, the last one short.
   static let k = 150
   private static let groups = 3
-  /// Enough for two tiles of the largest kernels.
+  /// Enough for two tiles of the largest kernels without AMX.
   static let rows = 17
+  /// Those that lead and a whole tile of AMX.
+  static let mostRows = 20
 
   private let memory: MemoryBlock
   private let nested: NestedShape
@@ -31,11 +33,14 @@ struct KernelCheck {
     switch slot {
     case .quantize: quantizeDifference(table)
     case .dense(let level): denseDifference(table, level)
+    case .tilePanel(let level): tilePanelDifference(table, level)
     case .panel(let level): nestedDifference(table, level, rows: KernelCheck.rows, vectorRows: 0)
     case .expanded: nestedDifference(table, .int8, rows: 1, vectorRows: 8, expanded: true)
     case .bfloat16: bfloat16Difference(table)
     case .bfloat16Half: bfloat16HalfDifference(table)
+    case .tileBFloat16: tileBFloat16Difference(table)
     case .round: roundDifference(table)
+    case .half: halfDifference(table)
     case .vector(let level, let rows): nestedDifference(table, level, rows: rows, vectorRows: 8)
     }
   }
@@ -44,12 +49,12 @@ struct KernelCheck {
 
   /// Dense weights, or planes, scales and expanded codes.
   private static let weightByteCount = max(n * 192 * 6, denseN * k * 4)
-  private static let inputByteCount = rows * k * 4
-  private static let outputByteCount = rows * max(n, denseN) * 4
-  private static let quantizedByteCount = QuantizedActivations.byteCount(rows: rows, k: k)
+  private static let inputByteCount = mostRows * k * 4
+  private static let outputByteCount = mostRows * max(n, denseN) * 4
+  private static let quantizedByteCount = QuantizedActivations.byteCount(rows: mostRows, k: k)
   private static let byteCount =
     (weightByteCount + inputByteCount + 2 * outputByteCount + 2 * quantizedByteCount + 64 * 8)
-    + productScratchByteCount(maxRows: rows)
+    + productScratchByteCount(maxRows: mostRows)
 
   /// Consecutive parts of the block, each at a multiple of 64.
   private struct Layout {
@@ -226,6 +231,11 @@ struct KernelCheck {
       if let why = firstDifference(p, rows: rows, n: KernelCheck.n, bound: bound) { return "pass \(pass): \(why)" }
     }
     return nil
+  }
+
+  private func tilePanelDifference(_ table: KernelTable, _ level: Level) -> String? {
+    if table.nested(level).leading == nil { return "the kernels that make its panels are not in use" }
+    return nestedDifference(table, level, rows: KernelCheck.mostRows, vectorRows: 0)
   }
 
   func firstDifference(_ p: Parts, rows: Int, n: Int, bound: Float) -> String? {

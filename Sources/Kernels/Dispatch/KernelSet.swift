@@ -23,6 +23,10 @@ public final class KernelSet: Sendable {
   public var operatorEntries: [OperatorSet.Entry] { operators.entries }
   /// Why nothing at all was generated; nil when something was.
   public let whyNotGenerated: String?
+  /// What the kernels were made for: without AMX where the system refused it.
+  public let features: KernelFeatures
+  /// Why AMX was left out although it was asked for; nil when it was not.
+  public let whyNotTiles: String?
   /// Names and places of the code.
   public var code: [InstalledCode] { cache.entries + operators.cache.entries }
 
@@ -41,11 +45,15 @@ public final class KernelSet: Sendable {
   /// - Parameters:
   ///   - allowCodeGeneration: false keeps everything portable.
   ///   - levels: the levels that will be run; others stay portable.
+  ///   - requestTiles: asks for the permission to use AMX, where `features` has it.
   public init(
     features: KernelFeatures, allowCodeGeneration: Bool = true, levels: some Collection<Level> = Level.allCases,
-    calls: CodeCalls = .live
+    calls: CodeCalls = .live, requestTiles: () -> Int32 = KernelFeatures.requestTiles
   ) {
     cache = CodeCache(calls: calls)
+    var features = features
+    whyNotTiles = allowCodeGeneration ? features.askForTiles(requestTiles) : nil
+    self.features = features
     let specs = KernelCatalog.specs(for: features, levels: Array(levels))
     var table = KernelTable.portable
     var entries: [Entry] = []

@@ -8,22 +8,29 @@ enum KernelSlot: Hashable {
   case dense(Level)
   /// The unpacking and the panel kernel, which share a private layout, and the one that writes words if they read such.
   case panel(Level)
+  /// Reads the panels of ``panel(_:)``.
+  case tilePanel(Level)
   case vector(Level, rows: Int)
   case expanded
   case bfloat16
   case bfloat16Half
+  /// Reads the panels of ``bfloat16Half``.
+  case tileBFloat16
   case round
+  /// The kernel that rounds rows to FP16 and the one that multiplies them.
+  case half
 
   init(_ spec: GEMMSpec) {
     switch spec.operation {
     case .quantize: self = .quantize
     case .dense: self = .dense(spec.level)
-    case .panel, .unpack, .leading, .words: self = .panel(spec.level)
+    case .panel, .unpack, .leading, .words: self = spec.isa == .amx ? .tilePanel(spec.level) : .panel(spec.level)
     case .vector: self = .vector(spec.level, rows: spec.rows)
     case .expanded: self = .expanded
-    case .bfloat16: self = .bfloat16
+    case .bfloat16: self = spec.isa == .amx ? .tileBFloat16 : .bfloat16
     case .bfloat16Half: self = .bfloat16Half
     case .round: self = .round
+    case .half, .roundHalf: self = .half
     }
   }
 }
@@ -40,6 +47,7 @@ extension KernelTable {
       if spec.isa >= .avx512 { densePairRows = DenseTile<ZMM>.pairRows }
       cutRows(by: spec.rows)
     case .unpack: change(spec.level) { $0.unpack = kernel }
+    case .panel where spec.isa == .amx: change(spec.level) { $0.tilePanel = kernel }
     case .panel:
       change(spec.level) {
         $0.panel = kernel
@@ -53,6 +61,7 @@ extension KernelTable {
         $0.leadingRows = spec.rows
       }
     case .expanded: expanded1 = kernel
+    case .bfloat16 where spec.isa == .amx: tileBFloat16 = kernel
     case .bfloat16:
       bfloat16 = kernel
       hasFastBFloat16 = true
@@ -60,6 +69,10 @@ extension KernelTable {
       bfloat16Half = kernel
       bfloat16Rows = KernelTable.leastBFloat16Rows
     case .round: round = kernel
+    case .half:
+      // Both come together, and what stands in for the other one until it is there is never called.
+      half = HalfKernels(multiply: kernel, round: half?.round ?? kernel)
+    case .roundHalf: half = HalfKernels(multiply: half?.multiply ?? kernel, round: kernel)
     case .vector:
       change(spec.level) {
         $0.vectors[spec.rows &- 1] = kernel

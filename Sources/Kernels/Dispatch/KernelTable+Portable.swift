@@ -62,6 +62,12 @@ extension KernelTable {
   static var portableBFloat16Half: Kernel { { bfloat16HalfReference($0.load(as: BFloat16HalfArguments.self)) } }
   static var portableRound: Kernel { { roundReference($0.load(as: RoundArguments.self)) } }
 
+  static var portableHalf: HalfKernels {
+    HalfKernels(
+      multiply: { halfReference($0.load(as: HalfArguments.self)) },
+      round: { roundHalfReference($0.load(as: RoundArguments.self)) })
+  }
+
   /// The same with the twin of the kernels of words at INT8.
   static var portableWords: KernelTable {
     var table = KernelTable.portable

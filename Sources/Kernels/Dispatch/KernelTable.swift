@@ -12,12 +12,32 @@ public struct NestedKernels: BitwiseCopyable, Sendable {
   /// ``PanelArguments/wideBlocks`` blocks at once. nil where `unpack` is used.
   public var leading: Kernel?
   public var leadingRows = 0
+  /// Takes what `panel` takes, from the same panels, with the same bits; nil where the CPU has no tiles or nobody asked for them.
+  public var tilePanel: Kernel?
   /// Bytes of one unpacked group of 64 inputs by 16 outputs.
   public var panelGroupByteCount: Int
   /// Whether `panel` reads words instead of codes; then one call takes at most ``WordsArguments/groupCount`` groups.
   public var readsWords: Bool
   /// Up to this many rows the vector kernels are used, or up to ``leadingRows``.
   public var vectorRows: Int
+
+  /// With fewer rows a tile is not worth what setting tiles up costs. Not measured: no CPU with tiles was there.
+  static let leastTileRows = 4
+
+  /// The kernel for `rows` rows that pass over a panel.
+  @inline(__always)
+  func panel(rows: Int) -> Kernel {
+    if let tilePanel, rows >= NestedKernels.leastTileRows { return tilePanel }
+    return panel
+  }
+}
+
+/// The kernels of products in FP16.
+public struct HalfKernels: BitwiseCopyable, Sendable {
+  /// Takes ``HalfArguments``.
+  public var multiply: Kernel
+  /// Takes ``RoundArguments`` and leaves rows for `multiply`.
+  public var round: Kernel
 }
 
 /// Function pointers for everything that runs on the run path; trivial. ``portable`` needs nothing, ``KernelSet`` builds
@@ -47,6 +67,11 @@ public struct KernelTable: BitwiseCopyable, Sendable {
   public var bfloat16Half: Kernel = KernelTable.portableBFloat16Half
   /// From so many rows on products at FP16 multiply in bfloat16.
   public var bfloat16Rows = Int.max
+  /// Takes ``BFloat16Arguments`` for at least ``BFloat16Arguments/matrixRows`` rows, which it multiplies in another order; nil
+  /// where the CPU has no tiles or nobody asked for them.
+  public var tileBFloat16: Kernel?
+  /// What few rows of FP16 products are multiplied with instead of bfloat16; nil where the CPU has no FP16 arithmetic.
+  public var half: HalfKernels?
   /// Takes ``RoundArguments``.
   public var round: Kernel = KernelTable.portableRound
   /// Whether products in bfloat16 are faster than those in Float.
@@ -72,7 +97,11 @@ public struct KernelTable: BitwiseCopyable, Sendable {
   /// them in Float, and nothing is to be had for the precision.
   static let leastBFloat16Rows = 3
 
-  /// Whether a product of `rows` rows at `level` multiplies in bfloat16.
+  /// Whether the FP16 products that would multiply in bfloat16 do so in FP16 with `rows` rows: as long as rounding the weights
+  /// takes more instructions than multiplying them. That is counted, not measured: no CPU with FP16 arithmetic was there.
+  @inlinable public func usesHalf(rows: Int) -> Bool { half != nil && rows <= HalfArguments.mostRows }
+
+  /// Whether a product of `rows` rows at `level` multiplies in bfloat16, or in FP16, see ``usesHalf(rows:)``.
   @inlinable public func usesBFloat16(_ level: Level, rows: Int) -> Bool { level == .fp16 && rows >= bfloat16Rows }
 
   /// Whether a product of `rows` rows at `level` reads its input in another form than floats.
@@ -90,7 +119,10 @@ public struct KernelTable: BitwiseCopyable, Sendable {
 
   /// Rows of a product may be cut after multiples of this, and at least as many before the end, without changing a bit.
   @inlinable public func rowCut(_ level: Level, rows: Int) -> Int {
-    if usesBFloat16(level, rows: rows) { return BFloat16Arguments.tileRows }
+    // Parts of fewer rows would be multiplied by other kernels than the whole.
+    if usesBFloat16(level, rows: rows) {
+      return tileBFloat16 == nil ? BFloat16Arguments.tileRows : BFloat16Arguments.matrixRows
+    }
     // Their integers are exact, and every kernel adds groups in order.
     return level.isNested && nested(level).leading != nil ? 1 : rowTile
   }

@@ -47,7 +47,7 @@ public func matmulBFloat16(
   }
 }
 
-/// The FP16 product in bfloat16 for `blocks` blocks of 16 outputs from `firstBlock` on. Threads may share a product by blocks:
+/// The FP16 product in bfloat16, or in FP16 where the rows are such, for `blocks` blocks of 16 outputs from `firstBlock` on. Threads may share a product by blocks:
 /// every output is computed in the same order whoever does it.
 ///
 /// - Parameters:
@@ -59,12 +59,21 @@ public func linearBFloat16(
 ) {
   guard let w = weights.fp16, blocks > 0, x.rows > 0 else { return }
   let scratch = ProductScratch(scratch)
+  if x.isHalf, let half = kernels.half {
+    return linearHalf(
+      weights, w, half.multiply, x: x, y: y, yRowStride: yRowStride, firstBlock: firstBlock,
+      blocks: blocks,
+      scratch: scratch)
+  }
   let (n, k) = (weights.n, weights.k)
   // A first tile rounds the weights of two blocks on the way; the panel that it leaves stays in the level-1 cache for the others.
-  let tile = min(x.rows, BFloat16Arguments.tileRows)
+  // With tiles of AMX rounding is all that comes first: their sums have another order, and a row's must not depend on its place.
+  let tiles = x.rows >= BFloat16Arguments.matrixRows ? kernels.tileBFloat16 : nil
+  let tile = tiles != nil ? 0 : min(x.rows, BFloat16Arguments.tileRows)
   // Pieces of nearly equal size; without a panel the weights are read in storage order.
   let wanted = x.rows == tile ? 1 : max((k &+ (Blocking.bfloat16Inputs &- 1)) / Blocking.bfloat16Inputs, 1)
-  let size = ((k &+ wanted &- 1) / wanted &+ 7) & ~7
+  let unit = tiles != nil ? 32 : 8
+  let size = ((k &+ wanted &- 1) / wanted &+ (unit &- 1)) & (0 &- unit)
   let end = firstBlock &+ blocks
   let wholeEnd = min(end, n / 16)
   var firstInput = 0
@@ -95,11 +104,42 @@ public func linearBFloat16(
         rest.start = (UnsafeRawPointer(rest.start) + tile &* rest.startRowStride).assumingMemoryBound(to: Float.self)
         rest.y = (UnsafeMutableRawPointer(rest.y) + tile &* rest.yRowStride).assumingMemoryBound(to: Float.self)
         rest.rows = x.rows &- tile
-        kernels.bfloat16(&rest)
+        if let tiles { tiles(&rest) } else { kernels.bfloat16(&rest) }
       }
       block &+= count
     }
     firstInput &+= size
+  }
+  let last = (end &- 1) &* 16
+  if last &+ 16 > n {
+    storeTail(scratch.tile, rows: x.rows, firstOutput: last, n: n, y: y, yRowStride: yRowStride)
+  }
+}
+
+/// Few rows: weights are read once, in storage order.
+private func linearHalf(
+  _ weights: LinearWeights, _ w: DenseView, _ kernel: Kernel, x: BFloat16Activations,
+  y: UnsafeMutablePointer<Float>,
+  yRowStride: Int, firstBlock: Int, blocks: Int, scratch: ProductScratch
+) {
+  let (n, k) = (weights.n, weights.k)
+  let end = firstBlock &+ blocks
+  let wholeEnd = min(end, n / 16)
+  var block = firstBlock
+  while block < end {
+    let count = block &+ BFloat16Arguments.mostBlocks <= wholeEnd ? BFloat16Arguments.mostBlocks : 1
+    let cursor = OutputCursor(
+      block: block, blocks: count, n: n, firstInput: 0, bias: weights.bias, y: y,
+      yRowStride: yRowStride,
+      scratch: scratch)
+    var arguments = HalfArguments(
+      x: UnsafeRawPointer(x.base), xRowStride: x.rowStride, w: w.base + block &* k &* 32,
+      blockStride: k &* 32,
+      start: cursor.start, startRowStride: cursor.startRowStride, y: cursor.y,
+      yRowStride: cursor.yRowStride, k: k,
+      rows: x.rows, blocks: count)
+    kernel(&arguments)
+    block &+= count
   }
   let last = (end &- 1) &* 16
   if last &+ 16 > n {

@@ -213,7 +213,7 @@ private func panelPiece(
     ahead.plane0, ahead.plane1, ahead.plane2, ahead.plane3, afterwards.plane0, afterwards.plane1, afterwards.plane2,
     afterwards.plane3,
   ]
-  set.panel(&arguments)
+  set.panel(rows: rest.rows)(&arguments)
 }
 
 /// The planes of a view without optionals: a plane that is not loaded is never read and stands at plane 0.

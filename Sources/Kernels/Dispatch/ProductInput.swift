@@ -33,7 +33,7 @@ public struct ProductInput: BitwiseCopyable, @unchecked Sendable {
         x: x, xRowStride: xRowStride, into: QuantizedActivations(memory: prepared, rows: rows, k: k), level,
         firstRow: firstRow, rowCount: rowCount, kernels)
     } else {
-      BFloat16Activations(memory: prepared, rows: rows, k: k).panel(firstRow, rowCount)
+      BFloat16Activations(memory: prepared, rows: rows, k: k, kernels).panel(firstRow, rowCount)
         .round(x + firstRow &* xRowStride, xRowStride: xRowStride, count: rowCount, kernels)
     }
   }
@@ -56,7 +56,8 @@ public struct ProductInput: BitwiseCopyable, @unchecked Sendable {
         yRowStride: yRowStride, firstBlock: firstBlock, blocks: blocks, scratch: scratch)
     } else if kernels.usesBFloat16(level, rows: rows) {
       linearBFloat16(
-        weights, kernels, x: BFloat16Activations(memory: prepared, rows: rows, k: k).panel(firstRow, rowCount), y: y,
+        weights, kernels,
+        x: BFloat16Activations(memory: prepared, rows: rows, k: k, kernels).panel(firstRow, rowCount), y: y,
         yRowStride: yRowStride, firstBlock: firstBlock, blocks: blocks, scratch: scratch)
     } else {
       linearDense(

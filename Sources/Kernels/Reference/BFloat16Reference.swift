@@ -37,15 +37,22 @@ func bfloat16Reference(_ a: BFloat16Arguments) {
 /// ``BFloat16HalfArguments`` in plain Swift.
 func bfloat16HalfReference(_ a: BFloat16HalfArguments) {
   for block in 0..<a.product.blocks {
-    multiply(a.product, block) { pair in
-      let halves = a.halves + (block &* a.halfBlockStride &+ pair &* 64)
-      var weights = rounded(floats(halvesAt: halves))
-      if 2 &* pair &+ 1 < a.k { weights |= rounded(floats(halvesAt: halves + 32)) &<< 16 }
-      a.panel?.storeBytes(
-        of: weights, toByteOffset: block &* a.product.blockStride &+ pair &* 64, as: SIMD16<UInt32>.self)
-      return weights
+    multiply(a.product, block) { pair in roundedPair(a, block, pair) }
+    guard let panel = a.panel else { continue }
+    for pair in 0..<a.product.pairs {
+      panel.storeBytes(
+        of: roundedPair(a, block, pair), toByteOffset: block &* a.product.blockStride &+ pair &* 64,
+        as: SIMD16<UInt32>.self)
     }
   }
+}
+
+@inline(__always)
+private func roundedPair(_ a: BFloat16HalfArguments, _ block: Int, _ pair: Int) -> SIMD16<UInt32> {
+  let halves = a.halves + (block &* a.halfBlockStride &+ pair &* 64)
+  var weights = rounded(floats(halvesAt: halves))
+  if 2 &* pair &+ 1 < a.k { weights |= rounded(floats(halvesAt: halves + 32)) &<< 16 }
+  return weights
 }
 
 /// - Parameter weights: a pair of inputs of all outputs, odd ones in the upper halves.

@@ -22,9 +22,11 @@ public enum ErrorBound {
   }
 
   /// Products of bfloat16 numbers, exact up to their sum, which meets roundings as in ``dense(k:magnitude:)``. `vdpbf16ps`
-  /// flushes subnormal sums, so each addition may lose 2⁻¹²⁶ more. `magnitude` counts `|start|` and `|alpha · x · w|`.
+  /// flushes subnormal sums, so each addition may lose 2⁻¹²⁶ more. `tdpbf16ps` does the same and sums even and odd inputs of a step
+  /// of 32 apart: at most 16 roundings there, one where they meet and one per step, and two more additions per step (Intel SDM
+  /// volume 2, TDPBF16PS). `magnitude` counts `|start|` and `|alpha · x · w|`.
   public static func bfloat16(k: Int, alpha: Double, magnitude: Double) -> Double {
-    sum(roundings: k + 4, magnitude: magnitude) + Double(k + 4) * alpha.magnitude * 0x1p-126
+    sum(roundings: k + 4, magnitude: magnitude) + Double(k + k / 16 + 6) * alpha.magnitude * 0x1p-126
   }
 
   /// What rounding both factors to bfloat16 adds to a product of floats with FP16 weights. The significand has 8 bits, so each
@@ -32,6 +34,22 @@ public enum ErrorBound {
   /// larger than 2¹⁶. Not counted: inputs above 2¹²⁸ − 2¹¹⁹, which become infinities. `magnitude` counts `|x · w|`.
   public static func bfloat16Rounding(k: Int, magnitude: Double) -> Double {
     magnitude * (0x1p-7 + 0x1p-16) + Double(k) * 0x1p-110
+  }
+
+  /// Products in FP16 (``HalfArguments``). In a chunk a term meets ten roundings to 11 bits: of x, eight fused multiply-adds and the
+  /// sum of even and odd inputs; then the additions of the chunks in Float. FP16 numbers below 2⁻¹⁴ have steps of 2⁻²⁴, which
+  /// cost half of that at each rounding; in units of the row that is at most 2⁻²⁰ of its largest magnitude, since that stands at
+  /// 2⁻⁵ or above. Same sources as above.
+  ///
+  /// - Parameters:
+  ///   - magnitude: counts `|start|` and `|x · w|`.
+  ///   - weights: the sum of `|w|`.
+  ///   - largest: the largest `|x|` of the row.
+  public static func half(k: Int, magnitude: Double, weights: Double, largest: Double) -> Double {
+    let chunks = (k + HalfArguments.chunkInputs - 1) / HalfArguments.chunkInputs
+    let half = 10 * 0x1p-11 / (1 - 10 * 0x1p-11) * magnitude
+    let steps = (weights + Double(k) + Double(chunks)) * 0x1p-20 * largest
+    return half + steps * 1.01 + sum(roundings: chunks + 3, magnitude: magnitude * 1.01 + steps)
   }
 
   /// Products with nested weights after quantization of the activations, whose integers are exact. A group's term meets

@@ -12,6 +12,8 @@ public struct BFloat16Arguments: BitwiseCopyable {
   public static let mostBlocks = 2
   /// Rows of the largest tile.
   public static let tileRows = 12
+  /// Rows of a tile of AMX, and how many at least are worth its products.
+  public static let matrixRows = 16
   /// With so many rows one sum per output hides the latency of the products; with fewer there are several.
   public static let independentRows = 6
 
@@ -66,7 +68,8 @@ public struct BFloat16HalfArguments: BitwiseCopyable {
   public var halfBlockStride: Int
   public var k: Int
   /// Where the panels go, `product.blockStride` apart; nil where no further rows want them. Needs
-  /// ``BFloat16Arguments/tileRows`` rows.
+  /// ``BFloat16Arguments/tileRows`` rows or none: then panels are all that is made, and of `product` only `pairs`, `blocks` and
+  /// `blockStride` say something.
   public var panel: UnsafeMutableRawPointer?
   /// The weights of the next call, as far from each other as these, which may be fetched meanwhile. Any address.
   public var ahead: UnsafeRawPointer
@@ -86,6 +89,8 @@ public struct BFloat16HalfArguments: BitwiseCopyable {
 
 /// Rounds rows of floats to bfloat16: to nearest, ties to even, as `vcvtneps2bf16` does. Subnormal floats become zeros of their
 /// sign, a NaN stays one and becomes quiet, and what rounds beyond the largest bfloat16 becomes an infinity.
+///
+/// The rounding kernel of FP16 products takes the same and leaves rows of ``HalfArguments``, see ``roundHalfReference(_:)``.
 public struct RoundArguments: BitwiseCopyable {
   public var x: UnsafePointer<Float>
   public var xRowStride: Int

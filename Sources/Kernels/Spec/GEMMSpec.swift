@@ -28,6 +28,10 @@ public struct GEMMSpec: Hashable, Sendable {
     case bfloat16Half
     /// ``RoundArguments``: floats to bfloat16.
     case round
+    /// ``HalfArguments``: rows of FP16 by FP16 weights.
+    case half
+    /// ``RoundArguments``: floats to rows of FP16.
+    case roundHalf
   }
 
   /// What the products read as activations.
@@ -35,6 +39,8 @@ public struct GEMMSpec: Hashable, Sendable {
     case float32
     /// Upper halves of floats, rounded.
     case bfloat16
+    /// FP16 behind an exponent per row.
+    case float16
     /// Signed 8-bit codes with a scale per row and group.
     case int8PerRowAndGroup
   }

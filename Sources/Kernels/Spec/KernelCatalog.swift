@@ -21,13 +21,28 @@ public enum KernelCatalog {
       result.append(GEMMSpec(.dense, isa: float, level: .fp16, activations: .float32, rows: floatRows))
     }
     if features.bf16 {
-      func add(_ operation: GEMMSpec.Operation, rows: Int, columns: Int) {
+      func add(_ operation: GEMMSpec.Operation, isa: InstructionSet = .avx512bf16, rows: Int, columns: Int) {
         result.append(
-          GEMMSpec(operation, isa: .avx512bf16, level: .fp16, activations: .bfloat16, rows: rows, columns: columns))
+          GEMMSpec(operation, isa: isa, level: .fp16, activations: .bfloat16, rows: rows, columns: columns))
       }
       add(.round, rows: 1, columns: 16)
       add(.bfloat16, rows: BFloat16Arguments.tileRows, columns: 32)
-      if levels.contains(.fp16) { add(.bfloat16Half, rows: BFloat16Arguments.tileRows, columns: 32) }
+      if levels.contains(.fp16) {
+        add(.bfloat16Half, rows: BFloat16Arguments.tileRows, columns: 32)
+        if features.fp16 {
+          // Fewer rows than it takes to make up for rounding the weights.
+          for (operation, rows, columns) in [
+            (GEMMSpec.Operation.roundHalf, 1, 16), (.half, HalfArguments.mostRows, 32),
+          ] {
+            result.append(
+              GEMMSpec(
+                operation, isa: .avx512fp16, level: .fp16, activations: .float16, rows: rows,
+                columns: columns))
+          }
+        }
+        // Beside those of AVX-512, which make the panels and serve fewer rows.
+        if features.amxBF16 { add(.bfloat16, isa: .amx, rows: BFloat16Arguments.matrixRows, columns: 32) }
+      }
     }
     let nestedLevels = Set(levels).filter(\.isNested).sorted(by: >)
     if !nestedLevels.isEmpty {
@@ -45,6 +60,9 @@ public enum KernelCatalog {
       if nested == .avx512vnni { add(.leading, rows: 4) } else { add(.unpack, rows: 1) }
       if words && level == .int8 { add(.words, rows: 1) }
       add(.panel, rows: words && level.bits >= 6 ? 4 : nestedRows, decodes: false)
+      if nested == .avx512vnni && features.amxInt8 {
+        result.append(GEMMSpec(.panel, isa: .amx, level: level, activations: .int8PerRowAndGroup, rows: 16))
+      }
       for rows in 1...(nested == .avx512vnni ? 8 : 4) { add(.vector, rows: rows) }
       // With VNNI and GFNI decoding hides behind reading. A CPU with AVX-VNNI and without GFNI is not known.
       if words && level == .int8 { add(.expanded, rows: 1) }
@@ -78,6 +96,11 @@ public enum KernelCatalog {
     gfni.gfni = true
     var bf16 = gfni
     bf16.bf16 = true
-    return [avx2, avxvnni, avxvnniGFNI, avx512, vnni, gfni, bf16]
+    var fp16 = bf16
+    fp16.fp16 = true
+    var amx = fp16
+    amx.amxInt8 = true
+    amx.amxBF16 = true
+    return [avx2, avxvnni, avxvnniGFNI, avx512, vnni, gfni, bf16, fp16, amx]
   }
 }

@@ -16,7 +16,9 @@ import NestedFormat
 /// words_s16_s8g64_avx2
 /// gemm_f32_bf16_bf16b16x2_12x32_avx512bf16    panel of pairs of inputs in blocks of 16 outputs, two blocks at once
 /// gemm_f32_bf16_f16b16_12x32_avx512bf16       the same from FP16
+/// gemm_f32_s8g64_p4g64b16_16x16_amx, gemm_f32_bf16_bf16b16x2_16x32_amx
 /// round_bf16_f32_avx512bf16
+/// gemm_f32_f16_f16b16_4x32_avx512fp16, round_f16_f32_avx512fp16
 /// ```
 public struct KernelName: Hashable, Sendable, CustomStringConvertible {
   public let spec: GEMMSpec
@@ -37,6 +39,7 @@ public struct KernelName: Hashable, Sendable, CustomStringConvertible {
       switch spec.activations {
       case .float32: "f32"
       case .bfloat16: "bf16"
+      case .float16: "f16"
       case .int8PerRowAndGroup: "s8g\(spec.groupSize)"
       }
     let float = spec.level == .fp16 ? "f16b\(spec.columns)" : "f32b\(spec.columns)"
@@ -54,8 +57,8 @@ public struct KernelName: Hashable, Sendable, CustomStringConvertible {
     case .quantize: return "quantize_\(activations)_f32_\(isa)"
     case .words: return "words_s16_\(activations)_\(isa)"
     case .bfloat16: return "gemm_f32_\(activations)_bf16b16x2_\(block)_\(isa)"
-    case .bfloat16Half: return "gemm_f32_\(activations)_f16b16_\(block)_\(isa)"
-    case .round: return "round_\(activations)_f32_\(isa)"
+    case .bfloat16Half, .half: return "gemm_f32_\(activations)_f16b16_\(block)_\(isa)"
+    case .round, .roundHalf: return "round_\(activations)_f32_\(isa)"
     }
   }
 
@@ -84,7 +87,9 @@ public struct KernelName: Hashable, Sendable, CustomStringConvertible {
       case "f":
         guard let level = level(weights[0]) else { return [] }
         return [
-          spec(.dense, level, .float32, block[0], block[1]), spec(.bfloat16Half, level, .bfloat16, block[0], block[1]),
+          spec(.dense, level, .float32, block[0], block[1]),
+          spec(.bfloat16Half, level, .bfloat16, block[0], block[1]),
+          spec(.half, level, .float16, block[0], block[1]),
         ]
       case "b": return [spec(.bfloat16, .fp16, .bfloat16, block[0], block[1])]
       case "p", "n", "e":
@@ -104,7 +109,8 @@ public struct KernelName: Hashable, Sendable, CustomStringConvertible {
     case "words":
       let source = numbers(parts[2])
       return source.count == 2 ? [spec(.words, .int8, .int8PerRowAndGroup, 1, 16, source[1])] : []
-    case "round": return [spec(.round, .fp16, .bfloat16, 1, 16)]
+    case "round":
+      return [spec(.round, .fp16, .bfloat16, 1, 16), spec(.roundHalf, .fp16, .float16, 1, 16)]
     default: return []
     }
   }

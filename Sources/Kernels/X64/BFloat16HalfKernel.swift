@@ -5,12 +5,12 @@ import NestedFormat
 // Conversions run on ports that products leave free, so rounding the weights of a panel costs little while a tile of rows is
 // multiplied by them. Storing the panel does cost, about a product per vector.
 
-/// ``BFloat16HalfArguments``: one tile of as many rows as there are.
+/// ``BFloat16HalfArguments``: one tile of as many rows as there are, or none at all, which leaves the panel alone.
 func emitBFloat16Half(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(AdaptQError) {
   var variants: [(tile: BFloat16HalfTile, label: Label)] = []
   for keepsPanel in [false, true] {
     for blocks in 1...BFloat16Arguments.mostBlocks {
-      for rows in (keepsPanel ? spec.rows : 1)...spec.rows {
+      for rows in keepsPanel ? [0, spec.rows] : Array(1...spec.rows) {
         let tile = try BFloat16HalfTile(rows: rows, blocks: blocks, keepsPanel: keepsPanel, spec)
         variants.append((tile, asm.newLabel()))
       }

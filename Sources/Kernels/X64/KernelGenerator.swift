@@ -12,13 +12,16 @@ public enum KernelGenerator {
   /// ``generate(_:)-(GEMMSpec)`` for a listing.
   public static func marked(_ spec: GEMMSpec) throws(AdaptQError) -> MarkedCode {
     let asm = X64Assembler()
-    let isKnown = [.avx2, .avxvnni, .avx512, .avx512vnni, .avx512bf16].contains(spec.isa)
-    let columns = [.bfloat16, .bfloat16Half].contains(spec.operation) ? 16 * BFloat16Arguments.mostBlocks : 16
+    let isKnown = [.avx2, .avxvnni, .avx512, .avx512vnni, .avx512bf16, .avx512fp16, .amx].contains(spec.isa)
+    let columns = [.bfloat16, .bfloat16Half, .half].contains(spec.operation) ? 16 * BFloat16Arguments.mostBlocks : 16
     guard isKnown, spec.rows > 0, spec.columns == columns, spec.groupSize == 64 else {
       throw .unsupported("\(KernelName(spec)): no generator")
     }
     let wide = spec.isa >= .avx512
     switch spec.operation {
+    case .panel where spec.isa == .amx: try emitTilePanel(asm, spec)
+    case .bfloat16 where spec.isa == .amx: try emitTileBFloat16(asm, spec)
+    case _ where spec.isa == .amx: throw .unsupported("\(KernelName(spec)): no generator")
     case .dense:
       if wide { try emitDense(asm, spec, ZMM.self) } else { try emitDense(asm, spec, YMM.self) }
     case .quantize: emitQuantize(asm, wide: wide)
@@ -30,6 +33,8 @@ public enum KernelGenerator {
     case .bfloat16: try emitBFloat16(asm, spec)
     case .bfloat16Half: try emitBFloat16Half(asm, spec)
     case .round: emitRoundBF16(asm)
+    case .half: try emitHalf(asm, spec)
+    case .roundHalf: emitRoundHalf(asm)
     case .expanded: emitExpandedAVX2(asm, spec)
     case .vector: if wide { try emitVectorAVX512(asm, spec) } else { try emitVectorAVX2(asm, spec) }
     case .leading:

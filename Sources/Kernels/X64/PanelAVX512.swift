@@ -50,8 +50,6 @@ struct PanelGeneralRegistersAVX512 {
   let groupsLeft = GPR64.rsp[-8]
   /// The addresses whose bytes this tile fetches ahead.
   let aheadNext = GPR64.rsp[-16]
-  /// Addresses per tile.
-  let aheadCount = 4
 
   init(rows: Int) {
     let bases: [GPR64] = [.rsi, .rbx, .rbp, .r12]
@@ -95,7 +93,7 @@ struct PanelTileAVX512 {
     }
     asm.align(32)
     let group = asm.here()
-    emitFetching(asm, g)
+    emitFetchingAhead(asm, g.ahead, g.work, next: g.aheadNext, groupsLeft: g.groupsLeft)
     for sum in sums { asm.vpxord(sum, sum, sum) }
     if blocks == 1 { emitProducts(asm, g) } else { emitWideProducts(asm, g) }
     emitScales(asm, g)
@@ -113,7 +111,7 @@ struct PanelTileAVX512 {
       asm.add(g.y, GPR64.rdi[offset(\PanelArguments.yRowStride)])
     }
     asm.mov(g.work, g.aheadNext)
-    asm.add(g.work, 8 * g.aheadCount)
+    asm.add(g.work, 8 * fetchedAtOnce)
     asm.mov(g.aheadNext, g.work)
     asm.imul(g.work, g.x.stride, rows)
     asm.add(g.tileX, g.work)
@@ -124,24 +122,6 @@ struct PanelTileAVX512 {
     asm.mov(g.work, GPR64.rdi[offset(\PanelArguments.groups)])
     asm.shl(g.work, 4)
     asm.sub(g.tileScales, g.work)
-  }
-
-  /// This group's share of ``PanelArguments/ahead``.
-  private func emitFetching(_ asm: borrowing X64Assembler, _ g: PanelGeneralRegistersAVX512) {
-    let skip = asm.newLabel()
-    asm.lea(g.ahead, GPR64.rdi[offset(\PanelArguments.ahead) + MemoryLayout<InlineArray<8, UnsafeRawPointer>>.size])
-    asm.cmp(g.ahead, g.aheadNext)
-    asm.jbe(skip)
-    // From the first to the last group.
-    asm.mov(g.work, GPR64.rdi[offset(\PanelArguments.groups)])
-    asm.sub(g.work, g.groupsLeft)
-    asm.shl(g.work, 8)
-    for index in 0..<g.aheadCount {
-      asm.mov(g.ahead, g.aheadNext)
-      asm.mov(g.ahead, g.ahead[8 * index])
-      for line in 0..<4 { asm.prefetcht1(g.ahead[g.work, 1, 64 * line]) }
-    }
-    asm.bind(skip)
   }
 
   private func emitProducts(_ asm: borrowing X64Assembler, _ g: PanelGeneralRegistersAVX512) {
@@ -193,4 +173,27 @@ struct PanelTileAVX512 {
       if row + 1 < rows { asm.add(g.work, GPR64.rdi[offset(\PanelArguments.activationRowStride)]) }
     }
   }
+}
+
+/// How many addresses of ``PanelArguments/ahead`` a tile fetches from.
+let fetchedAtOnce = 4
+
+/// This group's share of ``PanelArguments/ahead``, of which `next` is what this tile fetches from. Uses `ahead` and `work`.
+func emitFetchingAhead(
+  _ asm: borrowing X64Assembler, _ ahead: GPR64, _ work: GPR64, next: Mem, groupsLeft: Mem
+) {
+  let skip = asm.newLabel()
+  asm.lea(ahead, GPR64.rdi[offset(\PanelArguments.ahead) + MemoryLayout<InlineArray<8, UnsafeRawPointer>>.size])
+  asm.cmp(ahead, next)
+  asm.jbe(skip)
+  // From the first to the last group.
+  asm.mov(work, GPR64.rdi[offset(\PanelArguments.groups)])
+  asm.sub(work, groupsLeft)
+  asm.shl(work, 8)
+  for index in 0..<fetchedAtOnce {
+    asm.mov(ahead, next)
+    asm.mov(ahead, ahead[8 * index])
+    for line in 0..<4 { asm.prefetcht1(ahead[work, 1, 64 * line]) }
+  }
+  asm.bind(skip)
 }

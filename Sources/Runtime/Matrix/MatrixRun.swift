@@ -93,7 +93,7 @@ extension MatrixHandle {
 
   @inline(__always)
   private func bfloat16(_ call: MatrixCall, _ workspace: UnsafeMutableRawPointer) -> BFloat16Activations {
-    BFloat16Activations(memory: workspace, rows: call.rows, k: k)
+    BFloat16Activations(memory: workspace, rows: call.rows, k: k, state.pointee.kernels)
   }
 
   /// As many rows as the kernels for planes take without unpacking: beyond, results would have other bits.

@@ -33,7 +33,7 @@ extension Probe {
   }
 
   private var instructionSets: JSON {
-    let usable = InstructionSet.allCases.filter { KernelFeatures(features, maximum: maximum).supports($0) }
+    let usable = InstructionSet.allCases.filter { self.usable.supports($0) }
     return .object([
       .init("usable", .array(usable.map { .string($0.name) })), .init("highest", .string(highest.name)),
       .init("maximum", .string(maximum.name)),

@@ -24,7 +24,9 @@ public struct Probe: Sendable {
   public var levels: [LevelKernels]
 
   /// The highest instruction set with something to use.
-  public var highest: InstructionSet { KernelFeatures(features, maximum: maximum).highest }
+  public var highest: InstructionSet { usable.highest }
+  /// What kernels may be made for.
+  public var usable: KernelFeatures
 
   /// - Parameters:
   ///   - kernels: what became of each kernel on this CPU.
@@ -34,6 +36,7 @@ public struct Probe: Sendable {
     self.features = features
     self.maximum = maximum
     self.limits = limits
+    usable = kernels.features
     levels = Level.allCases.sorted(by: >).map { level in
       Probe.levelKernels(level, features, maximum, kernels)
     }
@@ -53,6 +56,8 @@ public struct Probe: Sendable {
       if let why = better.whyNot(features, maximum: maximum) {
         because = why
       } else if let why = kernels.whyNotGenerated {
+        because = why
+      } else if better == .amx, let why = kernels.whyNotTiles {
         because = why
       } else if let failed = entries.first(where: { $0.spec.isa == better && $0.whyNot != nil }) {
         because = "\(failed.name): \(failed.whyNot ?? "")"

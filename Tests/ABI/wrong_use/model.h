@@ -52,7 +52,7 @@ static void runtime_create(void) {
         "adaptq_runtime_options.code_generation is 3; expected 0 to 2", in.runtime.code_generation = 3,
         adaptq_runtime_create(&in.runtime, RUNTIME_OUT));
   WRONG(adaptq_runtime_create, "max_isa unknown", ADAPTQ_INVALID_ARGUMENT,
-        "adaptq_runtime_options.max_isa is 7; expected 0 to 6", in.runtime.max_isa = 7,
+        "adaptq_runtime_options.max_isa is 9; expected 0 to 8", in.runtime.max_isa = 9,
         adaptq_runtime_create(&in.runtime, RUNTIME_OUT));
   WRONG(adaptq_runtime_create, "max_isa huge", ADAPTQ_INVALID_ARGUMENT,
         "adaptq_runtime_options.max_isa is 2147483647", in.runtime.max_isa = INT32_MAX,
