@@ -40,7 +40,9 @@
  *                    session_set_level,                    any thread at any time; hold from the next run on
  *                    session_set_allowed_levels,
  *                    session_set_latency_budget,
- *                    session_set_quality_floor
+ *                    session_set_quality_floor,
+ *                    session_set_power_budget,
+ *                    session_power_budget
  *                    session_cancel                        any thread at any time
  *                    other matrix_*                        any thread; a multiplication without a workspace and destroy
  *                                                          get ADAPTQ_BUSY while another one without is in progress
@@ -165,8 +167,8 @@ ADAPTQ_API const char *adaptq_version_string(void);
  *
  *  Names     "open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel", "trace",
  *            "memory-report", "metadata", "options", "code-generation", "threads", "parallel-for",
- *            "probe", "matrix", "states", "matrix-group", "power-sensors", "plans", "telemetry-file",
- *            "amx"
+ *            "probe", "matrix", "states", "matrix-group", "power-sensors", "plans", "telemetry-file", "amx",
+ *            "session-power", "poll-thread"
  *  Since     0.2 */
 ADAPTQ_API int32_t adaptq_has_feature(const char *name);
 
@@ -321,8 +323,11 @@ typedef struct adaptq_runtime_options {
   void *parallel_for_context;        /* handed to parallel_for */
   int32_t threads;                   /* 0 to ADAPTQ_MAX_THREADS */
   int32_t parallel_for_threads;      /* 0 to ADAPTQ_MAX_THREADS */
-  const char *sensor_root; /* folder below which adaptq_runtime_poll() looks for /sys, UTF-8, up to 4096 bytes; NULL: "/". Copied.
-                              Since 0.2 */
+  const char *sensor_root; /* folder below which adaptq_runtime_poll() looks for /sys and /proc, UTF-8, up to 4096 bytes; NULL: "/".
+                              Copied. Since 0.2 */
+  int32_t poll_interval_ms; /* 0: no thread polls. Else one thread of the library does what adaptq_runtime_poll() does, so often;
+                               1 to 3600000. See there. Since 0.2 */
+  int32_t reserved;         /* 0 */
 } adaptq_runtime_options;
 
 /** Creates a runtime: CPU detection, log and kernels shared by models and sessions. Constructor.
@@ -344,7 +349,7 @@ ADAPTQ_API adaptq_status adaptq_runtime_destroy(adaptq_runtime *runtime);
 ADAPTQ_API adaptq_status adaptq_runtime_threads(adaptq_runtime *runtime, int32_t *out);
 
 /** Options of adaptq_runtime_telemetry_file(). Together they make the size of the file, which may be at most 256 MiB; the
- *  defaults make 1.7 MB. */
+ *  defaults make 1.9 MB. */
 typedef struct adaptq_telemetry_file_options {
   size_t struct_size;
   int32_t max_sessions; /* sessions at a time that the file has room for, 1 to 64; 0: 8 */
@@ -354,7 +359,7 @@ typedef struct adaptq_telemetry_file_options {
 } adaptq_telemetry_file_options;
 
 /** Makes a file in which every session that is created from here on leaves a record of each run: time, latency, budget,
- *  level of every site, reason, slow-down, misses. Other processes read it while this one runs: `adaptq watch PATH`, or a reader
+ *  level of every site, reason, slow-down, misses, energy; and each adaptq_runtime_poll() what it found. Other processes read it while this one runs: `adaptq watch PATH`, or a reader
  *  of your own; docs/telemetry-file.md defines every byte.
  *
  *  Meaning   The file is made at `path`, which must not exist (nor be a symbolic link), readable and writable for this
@@ -498,14 +503,27 @@ typedef struct adaptq_power_info {
 } adaptq_power_info;
 
 /** Reads the power and heat sensors: powercap (RAPL), hwmon, batteries, cpufreq and thermal throttling, all from files below
- *  adaptq_runtime_options.sensor_root. Nothing else of adaptq reads them, no thread does, and runs never do: a host that wants
- *  figures calls this every second or so. The first call finds the files and gives no power yet.
+ *  adaptq_runtime_options.sensor_root. Nothing else of adaptq reads them, and runs never do: a host that wants figures, or budgets of
+ *  power that are measured, calls this every second or so. The first call finds the files and gives no power yet.
  *
+ *  Thread    With adaptq_runtime_options.poll_interval_ms a thread of the library does it instead: the one thread that exists
+ *            because a host asks for it and that no run uses. adaptq_runtime_create() makes it (where the system refuses it, the log
+ *            says so), it is called "adaptq-poll", blocks all signals, sleeps between polls, never calls the log or any other
+ *            callback, and is joined when the last handle made from the runtime, and the runtime's own, is destroyed; that may wait
+ *            for a poll to end. This function may be called besides. A child of fork() has none until it calls this function.
  *  Memory    `info` may be NULL; else set struct_size
  *  Threads   any, at any time; calls of one runtime wait for each other. Makes system calls and allocates.
  *  Errors    ADAPTQ_INVALID_HANDLE, ADAPTQ_INVALID_ARGUMENT. A sensor that is missing or lies is not an error: see fault
  *  Since     0.2 */
 ADAPTQ_API adaptq_status adaptq_runtime_poll(adaptq_runtime *runtime, adaptq_power_info *info);
+
+/** The sensors as of the last poll, whoever made it, without reading them. With a telemetry file other processes see it, too.
+ *
+ *  Threads   any, at any time; does not wait for a poll
+ *  Errors    ADAPTQ_NOT_FOUND  nothing has polled yet; *info is untouched
+ *            ADAPTQ_INVALID_HANDLE, ADAPTQ_INVALID_ARGUMENT
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_runtime_power(adaptq_runtime *runtime, adaptq_power_info *info);
 
 /* ----------------------------------------------------------------------------------------------------------- model */
 
@@ -731,6 +749,15 @@ typedef struct adaptq_run_options {
   int32_t max_threads;  /* this call only, at most so many threads, up to ADAPTQ_MAX_THREADS; 0: no limit */
 } adaptq_run_options;
 
+/** What stands behind an energy. */
+enum {
+  ADAPTQ_ENERGY_NONE = 0,     /* there is no budget of power or energy, so nobody asked */
+  ADAPTQ_ENERGY_MODELLED = 1, /* the coefficients of the budget */
+  ADAPTQ_ENERGY_PACKAGES = 2, /* the same, scaled to what the processors take, whoever uses them */
+  ADAPTQ_ENERGY_MACHINE = 3,  /* the same with what the machine takes from its batteries */
+  ADAPTQ_ENERGY_PROCESS = 4   /* the same with this process's share of either, by processor time */
+};
+
 /** What adaptq_session_run() did. */
 typedef struct adaptq_run_report {
   size_t struct_size;
@@ -750,6 +777,12 @@ typedef struct adaptq_run_report {
   uint64_t needed_index; /* that tensor: input i is i, output i is n_inputs + i */
   int32_t deadline_missed; /* 1 if latency_ns > deadline_ns > 0; not an error: the result is complete. Since 0.2 */
   int32_t dropped_sites;   /* linear sites that ran at a lower level than in `plan`, because of the deadline. Since 0.2 */
+  /* With a budget of power or energy, else 0. Since 0.2 */
+  int32_t power_unreachable; /* 1 if no plan holds the power at this rate of runs, or the energy of a run */
+  int32_t energy_source;     /* ADAPTQ_ENERGY_* */
+  double energy_mj;          /* of this run, without static power */
+  int64_t recommended_interval_ns; /* from begin to begin, with which the plan of least energy would hold the power; 0: none */
+  int64_t waited_ns;         /* before it began, for the power to hold: see max_wait_ns */
 } adaptq_run_report;
 
 /** Runs one inference: reads n_inputs tensors, writes n_outputs tensors, returns when all are written.
@@ -761,7 +794,8 @@ typedef struct adaptq_run_report {
  *            convolutions needs) up to the bound given to adaptq_session_prepare(). Output sizes: adaptq_session_output_shape().
  *  Memory    All buffers stay the caller's; nothing is kept after return. Exactly the bytes of each tensor are read or
  *            written. Outputs overlap neither inputs nor each other. The call allocates nothing and makes no system
- *            call, except to wake workers and to wait for one that the system holds up. `options` and `report` may
+ *            call, except to wake workers, to wait for one that the system holds up, and to sleep where a budget of power says so
+ *            (max_wait_ns). `options` and `report` may
  *            be NULL; else set struct_size.
  *  Threads   One run at a time per session: a second one returns ADAPTQ_BUSY at once.
  *  Errors    ADAPTQ_NOT_PREPARED
@@ -869,7 +903,7 @@ ADAPTQ_API adaptq_status adaptq_session_set_level(adaptq_session *session, adapt
 
 /** Restricts the levels the budget may choose from; 0 means all that the session allows. A plan that mixes levels may be
  *  chosen if all of them are allowed. ADAPTQ_UNSUPPORTED if the set holds a level that the session was not created with, or if
- *  no plan of these levels holds the quality floor; nothing changes then. */
+ *  no plan of these levels holds the quality floor, or none of these within a budget of power; nothing changes then. */
 ADAPTQ_API adaptq_status adaptq_session_set_allowed_levels(adaptq_session *session, uint32_t allowed_levels);
 
 /** Sets a latency budget: at least `percentile` per cent of the runs are to take at most `latency_ns`.
@@ -882,6 +916,74 @@ ADAPTQ_API adaptq_status adaptq_session_set_allowed_levels(adaptq_session *sessi
  *  Since     0.1 */
 ADAPTQ_API adaptq_status adaptq_session_set_latency_budget(adaptq_session *session, int64_t latency_ns,
                                                            double percentile);
+
+/** What a budget of power asks for. */
+enum {
+  ADAPTQ_POWER_BEST_QUALITY = 0, /* the best plan within latency and power */
+  ADAPTQ_POWER_LEAST_ENERGY = 1  /* the plan of least energy within latency and the floor of quality; power_mw and energy_mj may
+                                    be 0 */
+};
+
+/** What of a measured power counts as that of runs, beyond static_mw. */
+enum {
+  ADAPTQ_ATTRIBUTE_ALL = 0,     /* all that the sensors see, whoever takes it */
+  ADAPTQ_ATTRIBUTE_PROCESS = 1, /* this process's share, by processor time; all of it where /proc/stat does not say */
+  ADAPTQ_ATTRIBUTE_MODEL = 2    /* nothing: the model alone counts */
+};
+
+/** A budget of power or energy, and the model that says what a run (of a session) or a frame (of a group) takes: its energy is
+ *  active_mw times its time on the idle machine, as measured when the session was prepared or the group was made (of a frame: of its
+ *  products), plus pj_per_mac for each multiply-add and pj_per_byte for each byte of weights read, as the plan counts them.
+ *  Average power is static_mw plus the energy of the runs at the rate at which the host makes them. All numbers are finite and
+ *  not below 0. */
+typedef struct adaptq_power_budget {
+  size_t struct_size;
+  double power_mw;    /* average over the window, static_mw included; 0: no cap */
+  int64_t window_ns;  /* 0: 10 s */
+  double energy_mj;   /* of one run or frame, without static_mw; 0: no limit */
+  double static_mw;   /* what the machine takes whatever is run */
+  double active_mw;   /* what computing takes on top of it */
+  double pj_per_mac;  /* picojoules */
+  double pj_per_byte; /* picojoules */
+  /* Of sessions; 0 for groups. */
+  int32_t mode;        /* ADAPTQ_POWER_BEST_QUALITY or ADAPTQ_POWER_LEAST_ENERGY */
+  int32_t attribution; /* ADAPTQ_ATTRIBUTE_* */
+  int64_t max_wait_ns; /* 0: no run waits. Else a run may wait so long before it begins, where even the plan of least energy is too
+                          much at the host's rate; the wait is no part of its latency, and adaptq_session_cancel() ends it */
+} adaptq_power_budget;
+
+struct adaptq_limit_report;
+
+/** Sets a budget of power or energy beside the one of latency: of the plans that latency and the floor of quality leave, each run
+ *  has the best one that the energy left allows, or the one of least energy (mode). At a cap between two plans runs alternate
+ *  between them, so that the average meets it. NULL removes it.
+ *
+ *  Measured  The energies are modelled. Where adaptq_runtime_poll() (or the thread of poll_interval_ms) finds sensors of power,
+ *            they are scaled by measured over modelled energy of the window, 1/8 to 8, and what still differs is made up for.
+ *            Readings that cannot be true, and those that no factor of this range explains, do not count; reports say what stands
+ *            behind their energy (ADAPTQ_ENERGY_*). Sessions of one runtime with such budgets share what is measured in
+ *            proportion.
+ *  Memory    `report` may be NULL; else set its struct_size. It is written when the call succeeds and when it gives
+ *            ADAPTQ_UNSUPPORTED. Changes nothing unless it succeeds.
+ *  Threads   any thread, any time; holds from the next run on
+ *  Errors    ADAPTQ_UNSUPPORTED       the limits cannot hold together, at the largest prepared size on the idle machine; `report`
+ *                                     and the error text name the one that cannot and the nearest value that can: energy_mj below
+ *                                     the cheapest plan's, power_mw not above static_mw, or a floor of quality above what plans
+ *                                     within the latency have. Before adaptq_session_prepare() only power_mw is looked at
+ *            ADAPTQ_INVALID_ARGUMENT  neither power_mw nor energy_mj nor ADAPTQ_POWER_LEAST_ENERGY, no coefficient of energy,
+ *                                     unknown mode or attribution, wrong struct_size
+ *            ADAPTQ_OUT_OF_RANGE      a number that is negative, NaN or above 1e12, window_ns, max_wait_ns
+ *            A cap that no plan can hold at the host's rate is no error: runs say so in power_unreachable, and
+ *            recommended_interval_ns says what rate the plan of least energy could hold.
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_session_set_power_budget(adaptq_session *session, const adaptq_power_budget *budget,
+                                                         struct adaptq_limit_report *report);
+
+/** The budget that adaptq_session_set_power_budget() last set, with defaults in place of zeros. Any thread, any time.
+ *
+ *  Errors    ADAPTQ_NOT_FOUND  there is none; *budget is untouched
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_session_power_budget(adaptq_session *session, adaptq_power_budget *budget);
 
 /** What a level costs here. */
 typedef struct adaptq_level_cost {
@@ -945,11 +1047,13 @@ ADAPTQ_API adaptq_status adaptq_session_plans(adaptq_session *session, adaptq_pl
 ADAPTQ_API adaptq_status adaptq_session_plan_sites(adaptq_session *session, size_t index, adaptq_level *levels,
                                                    size_t count);
 
-/** Limits that adaptq_session_set_quality_floor() may find to be out of reach. */
+/** Limits that adaptq_session_set_quality_floor() and adaptq_session_set_power_budget() may find to be out of reach. */
 enum {
   ADAPTQ_LIMIT_NONE = 0,        /* all hold */
-  ADAPTQ_LIMIT_MEAN_COSINE = 1, /* no plan has such a mean */
-  ADAPTQ_LIMIT_P5_COSINE = 2    /* no plan with the wanted mean has such a 5th percentile */
+  ADAPTQ_LIMIT_MEAN_COSINE = 1, /* no plan has such a mean; with a budget of power: none that the other limits leave */
+  ADAPTQ_LIMIT_P5_COSINE = 2,   /* no plan with the wanted mean has such a 5th percentile */
+  ADAPTQ_LIMIT_ENERGY = 3,      /* no plan takes so little; nearest in millijoules */
+  ADAPTQ_LIMIT_POWER = 4        /* static_mw alone is as much; nearest is that, any power above it may hold */
 };
 
 /** Which limit cannot hold, and the nearest value that can. */
@@ -957,7 +1061,7 @@ typedef struct adaptq_limit_report {
   size_t struct_size;
   int32_t limit;    /* ADAPTQ_LIMIT_* */
   int32_t reserved; /* 0 */
-  double nearest;   /* the value nearest to the wanted one that some plan reaches; 0 with ADAPTQ_LIMIT_NONE */
+  double nearest;   /* the value nearest to the wanted one that can hold; 0 with ADAPTQ_LIMIT_NONE */
 } adaptq_limit_report;
 
 /** Sets a floor under the quality of the plans that the budget may choose, also on the way to a deadline. A fixed level is not
@@ -967,8 +1071,9 @@ typedef struct adaptq_limit_report {
  *  Memory    `report` may be NULL; else set its struct_size. It is written when the call succeeds and when it gives
  *            ADAPTQ_UNSUPPORTED: no plan of the allowed levels is good enough, and nothing has changed.
  *  Threads   any, at any time; holds from the next run on
- *  Errors    ADAPTQ_UNSUPPORTED       no allowed plan holds both limits: `report` and the error text name the one that cannot
- *                                     hold and the nearest value that can
+ *  Errors    ADAPTQ_UNSUPPORTED       no allowed plan holds both limits, or, with a budget of power, none of those that its
+ *                                     energy_mj and the latency leave: `report` and the error text name the one that cannot hold
+ *                                     and the nearest value that can
  *            ADAPTQ_NOT_FOUND         the file stores no plans, so nothing is known about quality (without a floor: no error)
  *            ADAPTQ_INVALID_ARGUMENT  wrong struct_size
  *            ADAPTQ_OUT_OF_RANGE      a limit outside of 0 to 1
@@ -987,6 +1092,11 @@ typedef struct adaptq_telemetry {
   int32_t reason;      /* ADAPTQ_REASON_* */
   int32_t budget_missed; /* 1 if latency_ns > budget_ns > 0 */
   int32_t plan;        /* index of adaptq_session_plans(). Since 0.2 */
+  /* With a budget of power or energy, else 0; as in adaptq_run_report. Since 0.2 */
+  int32_t power_unreachable; /* 1 if no plan held the power at this rate of runs, or the energy of a run */
+  int32_t energy_source;     /* ADAPTQ_ENERGY_* */
+  double energy_mj;          /* of this run, without static power */
+  int64_t recommended_interval_ns; /* from begin to begin, with which the plan of least energy would hold the power; 0: none */
 } adaptq_telemetry;
 
 /** The last inferences, oldest first: at most 256 are kept.
@@ -1320,27 +1430,14 @@ ADAPTQ_API adaptq_status adaptq_group_set_latency_budget(adaptq_group *group, in
  *  is not allowed in this group. Any thread, any time. */
 ADAPTQ_API adaptq_status adaptq_group_set_level(adaptq_group *group, adaptq_level level);
 
-/** A budget of power or energy, and the model that says what a frame takes: its energy is active_mw times the time of its
- *  products on the idle machine, as measured when the group was made, plus pj_per_mac for each multiply-add and pj_per_byte for
- *  each byte of weights read. Average power is static_mw plus the energy of the frames at the rate at which the host makes them.
- *  All numbers are finite and not below 0. */
-typedef struct adaptq_power_budget {
-  size_t struct_size;
-  double power_mw;    /* average over the window, static_mw included; 0: no cap */
-  int64_t window_ns;  /* 0: 10 s */
-  double energy_mj;   /* of one frame, without static_mw; 0: no limit */
-  double static_mw;   /* what the machine takes whatever is run */
-  double active_mw;   /* what a thread that computes takes on top of it */
-  double pj_per_mac;  /* picojoules */
-  double pj_per_byte; /* picojoules */
-} adaptq_power_budget;
-
 /** Sets a budget of power or energy beside the one of latency: of the plans that hold the latency, each frame has the best one that
  *  the energy left allows. At a cap between two plans frames alternate between them, so that the average meets it. NULL removes
- *  it. The energies are modelled; whether the coefficients fit, adaptq_runtime_poll() can show where there are sensors.
+ *  it. The energies are modelled; whether the coefficients fit, adaptq_runtime_poll() can show where there are sensors. mode,
+ *  attribution and max_wait_ns are for sessions and 0 here.
  *
  *  Threads   any thread, any time; holds from the next frame on
- *  Errors    ADAPTQ_INVALID_ARGUMENT  neither power_mw nor energy_mj, or no coefficient of energy; wrong struct_size
+ *  Errors    ADAPTQ_INVALID_ARGUMENT  neither power_mw nor energy_mj, no coefficient of energy, or a field that is for sessions;
+ *                                     wrong struct_size
  *            ADAPTQ_OUT_OF_RANGE      a number that is negative, NaN or above 1e12, window_ns
  *            A cap that no plan can hold at the host's rate is no error: frames say so in power_unreachable, and
  *            recommended_interval_ns says what rate the plan of least energy could hold. */

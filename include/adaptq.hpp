@@ -589,6 +589,21 @@ class session : public detail::handle<adaptq_session, adaptq_session_destroy> {
   result<void> try_set_quality_floor(double mean_cosine, double p5_cosine, adaptq_limit_report *report = nullptr) {
     return detail::outcome(adaptq_session_set_quality_floor(get(), mean_cosine, p5_cosine, report));
   }
+  /** adaptq_session_set_power_budget(); struct_size is set here. */
+  result<void> try_set_power_budget(adaptq_power_budget budget, adaptq_limit_report *report = nullptr) {
+    budget.struct_size = sizeof budget;
+    return detail::outcome(adaptq_session_set_power_budget(get(), &budget, report));
+  }
+  /** adaptq_session_set_power_budget(): no longer any. */
+  result<void> try_remove_power_budget() {
+    return detail::outcome(adaptq_session_set_power_budget(get(), nullptr, nullptr));
+  }
+  /** adaptq_session_power_budget(). */
+  result<adaptq_power_budget> try_power_budget() const {
+    auto budget = detail::sized<adaptq_power_budget>();
+    adaptq_status status = adaptq_session_power_budget(get(), &budget);
+    return detail::outcome(status, adaptq_power_budget(budget));
+  }
   /** adaptq_session_telemetry(): the last inferences, oldest first. */
   result<std::vector<adaptq_telemetry>> try_telemetry() const {
     std::vector<adaptq_telemetry> entries(256, detail::sized<adaptq_telemetry>());
@@ -656,6 +671,14 @@ class session : public detail::handle<adaptq_session, adaptq_session_destroy> {
   void set_quality_floor(double mean_cosine, double p5_cosine, adaptq_limit_report *report = nullptr) {
     try_set_quality_floor(mean_cosine, p5_cosine, report).value();
   }
+  /** adaptq_session_set_power_budget(); struct_size is set here. */
+  void set_power_budget(const adaptq_power_budget &budget, adaptq_limit_report *report = nullptr) {
+    try_set_power_budget(budget, report).value();
+  }
+  /** adaptq_session_set_power_budget(): no longer any. */
+  void remove_power_budget() { try_remove_power_budget().value(); }
+  /** adaptq_session_power_budget(). */
+  adaptq_power_budget power_budget() const { return try_power_budget().value(); }
   std::vector<adaptq_telemetry> telemetry() const { return try_telemetry().value(); }/**< adaptq_session_telemetry(). */
 #endif
 };

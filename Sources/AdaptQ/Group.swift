@@ -90,7 +90,7 @@ private func importance(_ values: UnsafePointer<Double>?, _ count: Int) throws(A
 ) -> adaptq_status {
   guarded { () throws(AdaptQError) in
     try withHandle(group, as: GroupObject.self) { (object) throws(AdaptQError) in
-      object.group.setPowerTerms(try powerTerms(budget))
+      object.group.setPowerTerms(try powerTerms(budget, isOfGroup: true))
     }
   }
 }
@@ -209,9 +209,9 @@ private func importance(_ values: UnsafePointer<Double>?, _ count: Int) throws(A
       value.budget_missed = frame.budgetMissed ? 1 : 0
       value.plan_changed = frame.planChanged ? 1 : 0
       value.budget_unreachable = frame.budgetUnreachable ? 1 : 0
-      value.power_unreachable = frame.powerUnreachable ? 1 : 0
-      value.energy_mj = frame.nanojoules * 1e-6
-      value.recommended_interval_ns = Int64(frame.recommendedIntervalNanoseconds)
+      value.power_unreachable = frame.power.isUnreachable ? 1 : 0
+      value.energy_mj = frame.power.nanojoules * 1e-6
+      value.recommended_interval_ns = Int64(frame.power.recommendedIntervalNanoseconds)
       target.write(value)
     }
   }

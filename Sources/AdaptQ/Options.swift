@@ -8,7 +8,7 @@ import Runtime
 /// An option of the C API: a field of an option struct, or a parameter with bounds. The raw value is its index.
 enum Option: Int {
   case log, logContext, logLevel, codeGeneration, maximumISA, allocate, release, allocatorContext, ignoreEnvironment
-  case cpuSet, cpuCount, parallelFor, parallelForContext, threads, parallelForThreads, sensorRoot
+  case cpuSet, cpuCount, parallelFor, parallelForContext, threads, parallelForThreads, sensorRoot, pollInterval
   case telemetrySessions, telemetryRecords, telemetrySites
   case allowedLevels, measureTime
   case runLevel, deadline, maximumThreads
@@ -41,7 +41,7 @@ extension Option {
     switch self {
     case .log, .logContext, .logLevel, .codeGeneration, .maximumISA, .allocate, .release, .allocatorContext,
       .ignoreEnvironment, .cpuSet, .cpuCount, .parallelFor, .parallelForContext, .threads, .parallelForThreads,
-      .sensorRoot:
+      .sensorRoot, .pollInterval:
       runtimeRule
     case .matrixName, .matrixN, .matrixK, .matrixWeights, .matrixRowStride, .matrixColumnStride, .matrixBias,
       .matrixWeightType, .matrixGroupSize, .matrixKeep, .matrixExpand, .matrixMaxRows, .matrixOpenMaxRows,
@@ -151,6 +151,10 @@ extension Option {
         "bodies that parallel_for calls at once; 0: what this machine is good for")
     case .sensorRoot:
       field("sensor_root", ADAPTQ_OPTION_POINTER, "folder below which sensors are looked for; NULL: the root")
+    case .pollInterval:
+      field(
+        "poll_interval_ms", ADAPTQ_OPTION_INT32, maximum: 3_600_000,
+        "milliseconds between the polls of a thread of the library's own; 0: no such thread")
     default:
       field("log", ADAPTQ_OPTION_POINTER, "receives log lines; NULL: no log")
     }
@@ -177,6 +181,7 @@ extension Option {
     case .threads: MemoryLayout<adaptq_runtime_options>.offset(of: \.threads)
     case .parallelForThreads: MemoryLayout<adaptq_runtime_options>.offset(of: \.parallel_for_threads)
     case .sensorRoot: MemoryLayout<adaptq_runtime_options>.offset(of: \.sensor_root)
+    case .pollInterval: MemoryLayout<adaptq_runtime_options>.offset(of: \.poll_interval_ms)
     case .maximumThreads: MemoryLayout<adaptq_run_options>.offset(of: \.max_threads)
     case .telemetrySessions: MemoryLayout<adaptq_telemetry_file_options>.offset(of: \.max_sessions)
     case .telemetryRecords: MemoryLayout<adaptq_telemetry_file_options>.offset(of: \.max_records)
@@ -246,7 +251,7 @@ private func optionError(_ value: @autoclosure () -> String, _ option: Option) -
   switch String(cString: name) {
   case "open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel", "trace",
     "memory-report", "metadata", "options", "code-generation", "threads", "parallel-for", "probe", "matrix", "states",
-    "matrix-group", "power-sensors", "plans", "telemetry-file", "amx":
+    "matrix-group", "power-sensors", "plans", "telemetry-file", "amx", "session-power", "poll-thread":
     return 1
   default: return 0
   }

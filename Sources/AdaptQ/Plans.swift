@@ -83,21 +83,26 @@ private func planInfo(_ session: Session, _ index: Int, _ rung: Rung, isStep: Bo
       var target: OutStruct<adaptq_limit_report>?
       if let report { target = try OutStruct(report, "adaptq_limit_report") }
       let outcome = object.session.setQualityFloor(mean: mean, p5: p5)
-      var answer = adaptq_limit_report()
-      switch outcome {
-      case .meanUnreachable(let nearest):
-        answer.limit = Int32(ADAPTQ_LIMIT_MEAN_COSINE)
-        answer.nearest = nearest
-      case .p5Unreachable(let nearest):
-        answer.limit = Int32(ADAPTQ_LIMIT_P5_COSINE)
-        answer.nearest = nearest
-      case .unknownQuality, .notInSession: throw limitError(outcome, "")
-      case .set: break
-      }
-      if let target { target.write(answer) }
-      if outcome != .set { throw limitError(outcome, "") }
+      try finish(outcome, target)
     }
   }
+}
+
+/// Writes the report and throws unless the limits were set.
+func finish(
+  _ outcome: Session.LimitOutcome, _ target: OutStruct<adaptq_limit_report>?
+) throws(AdaptQError) {
+  var answer = adaptq_limit_report()
+  switch outcome {
+  case .meanUnreachable(let nearest): (answer.limit, answer.nearest) = (Int32(ADAPTQ_LIMIT_MEAN_COSINE), nearest)
+  case .p5Unreachable(let nearest): (answer.limit, answer.nearest) = (Int32(ADAPTQ_LIMIT_P5_COSINE), nearest)
+  case .energyUnreachable(let nearest): (answer.limit, answer.nearest) = (Int32(ADAPTQ_LIMIT_ENERGY), nearest)
+  case .powerUnreachable(let nearest): (answer.limit, answer.nearest) = (Int32(ADAPTQ_LIMIT_POWER), nearest)
+  case .unknownQuality, .notInSession: throw limitError(outcome, "")
+  case .set: break
+  }
+  if let target { target.write(answer) }
+  if outcome != .set { throw limitError(outcome, "") }
 }
 
 /// What a change of limits that was refused is called.
@@ -108,6 +113,11 @@ func limitError(_ outcome: Session.LimitOutcome, _ prefix: String) -> AdaptQErro
     .unsupported("\(prefix)mean_cosine cannot hold, the best allowed plan has \(nearest)")
   case .p5Unreachable(let nearest):
     .unsupported("\(prefix)p5_cosine cannot hold, of the allowed plans with this mean the best one has \(nearest)")
+  case .energyUnreachable(let nearest):
+    .unsupported(
+      "\(prefix)energy_mj cannot hold, the cheapest plan that is left takes \(nearest) mJ at the largest prepared size")
+  case .powerUnreachable(let nearest):
+    .unsupported("\(prefix)power_mw cannot hold, static_mw alone is \(nearest)")
   case .unknownQuality:
     AdaptQError(.notFound, "\(prefix)the file stores no plans, so the quality of its levels is not known (adaptq tune)")
   case .set, .notInSession: .internalError("limits: \(outcome)")

@@ -44,6 +44,11 @@ private func write(_ result: RunReport, to target: OutStruct<adaptq_run_report>)
   value.plan = Int32(truncatingIfNeeded: result.rung)
   value.deadline_missed = result.deadlineMissed ? 1 : 0
   value.dropped_sites = Int32(truncatingIfNeeded: result.droppedSites)
+  value.power_unreachable = result.power.isUnreachable ? 1 : 0
+  value.energy_source = Int32(result.power.source.rawValue)
+  value.energy_mj = result.power.nanojoules * 1e-6
+  value.recommended_interval_ns = Int64(result.power.recommendedIntervalNanoseconds)
+  value.waited_ns = Int64(result.power.waitedNanoseconds)
   target.write(value)
 }
 

@@ -24,21 +24,24 @@ final class RuntimeObject: HandleObject, @unchecked Sendable {
   /// A child forked while another thread makes the kernels finds none and makes its own.
   private let lock = ForkSafeLock()
   private var set: KernelSet?
-  private let sensorRoot: String
-  private var monitor: PowerMonitor?
+  let sampler: PowerSampler
+  /// 0: the host polls.
+  private let pollNanoseconds: Int
+  private var pollThread: PollThread?
   private var reportedFault = PowerFault.none
   private var telemetry: TelemetryFile?
 
   init(
     log: Log, calls: SystemCalls, generatesCode: Bool, writesPerfMap: Bool, maximum: InstructionSet, threads: Threads,
-    sensorRoot: String
+    sensorRoot: String, pollNanoseconds: Int
   ) {
     self.log = log
     self.calls = calls
     self.generatesCode = generatesCode
     self.writesPerfMap = writesPerfMap
     self.threads = threads
-    self.sensorRoot = sensorRoot
+    sampler = PowerSampler(root: RootFolder(sensorRoot))
+    self.pollNanoseconds = pollNanoseconds
     self.maximum = maximum
     cpu = CPUFeatures.live()
     var features = KernelFeatures(cpu, maximum: maximum)
@@ -62,14 +65,22 @@ final class RuntimeObject: HandleObject, @unchecked Sendable {
     return made
   }
 
+  /// Makes the polling thread, if the host wants one and there is none: at first, and in a child of fork() again.
+  func startPolling() {
+    if pollNanoseconds == 0 { return }
+    let isRefused = lock.withLock { () -> Bool in
+      if let pollThread, pollThread.isOwn { return false }
+      let sampler = sampler
+      pollThread = PollThread(name: "adaptq-poll", nanoseconds: pollNanoseconds) { _ = sampler.poll() }
+      return pollThread == nil
+    }
+    if isRefused { log.warning("the system refused the thread that polls sensors") }
+  }
+
   /// Reads the sensors, which the first call finds.
   func poll() -> PowerState {
-    let monitor = lock.withLock { () -> PowerMonitor in
-      let made = self.monitor ?? PowerMonitor(root: RootFolder(sensorRoot))
-      self.monitor = made
-      return made
-    }
-    let state = monitor.poll()
+    startPolling()
+    let state = sampler.poll()
     let isNew = lock.withLock { () -> Bool in
       defer { reportedFault = state.fault }
       return state.fault != .none && state.fault != reportedFault
@@ -93,7 +104,9 @@ final class RuntimeObject: HandleObject, @unchecked Sendable {
   func setTelemetryFile(_ make: () throws(AdaptQError) -> TelemetryFile) throws(AdaptQError) {
     try lock.withLock { () throws(AdaptQError) in
       if let telemetry, telemetry.isOwn { throw .invalidArgument("the runtime has a telemetry file already") }
-      telemetry = try make()
+      let made = try make()
+      telemetry = made
+      sampler.setSink { made.record($0.sensorFacts) }
     }
   }
 
@@ -126,7 +139,9 @@ final class RuntimeObject: HandleObject, @unchecked Sendable {
   guardedNewHandle(out) { () throws(AdaptQError) in
     var wanted = adaptq_runtime_options()
     try readOptions(options, "adaptq_runtime_options", firstSize: FirstSize.runtimeOptions, into: &wanted)
-    return try makeRuntime(wanted)
+    let runtime = try makeRuntime(wanted)
+    runtime.startPolling()
+    return runtime
   }
 }
 
@@ -139,6 +154,10 @@ private func makeRuntime(_ options: adaptq_runtime_options) throws(AdaptQError) 
   try requireOption(Int64(options.code_generation), .codeGeneration)
   try requireOption(Int64(options.max_isa), .maximumISA)
   try requireOption(Int64(options.ignore_environment), .ignoreEnvironment)
+  try requireOption(Int64(options.poll_interval_ms), .pollInterval)
+  if options.reserved != 0 {
+    throw .invalidArgument("adaptq_runtime_options.reserved is \(options.reserved), not 0")
+  }
   let logLevel = options.log_level == 0 ? ADAPTQ_LOG_WARNING : Int(options.log_level)
   let ignoresEnvironment = options.ignore_environment != 0
   return RuntimeObject(
@@ -146,7 +165,8 @@ private func makeRuntime(_ options: adaptq_runtime_options) throws(AdaptQError) 
     calls: try systemCalls(options), generatesCode: options.code_generation != ADAPTQ_CODE_GENERATION_OFF,
     writesPerfMap: !ignoresEnvironment && environmentWantsPerfMap,
     maximum: try maximumInstructionSet(options.max_isa, ignoresEnvironment: ignoresEnvironment),
-    threads: try makeThreads(options), sensorRoot: try sensorRoot(options.sensor_root))
+    threads: try makeThreads(options), sensorRoot: try sensorRoot(options.sensor_root),
+    pollNanoseconds: Int(options.poll_interval_ms) * 1_000_000)
 }
 
 private func sensorRoot(_ path: UnsafePointer<CChar>?) throws(AdaptQError) -> String {

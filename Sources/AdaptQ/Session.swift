@@ -49,7 +49,8 @@ final class SessionObject: HandleObject, @unchecked Sendable {
       let session = try Session(
         model: model.model, allowed: allowed ?? Level.allCases, kernels: kernels.table, kernelOwner: kernels.owner,
         calls: model.runtime.calls, threads: model.runtime.threads,
-        measureNanoseconds: wanted.measure_ns == 0 ? nil : Int(wanted.measure_ns), telemetryFile: telemetryFile)
+        measureNanoseconds: wanted.measure_ns == 0 ? nil : Int(wanted.measure_ns), telemetryFile: telemetryFile,
+        powerSignal: model.runtime.sampler.signal)
       if let telemetryFile, !session.isRecorded {
         model.runtime.log.warning(
           "the telemetry file has no section left for this session: it has \(telemetryFile.layout.sessions)")

@@ -14,6 +14,8 @@ enum FirstSize {
   static let tensor = 96
   static let runOptions = 24
   static let runReport = 56
+  static let powerBudget = 64
+  static let telemetry = 56
 }
 
 /// Reads struct_size at `pointer` and checks it. The caller's struct may lie at any alignment.

@@ -12,7 +12,8 @@ import Runtime
     let count = try required(count, "count")
     let wanted = min(capacity < 0 ? Int.max : capacity, Session.telemetryCapacity)
     let target = try StructArray(
-      UnsafePointer(entries), count: wanted, "adaptq_telemetry", parameter: "entries", checkingAll: false)
+      UnsafePointer(entries), count: wanted, "adaptq_telemetry", parameter: "entries",
+      firstSize: FirstSize.telemetry, checkingAll: false)
     try withObservedHandle(session, as: SessionObject.self) { (object) throws(AdaptQError) in
       object.session.lastInferences(wanted)
     } finish: { (kept) throws(AdaptQError) in
@@ -26,6 +27,10 @@ import Runtime
         value.reason = Int32(inference.record.reason.rawValue) &+ 1
         value.budget_missed = inference.record.missed ? 1 : 0
         value.plan = inference.record.rung
+        value.power_unreachable = inference.record.powerUnreachable ? 1 : 0
+        value.energy_source = Int32(inference.record.energySource.rawValue)
+        value.energy_mj = Double(inference.record.nanojoules) * 1e-6
+        value.recommended_interval_ns = inference.record.recommendedIntervalNanoseconds
         target.write(value, at: index)
       }
       count.pointee = kept.count

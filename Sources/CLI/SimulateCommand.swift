@@ -26,11 +26,15 @@ struct SimulateCommand: ParsableCommand {
   @Option(help: "Runs, with a seed each; the intervals come from their differences.")
   var seeds = 10
 
+  @Flag(help: "Sessions with a budget of power besides, with good and faulty meters, instead.")
+  var power = false
+
   @Flag(help: "One JSON object instead of a table.")
   var json = false
 
   func run() throws {
     let names = trace.isEmpty ? LoadTrace.names : trace
+    if power { return try showPower() }
     try reporting { () throws(AdaptQError) in
       var sources: [Evaluation.Source] = []
       for name in names { sources.append(try source(name)) }
@@ -51,6 +55,21 @@ struct SimulateCommand: ParsableCommand {
         }
       }
       if json { print(EvaluationReport.json(evaluations, shared).text) }
+    }
+  }
+
+  private func showPower() throws {
+    try reporting { () throws(AdaptQError) in
+      show(PowerReport.header + ["", PowerReport.columns])
+      for name in ladder.isEmpty ? Ladder.names : ladder {
+        let ladder = try Ladder(named: name)
+        for trace in trace.isEmpty ? ["steady", "step", "thermal", "battery", "wander", "sizes"] : trace {
+          for meter in PowerEvaluation.Meter.allCases {
+            let one = try PowerEvaluation(ladder, trace: trace, meter: meter, calls: calls, seed: seed, seeds: seeds)
+            show([PowerReport.line(one)])
+          }
+        }
+      }
     }
   }
 

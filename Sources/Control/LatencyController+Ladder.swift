@@ -86,6 +86,25 @@ extension LatencyController {
     held = max(held, clear)
   }
 
+  /// Of a set of rungs those from `rung` on that are believed to take no longer than it, or, where one is not known, that were
+  /// measured so: what another limit may choose from without breaking the budget of latency. All of them where there is none. They
+  /// need not be allowed: one that wins no time is no step for latency, but may win something else.
+  public mutating func rungs(of mask: UInt64, from rung: Int, work: Int) -> UInt64 {
+    let below = mask & (UInt64.max << UInt64(truncatingIfNeeded: rung & 63))
+    guard let budget = configuration.budgetNanoseconds else { return below }
+    let amount = Double(max(work, 1))
+    let (most, measured) = (baseCost(rung, amount), curves[rung & 63].nanoseconds(amount))
+    var result: UInt64 = 1 << UInt64(truncatingIfNeeded: rung & 63)
+    for lower in 0..<configuration.rungCount where below >> UInt64(truncatingIfNeeded: lower) & 1 == 1 {
+      let cost = baseCost(lower, amount)
+      let isQuick = cost <= most || cost * slowdown * multiplier <= Double(budget)
+      if isQuick || isUnknown(lower) && curves[lower].nanoseconds(amount) <= measured {
+        result |= 1 << UInt64(truncatingIfNeeded: lower)
+      }
+    }
+    return result
+  }
+
   // MARK: What is not known
 
   @inline(__always) func isUnknown(_ rung: Int) -> Bool { ratioVariances[rung] > 0.9 * Self.initialRatioVariance }

@@ -30,6 +30,10 @@ public struct PowerGovernor: BitwiseCopyable, Sendable {
   public private(set) var staticMilliwatts = 0.0
   /// Of one inference; nil for no limit.
   public private(set) var maximumNanojoules: Double?
+  /// The rung of least energy instead of the best one that the limits allow.
+  public private(set) var prefersLeastEnergy = false
+  /// What an inference takes over what its rung's curve says: measured, see ``EnergyScale``; 1 where nothing measures.
+  public var scale = 1.0
 
   private var energies: InlineArray<64, CostCurve>
   private let rungCount: Int
@@ -63,9 +67,12 @@ public struct PowerGovernor: BitwiseCopyable, Sendable {
   ///   - milliwatts: nil for no cap.
   ///   - window: nanoseconds over which the average counts, above 0.
   ///   - maximumNanojoules: of one inference, without static power; nil for no limit.
+  ///   - prefersLeastEnergy: choose the rung of least energy, of equal ones the better.
   public mutating func setBudget(
-    milliwatts: Double?, window: Int, staticMilliwatts: Double, maximumNanojoules: Double?
+    milliwatts: Double?, window: Int, staticMilliwatts: Double, maximumNanojoules: Double?,
+    prefersLeastEnergy: Bool = false
   ) {
+    self.prefersLeastEnergy = prefersLeastEnergy
     capMilliwatts = milliwatts
     windowNanoseconds = Double(max(window, 1))
     self.staticMilliwatts = max(staticMilliwatts, 0)
@@ -75,11 +82,41 @@ public struct PowerGovernor: BitwiseCopyable, Sendable {
     interval = 0
   }
 
-  public var hasBudget: Bool { capMilliwatts != nil || maximumNanojoules != nil }
+  public var hasBudget: Bool { capMilliwatts != nil || maximumNanojoules != nil || prefersLeastEnergy }
 
-  /// Energy of a rung, 0 where unknown.
-  public func nanojoules(rung: Int, work: Int) -> Double {
+  /// Expected energy of a rung, 0 where unknown.
+  @inline(__always)
+  public func nanojoules(rung: Int, work: Int) -> Double { modelledNanojoules(rung: rung, work: work) * scale }
+
+  /// The same without ``scale``.
+  @inline(__always)
+  public func modelledNanojoules(rung: Int, work: Int) -> Double {
     rung >= 0 && rung < rungCount ? energies[rung].nanoseconds(Double(max(work, 1))) : 0
+  }
+
+  /// Energy that was saved (above 0) or overspent beyond what runs were charged, as measurements show.
+  public mutating func correct(nanojoules: Double) {
+    guard let cap = capMilliwatts, nanojoules.isFinite else { return }
+    bank += nanojoules
+    keepBank(cap)
+  }
+
+  /// How long a run at the rung of least energy must wait for the power to hold, counted from `time`; 0 where it need not, or
+  /// where no wait helps. Asked before ``decide(time:work:allowed:)``.
+  public func wait(time: Int, work: Int, allowed: UInt64) -> Int {
+    guard let cap = capMilliwatts, hasLast, cap > staticMilliwatts else { return 0 }
+    var least = Double.infinity
+    for rung in 0..<rungCount where allowed >> UInt64(rung) & 1 == 1 {
+      let own = nanojoules(rung: rung, work: work)
+      if own > 0 { least = min(least, own) }
+    }
+    let (elapsed, overflow) = time.subtractingReportingOverflow(lastBegin)
+    if !least.isFinite || overflow || elapsed < 0 { return 0 }
+    // Not before the bank holds what it takes, but no slower than the power allows; a quarter slower while there are debts.
+    let room = (cap - staticMilliwatts) * 1e-3
+    let after = bank + room * Double(elapsed) - lastNanojoules
+    let pace = least / room * (after < -least ? 1.25 : 1) - Double(elapsed)
+    return clampedInt(min((least - after) / room, pace).rounded(.up), in: 0...CostCurve.maximumNanoseconds)
   }
 
   /// Call when a run begins.
@@ -101,7 +138,7 @@ public struct PowerGovernor: BitwiseCopyable, Sendable {
     for rung in 0..<rungCount where allowed >> UInt64(rung) & 1 == 1 {
       let own = nanojoules(rung: rung, work: work)
       if own <= 0 { continue }
-      if own <= limit {
+      if own <= limit && !prefersLeastEnergy {
         decision.rung = rung
         decision.nanojoules = own
         return decision
@@ -111,6 +148,7 @@ public struct PowerGovernor: BitwiseCopyable, Sendable {
     if cheapest < 0 { return decision }
     decision.rung = cheapest
     decision.nanojoules = nanojoules(rung: cheapest, work: work)
+    if decision.nanojoules <= limit { return decision }
     if let maximum = maximumNanojoules, decision.nanojoules > maximum { decision.isUnreachable = true }
     if let cap = capMilliwatts {
       let room = cap - staticMilliwatts
@@ -145,6 +183,10 @@ public struct PowerGovernor: BitwiseCopyable, Sendable {
     interval = interval == 0 ? seen : interval + (seen - interval) * 0.1
     guard let cap = capMilliwatts else { return }
     bank += (cap - staticMilliwatts) * elapsed * 1e-3 - lastNanojoules
+    keepBank(cap)
+  }
+
+  private mutating func keepBank(_ cap: Double) {
     let whole = max(cap, staticMilliwatts) * windowNanoseconds * 1e-3
     bank = min(max(bank, -whole), whole / 20)
   }

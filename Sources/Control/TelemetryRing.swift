@@ -9,6 +9,11 @@ public struct InferenceRecord: Hashable, Sendable, BitwiseCopyable {
   public var rung: Int32 = 0
   public var reason = DecisionReason.initial
   public var missed = false
+  /// What a budget of power had to say, if there was one.
+  public var powerUnreachable = false
+  public var energySource = EnergySource.none
+  public var nanojoules: Float = 0
+  public var recommendedIntervalNanoseconds: Int64 = 0
 
   public init() {}
 

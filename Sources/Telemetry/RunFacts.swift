@@ -42,9 +42,37 @@ public struct RunFacts: Equatable, Sendable, BitwiseCopyable {
   /// Those that the fastest rung would have missed, too.
   public var unavoidableMisses: UInt64 = 0
   public var switches: UInt64 = 0
+  // What a budget of power or energy had to say; 0 without one.
+  public var nanojoules = 0.0
+  public var energySource = EnergySource.none
+  public var powerUnreachable = false
+  public var recommendedIntervalNanoseconds: Int64 = 0
+  public var waitedNanoseconds: Int64 = 0
 
   public init() {}
 
   /// No time is longer than this; a record that says so is damaged.
   package static let maximumNanoseconds: Int64 = 1 << 50
+}
+
+/// What one poll of the sensors found.
+public struct SensorFacts: Equatable, Sendable, BitwiseCopyable {
+  /// When, CLOCK_MONOTONIC.
+  public var timeNanoseconds: Int64 = 0
+  /// ADAPTQ_POWER_*.
+  public var source: UInt8 = 0
+  /// ADAPTQ_SENSOR_*.
+  public var fault: UInt8 = 0
+  /// 0: unknown.
+  public var milliwatts = 0.0
+  public var microjoules: UInt64 = 0
+  public var faults: UInt64 = 0
+  /// The smallest number: unknown.
+  public var millidegrees = Int32.min
+  /// -1: unknown.
+  public var batteryPercent: Int8 = -1
+  public var isOnBattery = false
+  public var isCapped = false
+
+  public init() {}
 }

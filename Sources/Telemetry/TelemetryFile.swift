@@ -19,6 +19,7 @@ public final class TelemetryFile: @unchecked Sendable {
   private var sections: [SectionUse]
   private var sessionsSoFar: UInt64 = 0
   private var refusedSessions: UInt64 = 0
+  private var polls: UInt64 = 0
 
   /// What this process knows of a section; the file is not asked.
   private struct SectionUse {
@@ -151,6 +152,27 @@ public final class TelemetryFile: @unchecked Sendable {
       return TelemetrySection(
         file: self, index: index, generation: sections[index].generation, session: sessionsSoFar, sites: sites,
         rungs: rungs)
+    }
+  }
+
+  /// Keeps what a poll of the sensors found, in place of the one before. Guarded like a record.
+  public func record(_ facts: SensorFacts) {
+    typealias Header = TelemetryLayout.Header
+    if !isOwn { return }
+    lock.withLock {
+      polls += 1
+      cmachine_atomic_store_relaxed(headerWord(Header.sensorMark), 0)
+      cmachine_atomic_write_fence()
+      var state = UInt64(facts.source) | UInt64(facts.fault) << 8
+      state |= UInt64(UInt8(bitPattern: facts.batteryPercent)) << 16
+      state |= (facts.isOnBattery ? 1 << 24 : 0) | (facts.isCapped ? 1 << 25 : 0)
+      state |= UInt64(UInt32(bitPattern: facts.millidegrees)) << 32
+      for (offset, value) in [
+        (Header.sensorTime, UInt64(bitPattern: facts.timeNanoseconds)),
+        (Header.sensorPower, facts.milliwatts.bitPattern), (Header.sensorEnergy, facts.microjoules),
+        (Header.sensorFaults, facts.faults), (Header.sensorState, state),
+      ] { cmachine_atomic_store_relaxed(headerWord(offset), value) }
+      cmachine_atomic_store(headerWord(Header.sensorMark), polls)
     }
   }
 

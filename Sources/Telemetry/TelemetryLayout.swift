@@ -1,10 +1,10 @@
 import Base
 
-/// Where things are in a telemetry file, version 1; `docs/telemetry-file.md` defines it. Everything is 64-bit words in the byte
+/// Where things are in a telemetry file, version 2; `docs/telemetry-file.md` defines it. Everything is 64-bit words in the byte
 /// order of x86-64, so that each can be stored and loaded at once.
 public struct TelemetryLayout: Sendable, BitwiseCopyable {
   public static let magic: UInt64 = 0x4D54_5154_5041_4441  // "ADAPTQTM"
-  public static let version: UInt32 = 1
+  public static let version: UInt32 = 2
   public static let byteOrderMark: UInt32 = 0x0102_0304
   package static let pageSize = 4096
   package static let headerByteCount = 4096
@@ -13,7 +13,7 @@ public struct TelemetryLayout: Sendable, BitwiseCopyable {
   /// Of a site's name in its entry, zero bytes at the end included.
   package static let siteNameByteCount = 55
   /// Of a record, without the levels of its sites.
-  package static let recordHeaderByteCount = 128
+  package static let recordHeaderByteCount = 160
   /// Of a file, so that whoever reads one knows what to expect.
   public static let maximumByteCount = 256 << 20
 
@@ -83,7 +83,15 @@ public struct TelemetryLayout: Sendable, BitwiseCopyable {
     package static let state = 112
     package static let refusedSessions = 120
     package static let sessionsSoFar = 128
-    package static let used = 136
+    /// Number of the last poll of the sensors; 0: none, or being written. What follows belongs to it.
+    package static let sensorMark = 136
+    package static let sensorTime = 144
+    package static let sensorPower = 152
+    package static let sensorEnergy = 160
+    package static let sensorFaults = 168
+    /// Bits 0 to 7 source, 8 to 15 fault, 16 to 23 battery in per cent, 24 on battery, 25 capped, 32 to 63 temperature.
+    package static let sensorState = 176
+    package static let used = 184
   }
 
   package enum FileState {
@@ -131,6 +139,12 @@ public struct TelemetryLayout: Sendable, BitwiseCopyable {
     package static let misses = 13
     package static let unavoidableMisses = 14
     package static let switches = 15
+    /// Nanojoules, binary64.
+    package static let energy = 16
+    package static let recommendedInterval = 17
+    package static let waited = 18
+    /// ``EnergySource``.
+    package static let energySource = 19
   }
 
   package enum Flag {
@@ -139,6 +153,7 @@ public struct TelemetryLayout: Sendable, BitwiseCopyable {
     package static let budgetUnreachable: UInt32 = 4
     package static let deadlineMissed: UInt32 = 8
     package static let fixed: UInt32 = 16
-    package static let all: UInt32 = 31
+    package static let powerUnreachable: UInt32 = 32
+    package static let all: UInt32 = 63
   }
 }

@@ -42,6 +42,10 @@ public struct TelemetryWriter: BitwiseCopyable, @unchecked Sendable {
     cmachine_atomic_store_relaxed(record + Record.misses, facts.misses)
     cmachine_atomic_store_relaxed(record + Record.unavoidableMisses, facts.unavoidableMisses)
     cmachine_atomic_store_relaxed(record + Record.switches, facts.switches)
+    cmachine_atomic_store_relaxed(record + Record.energy, facts.nanojoules.bitPattern)
+    store(record, Record.recommendedInterval, facts.recommendedIntervalNanoseconds)
+    store(record, Record.waited, facts.waitedNanoseconds)
+    cmachine_atomic_store_relaxed(record + Record.energySource, UInt64(facts.energySource.rawValue))
     storeLevels(record + TelemetryLayout.recordHeaderByteCount / 8, levels)
     cmachine_atomic_store(record + Record.mark, facts.sequence)
     cmachine_atomic_store(section + TelemetryLayout.Section.lastSequence / 8, facts.sequence)
@@ -75,6 +79,7 @@ public struct TelemetryWriter: BitwiseCopyable, @unchecked Sendable {
     if facts.budgetUnreachable { flags |= Flag.budgetUnreachable }
     if facts.deadlineMissed { flags |= Flag.deadlineMissed }
     if facts.isFixed { flags |= Flag.fixed }
+    if facts.powerUnreachable { flags |= Flag.powerUnreachable }
     // As ADAPTQ_REASON_*, which begin at 1.
     let reason = UInt64(facts.reason.rawValue) &+ 1
     return UInt64(facts.rung) | UInt64(facts.level) << 16 | reason << 24 | UInt64(flags) << 32

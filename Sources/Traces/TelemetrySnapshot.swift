@@ -36,6 +36,8 @@ public struct TelemetrySnapshot: Sendable {
   public let isClosed: Bool
   /// Sessions that found no free section.
   public let refusedSessions: UInt64
+  /// The last poll of the sensors; nil: none, or one that makes no sense.
+  public let sensors: SensorFacts?
   /// By number.
   public let sessions: [Session]
 
@@ -62,6 +64,7 @@ public struct TelemetrySnapshot: Sendable {
     refusedSessions = words[Header.refusedSessions]
     var sessions: [Session] = []
     let looks = (Words(before), words, Words(after))
+    sensors = TelemetrySnapshot.sensors(looks)
     for index in 0..<layout.sessions {
       if let session = TelemetrySnapshot.session(layout, layout.sectionOffset(index), looks) {
         sessions.append(session)
@@ -155,6 +158,29 @@ public struct TelemetrySnapshot: Sendable {
     return session
   }
 
+  private static func sensors(_ looks: (Words, Words, Words)) -> SensorFacts? {
+    typealias Header = TelemetryLayout.Header
+    let words = looks.1
+    let mark = words[Header.sensorMark]
+    if mark == 0 || looks.0[Header.sensorMark] != mark || looks.2[Header.sensorMark] != mark { return nil }
+    var facts = SensorFacts()
+    let state = words[Header.sensorState]
+    facts.source = UInt8(truncatingIfNeeded: state)
+    facts.fault = UInt8(truncatingIfNeeded: state >> 8)
+    facts.batteryPercent = Int8(truncatingIfNeeded: state >> 16)
+    facts.isOnBattery = state >> 24 & 1 == 1
+    facts.isCapped = state >> 25 & 1 == 1
+    facts.millidegrees = Int32(truncatingIfNeeded: state >> 32)
+    facts.milliwatts = Double(bitPattern: words[Header.sensorPower])
+    facts.microjoules = words[Header.sensorEnergy]
+    facts.faults = words[Header.sensorFaults]
+    guard let time = Int64(exactly: words[Header.sensorTime]), time <= RunFacts.maximumCount,
+      facts.milliwatts >= 0 && facts.milliwatts <= 1e12, facts.source <= 3 && facts.fault <= 6
+    else { return nil }
+    facts.timeNanoseconds = time
+    return facts
+  }
+
   private static func site(_ words: Words, _ offset: Int) -> TelemetryFile.Site {
     let text = words.bytes[(offset + 9)..<(offset + TelemetryLayout.siteByteCount)].prefix { $0 != 0 }
     // Names are shown in terminals: no control characters.
@@ -214,6 +240,15 @@ public struct TelemetrySnapshot: Sendable {
     facts.misses = word(Record.misses)
     facts.unavoidableMisses = word(Record.unavoidableMisses)
     facts.switches = word(Record.switches)
+    facts.powerUnreachable = flags & Flag.powerUnreachable != 0
+    facts.nanojoules = Double(bitPattern: word(Record.energy))
+    facts.recommendedIntervalNanoseconds = time(Record.recommendedInterval)
+    facts.waitedNanoseconds = time(Record.waited)
+    guard let source = UInt8(exactly: word(Record.energySource)).flatMap({ EnergySource(rawValue: $0) }),
+      facts.nanojoules >= 0 && facts.nanojoules <= 1e18, facts.recommendedIntervalNanoseconds >= 0,
+      facts.waitedNanoseconds >= 0
+    else { return nil }
+    facts.energySource = source
     let counts = [facts.sequence, facts.runs, facts.misses, facts.unavoidableMisses, facts.switches]
     return counts.contains { $0 > UInt64(RunFacts.maximumCount) } ? nil : facts
   }

@@ -39,6 +39,7 @@ public struct WatchPage {
       head.add("  \(snapshot.refusedSessions) sessions found no section", .warning)
     }
     var lines = [head]
+    if let sensors = snapshot.sensors { lines.append(page(sensors)) }
     if snapshot.sessions.isEmpty { lines.append(StyledLine("no session yet", .dim)) }
     for session in snapshot.sessions { lines += page(session) }
     return lines.map { $0.text(width: width, isStyled: isStyled) }
@@ -58,6 +59,10 @@ public struct WatchPage {
         parts.append("budget \(duration(last.budgetNanoseconds))")
       }
       parts += ["slow-down \(fixed(last.slowdown, 2))", "misses \(last.misses) of \(last.runs)"]
+      if last.energySource != .none {
+        parts.append("energy \(WatchPage.energyText(last)) \(last.energySource.name)")
+        if last.powerUnreachable { parts.append("power cannot hold") }
+      }
       parts += ["switches \(last.switches)", "host \(hostText)"]
       return parts.joined(separator: ", ")
     }
@@ -82,6 +87,7 @@ public struct WatchPage {
     var lines = [StyledLine(), head, latency(last)]
     lines += chart(session.records, last)
     lines += [load(last)]
+    if last.energySource != .none { lines.append(energy(last)) }
     lines += sites(session)
     lines += switches(session.records)
     return lines

@@ -21,7 +21,7 @@ static struct {
 } functions[] = {
 #define F(name, weight) {#name, name, weight, 0, 0}
     F(names, 20), F(option_describe, 20), F(runtime_create, 4), F(runtime_threads, 20), F(runtime_machine, 2),
-    F(runtime_thread_cpus, 2), F(runtime_level_kernels, 2), F(runtime_probe_json, 2), F(runtime_poll, 2),
+    F(runtime_thread_cpus, 2), F(runtime_level_kernels, 2), F(runtime_probe_json, 2), F(runtime_poll, 2), F(runtime_power, 10),
     F(runtime_telemetry_file, 4), F(runtime_destroy, 2), F(model_open, 2),
     F(model_open_memory, 4), F(model_open_fd, 2), F(model_open_callback, 2), F(model_destroy, 2),
     F(model_input_count, 20), F(model_output_count, 20), F(model_site_count, 20), F(model_levels, 20),
@@ -30,7 +30,8 @@ static struct {
     F(session_output_shape, 60), F(session_run, 120), F(session_cancel, 20), F(session_set_trace, 10),
     F(session_memory, 30), F(session_reset_state, 20), F(session_state_save, 30), F(session_state_restore, 30),
     F(session_set_level, 30), F(session_set_allowed_levels, 30), F(session_set_latency_budget, 30), F(session_costs, 30),
-    F(session_plans, 30), F(session_plan_sites, 30), F(session_set_quality_floor, 30),
+    F(session_plans, 30), F(session_plan_sites, 30), F(session_set_quality_floor, 30), F(session_set_power_budget, 30),
+    F(session_power_budget, 20),
     F(session_telemetry, 30), F(session_telemetry_sites, 30), F(tokenizer_create, 4), F(tokenizer_destroy, 2),
     F(tokenizer_get_info, 40), F(tokenizer_encode, 60), F(matrix_create, 8), F(matrix_destroy, 4), F(matrix_get_info, 40),
     F(matrix_multiply, 120), F(matrix_workspace_size, 30), F(matrix_quantize, 60), F(matrix_save, 1),

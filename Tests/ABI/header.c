@@ -7,18 +7,18 @@
 #define SAME(a, b) _Static_assert((a) == (b), #a)
 #endif
 
-SAME(sizeof(adaptq_runtime_options), 120);
+SAME(sizeof(adaptq_runtime_options), 128);
 SAME(sizeof(adaptq_power_info), 80);
 SAME(sizeof(adaptq_group_options), 40);
 SAME(sizeof(adaptq_group_plan), 24);
 SAME(sizeof(adaptq_frame_report), 80);
-SAME(sizeof(adaptq_power_budget), 64);
+SAME(sizeof(adaptq_power_budget), 80);
 SAME(sizeof(adaptq_tensor_info), 152);
 SAME(sizeof(adaptq_site_info), 48);
 SAME(sizeof(adaptq_session_options), 24);
 SAME(sizeof(adaptq_tensor), 160);
 SAME(sizeof(adaptq_run_options), 32);
-SAME(sizeof(adaptq_run_report), 80);
+SAME(sizeof(adaptq_run_report), 112);
 SAME(sizeof(adaptq_memory), 96);
 SAME(sizeof(adaptq_trace_event), 72);
 SAME(sizeof(adaptq_option_info), 72);
@@ -28,8 +28,11 @@ SAME(offsetof(adaptq_tensor, strides), 96);
 SAME(offsetof(adaptq_run_options, max_threads), 24);
 SAME(offsetof(adaptq_run_report, needed_bytes), 56);
 SAME(offsetof(adaptq_run_report, deadline_missed), 72);
+SAME(offsetof(adaptq_run_report, power_unreachable), 80);
+SAME(offsetof(adaptq_power_budget, mode), 64);
+SAME(offsetof(adaptq_telemetry, power_unreachable), 56);
 SAME(sizeof(adaptq_level_cost), 24);
-SAME(sizeof(adaptq_telemetry), 56);
+SAME(sizeof(adaptq_telemetry), 80);
 SAME(sizeof(adaptq_telemetry_file_options), 24);
 SAME(sizeof(adaptq_tokenizer_info), 32);
 SAME(sizeof(adaptq_matrix_options), 88);

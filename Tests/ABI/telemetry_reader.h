@@ -22,6 +22,8 @@ typedef struct {
   uint32_t flags, percentile, dropped;
   double slowdown, multiplier;
   uint64_t predicted, moving, runs, misses, unavoidable, switches;
+  double energy;
+  uint64_t recommended, waited, energy_source;
 } telemetry_record;
 
 static uint64_t telemetry_word(const unsigned char *at) {
@@ -64,9 +66,9 @@ __attribute__((unused)) static int telemetry_open(telemetry_reader *r, const cha
   r->sections = telemetry_word(h + 24);
   r->records = telemetry_word(h + 32);
   r->levels = telemetry_word(h + 40);
-  r->record_size = 128 + r->levels;
+  r->record_size = 160 + r->levels;
   r->section_size = (256 + 64 * r->levels + r->records * r->record_size + 4095) / 4096 * 4096;
-  return memcmp(h, "ADAPTQTM", 8) == 0 && version == 1 && order == 0x01020304 && telemetry_word(h + 16) == 4096 &&
+  return memcmp(h, "ADAPTQTM", 8) == 0 && version == 2 && order == 0x01020304 && telemetry_word(h + 16) == 4096 &&
          r->sections >= 1 && r->sections <= 64 && r->records >= 16 && r->records <= 65536 && r->levels % 8 == 0 &&
          r->levels >= 8 && r->levels <= 4096 && telemetry_word(h + 48) == r->record_size && telemetry_word(h + 56) == 64 &&
          telemetry_word(h + 64) == r->section_size && telemetry_word(h + 72) == 4096 + r->sections * r->section_size &&
@@ -86,9 +88,9 @@ __attribute__((unused)) static int telemetry_get(const telemetry_reader *r, size
   uint64_t mark = telemetry_word(r->look[1] + offset);
   if (mark == 0 || telemetry_word(r->look[0] + offset) != mark || telemetry_word(r->look[2] + offset) != mark) return 0;
   if ((mark - 1) % r->records != slot) return 0;
-  _Static_assert(sizeof *out == 128, "as in the file");
-  memcpy(out, r->look[1] + offset, 128);
-  *levels = r->look[1] + offset + 128;
+  _Static_assert(sizeof *out == 160, "as in the file");
+  memcpy(out, r->look[1] + offset, 160);
+  *levels = r->look[1] + offset + 160;
   return 1;
 }
 

@@ -200,6 +200,13 @@ static void life_with_results() {
   auto plans = session->try_plans();
   CHECK(plans && plans->size() >= costs->size() && plans->front().latency_ns > 0);
   CHECK(session->try_set_quality_floor(0, 0) && !session->try_set_quality_floor(2, 0));
+  adaptq_power_budget power = {};
+  power.energy_mj = 1e9;
+  power.active_mw = 1000;
+  CHECK(session->try_power_budget().status() == ADAPTQ_NOT_FOUND && session->try_set_power_budget(power));
+  auto budget = session->try_power_budget();
+  CHECK(budget && budget->energy_mj == 1e9 && budget->window_ns == 10000000000);
+  CHECK(bool(session->try_remove_power_budget()));
   auto telemetry = session->try_telemetry();
   CHECK(telemetry && telemetry->size() == 3);
   CHECK(bool(session->try_cancel()));
@@ -298,6 +305,12 @@ static void life_with_exceptions() {
   session.set_latency_budget(0, 0);
   session.cancel();
   session.set_quality_floor(0, 0);
+  adaptq_power_budget power = {};
+  power.mode = ADAPTQ_POWER_LEAST_ENERGY;
+  power.active_mw = 1000;
+  session.set_power_budget(power);
+  CHECK(session.power_budget().mode == ADAPTQ_POWER_LEAST_ENERGY);
+  session.remove_power_budget();
   CHECK(session.plans().size() == 1);
   CHECK(session.costs().size() == 1 && session.telemetry().size() == 1 && session.memory().state_bytes > 0);
   int thrown = 0;

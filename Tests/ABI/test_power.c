@@ -1,10 +1,24 @@
 // Sensors below a root folder of our own: RAPL with wrap-around, denied, frozen, jumping and vanishing files, a battery, heat.
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "check.h"
+
+// ThreadSanitizer ends a child of a process with threads that makes one itself.
+#if defined(__SANITIZE_THREAD__)
+#define CHILD_MAKES_THREADS 0
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define CHILD_MAKES_THREADS 0
+#endif
+#endif
+#ifndef CHILD_MAKES_THREADS
+#define CHILD_MAKES_THREADS 1
+#endif
 
 static char root[200];
 
@@ -96,6 +110,86 @@ static void a_battery_and_heat(void) {
   CHECK_STATUS(adaptq_runtime_destroy(runtime), ADAPTQ_OK);
 }
 
+static int threads_named(const char *name) {
+  char path[300], text[40];
+  int count = 0;
+  DIR *folder = opendir("/proc/self/task");
+  for (struct dirent *entry; folder && (entry = readdir(folder));) {
+    snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
+    FILE *file = fopen(path, "r");
+    if (file && fgets(text, sizeof text, file) && strncmp(text, name, strlen(name)) == 0) count++;
+    if (file) fclose(file);
+  }
+  if (folder) closedir(folder);
+  return count;
+}
+
+// Threads get their names, and leave the list, a moment after they are made and joined.
+static int becomes(int count) {
+  for (int i = 0; i < 2000 && threads_named("adaptq-poll") != count; i++) wait_ms(1);
+  return threads_named("adaptq-poll") == count;
+}
+
+// The thread that polls: made with the runtime, found by its name, gone with the last handle, none in a child.
+static void a_thread_that_polls(void) {
+  char other[300];
+  snprintf(other, sizeof other, "%s/machine3", root);
+  put("machine3/sys/class/powercap/intel-rapl:0/name", "package-0");
+  put_number("machine3/sys/class/powercap/intel-rapl:0/max_energy_range_uj", 1000000000);
+  put_number("machine3/sys/class/powercap/intel-rapl:0/energy_uj", 1000);
+  adaptq_runtime_options options = {.struct_size = sizeof options, .sensor_root = other, .poll_interval_ms = 5};
+  adaptq_runtime *runtime = NULL;
+  adaptq_power_info info = {.struct_size = sizeof info};
+  CHECK_INT(threads_named("adaptq-poll"), 0);
+  REQUIRE_OK(adaptq_runtime_create(&options, &runtime));
+  CHECK(adaptq_has_feature("poll-thread") == 1);
+  for (int i = 0; i < 2000 && adaptq_runtime_power(runtime, &info) == ADAPTQ_NOT_FOUND; i++) wait_ms(1);
+  CHECK(info.source == ADAPTQ_POWER_RAPL);
+  CHECK(becomes(1));
+  // It goes on while the counter moves.
+  uint64_t energy = 0;
+  for (int i = 1; i <= 40 && energy < 10000; i++) {
+    put_number("machine3/sys/class/powercap/intel-rapl:0/energy_uj", 1000 + i * 1000);
+    wait_ms(10);
+    CHECK_STATUS(adaptq_runtime_power(runtime, &info), ADAPTQ_OK);
+    energy = info.energy_uj;
+  }
+  CHECK(energy >= 10000 && info.power_mw > 0);
+  // Others may poll besides, and look at the same time.
+  for (int i = 0; i < 50; i++) {
+    CHECK_STATUS(adaptq_runtime_poll(runtime, NULL), ADAPTQ_OK);
+    CHECK_STATUS(adaptq_runtime_power(runtime, &info), ADAPTQ_OK);
+  }
+  put("machine3/sys/class/powercap/intel-rapl:0/energy_uj", "lots");
+  for (int i = 0; i < 2000 && info.fault != ADAPTQ_SENSOR_VANISHED; i++) {
+    wait_ms(1);
+    CHECK_STATUS(adaptq_runtime_power(runtime, &info), ADAPTQ_OK);
+  }
+  CHECK(info.fault == ADAPTQ_SENSOR_VANISHED && info.faults > 0);
+  fflush(stdout);
+  pid_t child = fork();
+  if (child == 0) {
+    // No thread here until this process polls itself; the last sample is the parent's.
+    int ok = threads_named("adaptq-poll") == 0 && adaptq_runtime_power(runtime, &info) == ADAPTQ_OK;
+    if (CHILD_MAKES_THREADS) ok = ok && adaptq_runtime_poll(runtime, NULL) == ADAPTQ_OK && becomes(1);
+    ok = ok && adaptq_runtime_destroy(runtime) == ADAPTQ_OK && becomes(0);
+    _exit(ok ? 0 : 1);
+  }
+  int status = 1;
+  waitpid(child, &status, 0);
+  CHECK_INT(status, 0);
+  CHECK_STATUS(adaptq_runtime_destroy(runtime), ADAPTQ_OK);
+  CHECK(becomes(0));
+  // Made and gone at once, also from the log's point of view.
+  for (int i = 0; i < 100; i++) {
+    options.poll_interval_ms = 1 + i % 3;
+    REQUIRE_OK(adaptq_runtime_create(&options, &runtime));
+    if (i % 2) wait_ms(1);
+    CHECK_STATUS(adaptq_runtime_destroy(runtime), ADAPTQ_OK);
+  }
+  CHECK(becomes(0));
+}
+
 static void nothing_there(void) {
   adaptq_runtime *runtime = runtime_at("/nonexistent");
   adaptq_power_info info = poll(runtime);
@@ -116,6 +210,7 @@ int main(void) {
   }
   RUN(a_counter_that_wraps);
   RUN(a_battery_and_heat);
+  RUN(a_thread_that_polls);
   RUN(nothing_there);
   char command[300];
   snprintf(command, sizeof command, "rm -rf '%s'", root);

@@ -109,6 +109,8 @@ static void refuses_handles(void) {
     CHECK_STATUS(adaptq_session_plans(s, NULL, 0, &count), ADAPTQ_INVALID_HANDLE);
     CHECK_STATUS(adaptq_session_plan_sites(s, 0, &level, 1), ADAPTQ_INVALID_HANDLE);
     CHECK_STATUS(adaptq_session_set_quality_floor(s, 0, 0, NULL), ADAPTQ_INVALID_HANDLE);
+    CHECK_STATUS(adaptq_session_set_power_budget(s, NULL, NULL), ADAPTQ_INVALID_HANDLE);
+    CHECK_STATUS(adaptq_session_power_budget(s, NULL), ADAPTQ_INVALID_HANDLE);
     CHECK_STATUS(adaptq_session_telemetry(s, NULL, 0, &count), ADAPTQ_INVALID_HANDLE);
     CHECK_STATUS(adaptq_session_telemetry_sites(s, 1, &level, 1), ADAPTQ_INVALID_HANDLE);
     CHECK_STATUS(adaptq_session_destroy(s), s ? ADAPTQ_INVALID_HANDLE : ADAPTQ_OK);

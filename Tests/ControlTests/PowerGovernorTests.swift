@@ -112,4 +112,75 @@ import TestSupport
     governor.observe(rung: .max, work: .min)
     #expect(governor.decide(time: 6, work: 1, allowed: 0).rung == 0)
   }
+
+  @Test func leastEnergy() throws {
+    var governor = try Self.governor(cap: nil)
+    governor.setBudget(
+      milliwatts: nil, window: Self.second, staticMilliwatts: 0, maximumNanojoules: nil, prefersLeastEnergy: true)
+    #expect(governor.hasBudget)
+    for (allowed, rung) in [(UInt64.max, 4), (0b01111, 3), (0b00001, 0), (0b10010, 4)] {
+      let decision = governor.decide(time: 0, work: 1, allowed: allowed)
+      #expect(decision.rung == rung && !decision.isUnreachable && decision.recommendedIntervalNanoseconds == 0)
+    }
+    // Of equal ones the better.
+    try governor.setEnergy(rung: 2, points: [CostPoint(work: 1, nanoseconds: 3_000_000)])
+    #expect(governor.decide(time: 0, work: 1, allowed: .max).rung == 2)
+    // And where even that is too much.
+    governor.setBudget(
+      milliwatts: nil, window: Self.second, staticMilliwatts: 0, maximumNanojoules: 2e6, prefersLeastEnergy: true)
+    let decision = governor.decide(time: 0, work: 1, allowed: .max)
+    #expect(decision.rung == 2 && decision.isUnreachable)
+  }
+
+  /// Runs that wait as long as they are told hold a cap that no plan holds at the rate they would have, and no longer than needed.
+  @Test func waitingHoldsTheCap() throws {
+    for (index, rate) in [20.0, 50, 400].enumerated() {
+      var random = SeededRandom(#function, index)
+      // 3 mJ at 13.3 runs a second are 40 mW.
+      var governor = try Self.governor(cap: 5040)
+      var (time, energy, runs, late) = (0, 0.0, 0, 0)
+      while time < 200 * Self.second {
+        time += governor.wait(time: time, work: 1, allowed: .max)
+        let decision = governor.decide(time: time, work: 1, allowed: .max)
+        governor.observe(rung: decision.rung, work: 1)
+        if time > 50 * Self.second {
+          energy += decision.nanojoules
+          runs += 1
+          if decision.isUnreachable { late += 1 }
+        }
+        time += Int(Double(Self.second) / rate * Double.random(in: 0.5...1.5, using: &random))
+      }
+      let milliwatts = energy / Double(150 * Self.second) * 1e3 + 5000
+      #expect(abs(milliwatts - 5040) < 5040 * 0.002, "\(rate): \(milliwatts) mW in \(runs) runs, \(late) too much")
+      #expect(Double(runs) > 150 * 13.3 * 0.95, "\(rate): \(runs)")
+    }
+    // Nothing to wait for: no cap, a cap below the static power, room enough.
+    var none = try Self.governor(cap: nil)
+    _ = none.decide(time: 0, work: 1, allowed: .max)
+    #expect(none.wait(time: 1, work: 1, allowed: .max) == 0)
+    var hopeless = try Self.governor(cap: 5000)
+    _ = hopeless.decide(time: 0, work: 1, allowed: .max)
+    #expect(hopeless.wait(time: 1, work: 1, allowed: .max) == 0)
+    var plenty = try Self.governor(cap: 5000 + 41 * 20)
+    for call in 0..<100 {
+      #expect(plenty.wait(time: call * Self.second / 20, work: 1, allowed: .max) == 0)
+      let decision = plenty.decide(time: call * Self.second / 20, work: 1, allowed: .max)
+      plenty.observe(rung: decision.rung, work: 1)
+    }
+    #expect(plenty.wait(time: Int.min, work: 1, allowed: .max) == 0 && plenty.wait(time: 5, work: 1, allowed: 0) == 0)
+  }
+
+  /// What power leaves is no slower than what latency chose.
+  @Test func rungsThatAreAsQuick() throws {
+    var controller = try LatencyController(ControllerConfiguration(rungCount: 4, budgetNanoseconds: 3_200_000))
+    for (rung, time) in [4_000_000, 3_000_000, 3_500_000, 1_000_000].enumerated() {
+      try controller.setCost(rung: rung, points: [CostPoint(work: 1, nanoseconds: time)])
+    }
+    #expect(controller.rungs(of: .max, from: 1, work: 1) & 0b1111 == 0b1010)
+    #expect(controller.rungs(of: .max, from: 0, work: 1) & 0b1111 == 0b1111)
+    #expect(controller.rungs(of: 0b0100, from: 1, work: 1) == 0b0010)
+    #expect(controller.rungs(of: .max, from: 3, work: 1) == 0b1000)
+    try controller.setBudget(nanoseconds: nil, percentile: 95)
+    #expect(controller.rungs(of: 0b1110, from: 1, work: 1) == 0b1110)
+  }
 }

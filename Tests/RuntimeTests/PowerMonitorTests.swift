@@ -1,4 +1,5 @@
 import Base
+import Control
 import Foundation
 import Hardware
 import Testing
@@ -123,5 +124,101 @@ final class SensorTree {
     try tree.write("sys/class/hwmon/hwmon0/name/x", "k10temp")
     #expect(tree.monitor.poll(time: 0) == PowerState())
     _ = PowerMonitor().poll()
+  }
+
+  /// What runs get to see: energies that count beside what they took by their models, and the process's share.
+  @Test func signal() throws {
+    let tree = SensorTree()
+    try tree.zone("intel-rapl:0", "package-0", 1_000_000)
+    try tree.write("proc/stat", "cpu  100 0 100 5000 0 0 0 0 0 0\ncpu0 1 2 3 4")
+    let signal = PowerSignal()
+    let monitor = PowerMonitor(root: RootFolder(tree.folder.path), signal: signal)
+    var (readings, origin, seen) = (EnergyReadings(), PowerOrigin(), UInt64(0))
+    #expect(!signal.handle.load(&readings, &origin, &seen))
+    _ = monitor.poll(time: 0, processTime: 0)
+    #expect(signal.handle.load(&readings, &origin, &seen) && readings.number == 1 && readings.nanoseconds == 0)
+    #expect(!signal.handle.load(&readings, &origin, &seen))
+    #expect(origin.source == .packageCounters && !origin.hasShare)
+    signal.handle.add(modelled: 2e9)
+    try tree.zone("intel-rapl:0", "package-0", 7_000_000)
+    // Two seconds busy, of which half a second was this process.
+    try tree.write("proc/stat", "cpu  200 0 200 5000 0 0 0 0 0 0")
+    let state = monitor.poll(time: Self.second, processTime: 500_000_000)
+    #expect(state.processShare == 0.25)
+    #expect(signal.handle.load(&readings, &origin, &seen) && origin.hasShare)
+    #expect(readings.microjoules == 6_000_000 && readings.nanoseconds == 1e9 && readings.modelledNanojoules == 2e9)
+    #expect(readings.sharedMicrojoules == 1_500_000 && readings.sharedNanoseconds == 2.5e8)
+    #expect(origin.energySource(.process) == .process && origin.energySource(.packages) == .package)
+    // What the meter did not count is not compared with what runs took meanwhile.
+    signal.handle.add(modelled: 5e9)
+    try tree.write("sys/class/powercap/intel-rapl:0/energy_uj", "x")
+    _ = monitor.poll(time: 2 * Self.second, processTime: 0)
+    #expect(signal.handle.load(&readings, &origin, &seen))
+    #expect(readings.modelledNanojoules == 2e9 && readings.allModelledNanojoules == 7e9 && readings.number == 3)
+    try tree.write("proc/stat", "cpu  x 0 200 5000 0 0 0 0 0 0")
+    #expect(monitor.poll(time: 3 * Self.second, processTime: 0).processShare == nil)
+  }
+
+  /// Thousands of readers and a writer: never a mixture.
+  @Test func signalIsNeverTorn() async {
+    let signal = PowerSignal()
+    await withTaskGroup(of: Int.self) { group in
+      group.addTask {
+        for number in 1...200_000 {
+          var readings = EnergyReadings()
+          let value = Double(number)
+          readings.number = UInt64(number)
+          (readings.microjoules, readings.nanoseconds, readings.allModelledNanojoules) = (value, value, value)
+          signal.handle.store(readings, PowerOrigin())
+        }
+        return 0
+      }
+      for _ in 0..<2 {
+        group.addTask {
+          var (readings, origin, seen, torn) = (EnergyReadings(), PowerOrigin(), UInt64(0), 0)
+          while readings.number < 200_000 {
+            if !signal.handle.load(&readings, &origin, &seen) { continue }
+            let value = Double(readings.number)
+            if readings.microjoules != value || readings.nanoseconds != value || readings.allModelledNanojoules != value
+            {
+              torn += 1
+            }
+          }
+          return torn
+        }
+      }
+      for await torn in group { #expect(torn == 0) }
+    }
+  }
+}
+
+@Suite struct PollThreadTests {
+  final class Counter: @unchecked Sendable {
+    let lock = ForkSafeLock()
+    var count = 0
+    var value: Int { lock.withLock { count } }
+    func add() { lock.withLock { count += 1 } }
+  }
+
+  /// It works at its distances, and not after its owner has let go.
+  @Test func worksUntilItsOwnerLetsGo() throws {
+    let counter = Counter()
+    var thread = PollThread(name: "test", nanoseconds: 1_000_000) { counter.add() }
+    #expect(thread?.isOwn == true)
+    while counter.value < 5 { usleep(1000) }
+    thread = nil
+    let last = counter.value
+    usleep(20_000)
+    #expect(counter.value == last)
+  }
+
+  /// An owner that lets go in the middle of a long wait does not wait for it.
+  @Test func endsAtOnce() throws {
+    let counter = Counter()
+    for _ in 0..<50 {
+      let thread = PollThread(name: "test", nanoseconds: 3_600_000_000_000) { counter.add() }
+      withExtendedLifetime(thread) {}
+    }
+    #expect(counter.value >= 50)
   }
 }

@@ -41,7 +41,7 @@ import Traces
   @Test func everyByteChanged() throws {
     let (original, layout) = try Self.file()
     var refused = 0
-    for offset in 0..<(4096 + 256 + layout.sites * 64 + 3 * (128 + layout.sites)) {
+    for offset in 0..<(4096 + 256 + layout.sites * 64 + 3 * (160 + layout.sites)) {
       for value in [0, 1, 0x7F, 0x80, 0xFF, original[offset] ^ 1, original[offset] ^ 0x80] as [UInt8]
       where value != original[offset] {
         var bytes = original
@@ -93,8 +93,8 @@ import Traces
 
   @Test func versionAndKindAreNamed() throws {
     var bytes = try Self.file().bytes
-    bytes[8] = 2
-    #expect(throws: AdaptQError(.unsupportedVersion, "telemetry file: version 2; this program knows 1")) {
+    bytes[8] = 3
+    #expect(throws: AdaptQError(.unsupportedVersion, "telemetry file: version 3; this program knows 2")) {
       try bytes.withUnsafeBytes { bytes in _ = try TelemetrySnapshot(bytes) }
     }
     bytes[0] = 0
@@ -108,7 +108,7 @@ import Traces
     var (bytes, layout) = try Self.file()
     let base = 4096 + 256 + layout.sites * 64
     // Run 20 lies in slot 3.
-    for byte in 0..<8 { bytes[base + 3 * (128 + layout.sites) + byte] = 0 }
+    for byte in 0..<8 { bytes[base + 3 * (160 + layout.sites) + byte] = 0 }
     let sequences = try bytes.withUnsafeBytes { bytes in
       try TelemetrySnapshot(bytes).sessions[0].records.map(\.facts.sequence)
     }
@@ -118,7 +118,7 @@ import Traces
   /// Copies that differ: a record that changed meanwhile is left out, the others are taken.
   @Test func recordThatChangesMeanwhileIsLeftOut() throws {
     let (bytes, layout) = try Self.file()
-    let mark = 4096 + 256 + layout.sites * 64 + 2 * (128 + layout.sites)
+    let mark = 4096 + 256 + layout.sites * 64 + 2 * (160 + layout.sites)
     var other = bytes
     other[mark] = 0
     for changed in 0..<3 {

@@ -122,7 +122,21 @@ public struct PowerSensors: Sendable {
       result.throttleEvents = (result.throttleEvents ?? 0) &+ min(value, 1 << 50)
     }
     readFrequencies(&result)
+    result.busyNanoseconds = busyNanoseconds()
     return result
+  }
+
+  /// User, nice, system, interrupts; in hundredths of a second. Linux, Documentation/filesystems/proc.rst.
+  private func busyNanoseconds() -> Int? {
+    guard let line = root.text("/proc/stat")?.split(separator: "\n").first, line.hasPrefix("cpu ") else { return nil }
+    let fields = line.split(separator: " ").dropFirst().map { Int($0) }
+    if fields.count < 7 { return nil }
+    var ticks = 0
+    for index in [0, 1, 2, 5, 6] {
+      guard let value = fields[index], (0...1 << 48).contains(value) else { return nil }
+      ticks &+= value
+    }
+    return ticks &* 10_000_000
   }
 
   private func readBatteries(_ result: inout SensorSample) {
@@ -204,6 +218,8 @@ public struct SensorSample: Hashable, Sendable {
   public var maximumKilohertz: Int?
   /// Somebody has forbidden the highest frequency: a power saver, or the firmware.
   public var isCapped = false
+  /// Time that all hardware threads were busy since the machine started.
+  public var busyNanoseconds: Int?
 
   public init() {}
 }

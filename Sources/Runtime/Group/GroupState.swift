@@ -18,12 +18,7 @@ public struct FrameReport: BitwiseCopyable, Sendable {
   public var budgetMissed = false
   public var planChanged = false
   public var budgetUnreachable = false
-  /// The budget of power or energy cannot be held at this rate of frames.
-  public var powerUnreachable = false
-  /// As the model says; 0 without a budget of power or energy.
-  public var nanojoules = 0.0
-  /// See ``PowerDecision``.
-  public var recommendedIntervalNanoseconds = 0
+  public var power = PowerOutcome()
 
   public init() {}
 }
@@ -121,8 +116,7 @@ public struct GroupHandle: BitwiseCopyable, @unchecked Sendable {
       learnHost(latency &- state.pointee.report.multiplyNanoseconds)
       state.pointee.controller.observe(rung: plan, work: state.pointee.rows, latencyNanoseconds: latency)
       if state.pointee.power.governor.hasBudget {
-        state.pointee.report.nanojoules = state.pointee.power.governor.nanojoules(rung: plan, work: state.pointee.rows)
-        state.pointee.power.governor.observe(rung: plan, work: state.pointee.rows)
+        state.pointee.power.observe(rung: plan, work: state.pointee.rows, &state.pointee.report.power)
       }
     }
     return state.pointee.report
@@ -136,14 +130,13 @@ public struct GroupHandle: BitwiseCopyable, @unchecked Sendable {
   private func choosePower(_ plan: inout Int) {
     state.pointee.power.applyMailbox()
     if !state.pointee.power.governor.hasBudget { return }
-    let decision = state.pointee.power.governor.decide(
-      time: state.pointee.start, work: state.pointee.rows, allowed: UInt64.max << UInt64(plan))
-    if decision.rung > plan {
-      plan = decision.rung
+    let chosen = state.pointee.power.choose(
+      plan, allowed: UInt64.max << UInt64(plan), time: state.pointee.start, work: state.pointee.rows,
+      &state.pointee.report.power)
+    if chosen > plan {
+      plan = chosen
       state.pointee.report.reason = .power
     }
-    state.pointee.report.powerUnreachable = decision.isUnreachable
-    state.pointee.report.recommendedIntervalNanoseconds = decision.recommendedIntervalNanoseconds
   }
 
   /// What the host does between products costs the same whatever the levels: it is no part of what a plan saves. Unknown where

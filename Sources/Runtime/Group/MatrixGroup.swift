@@ -218,8 +218,7 @@ public final class MatrixGroup: @unchecked Sendable {
       let weights = Double(matrices[index].n) * Double(matrices[index].k)
       effort.nanoseconds &+= size.times[index][column]
       effort.multiplyAdds += weights * Double(size.rows)
-      // Each group of 64 has four bytes of scales.
-      effort.bytes += weights * (Double(levels[column].bits) / 8 + (levels[column].isNested ? 1.0 / 16 : 0))
+      effort.bytes += weights * levels[column].bytesPerWeight
     }
     return effort
   }

@@ -1,9 +1,10 @@
 import Base
 import Control
+import Glibc
 import Hardware
 
 /// Where a power figure comes from. Raw values are those of the C ABI.
-public enum PowerSource: Int32, Sendable {
+public enum PowerSource: Int32, Sendable, BitwiseCopyable {
   case none = 0
   /// Energy counters of all packages.
   case packageCounters = 1
@@ -49,10 +50,21 @@ public struct PowerState: Hashable, Sendable {
   /// What the source counted since the first poll.
   public var microjoules: UInt64 = 0
   public var sample = SensorSample()
+  /// When it was taken, monotonic.
+  public var timeNanoseconds = 0
   /// Throttle events since the first poll.
   public var throttleEvents = 0
+  /// Of the processors' busy time between the last two polls, what was this process's; nil if unknown.
+  public var processShare: Double?
 
   public init() {}
+}
+
+/// Processor time of this process.
+private func processNanoseconds() -> Int {
+  var time = timespec()
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+  return time.tv_sec &* 1_000_000_000 &+ time.tv_nsec
 }
 
 /// The sensors of a machine and what to make of their readings. Any thread; one poll at a time, another one waits. Not for
@@ -68,8 +80,16 @@ public final class PowerMonitor: @unchecked Sendable {
   private var lastTime: Int?
   private var firstThrottleEvents: Int?
   private let packages: [Int]
+  private let signal: PowerSignal?
+  private var ledger = EnergyLedger()
+  /// Microjoules and nanoseconds of the present poll, if it counts.
+  private var counted: (microjoules: Int, nanoseconds: Int)?
+  private var lastBusy: Int?
+  private var lastProcess = 0
 
-  public init(root: RootFolder = .live) {
+  /// - Parameter signal: where runs look for what polls have shown.
+  public init(root: RootFolder = .live, signal: PowerSignal? = nil) {
+    self.signal = signal
     let sensors = PowerSensors(root: root)
     self.sensors = sensors
     counters = sensors.zones.map { EnergyCounter(rangeMicrojoules: $0.rangeMicrojoules) }
@@ -77,15 +97,17 @@ public final class PowerMonitor: @unchecked Sendable {
   }
 
   /// Reads every sensor.
-  public func poll() -> PowerState { poll(time: monotonicNanoseconds()) }
+  public func poll() -> PowerState { poll(time: monotonicNanoseconds(), processTime: processNanoseconds()) }
 
-  /// For tests: the time is an argument.
-  func poll(time: Int) -> PowerState {
+  /// For tests: times are arguments.
+  func poll(time: Int, processTime: Int = 0) -> PowerState {
     lock.withLock {
+      counted = nil
       let sample = sensors.sample()
       let elapsed = lastTime.map { time &- $0 } ?? 0
       lastTime = time
       state.sample = sample
+      state.timeNanoseconds = time
       if let events = sample.throttleEvents {
         let first = firstThrottleEvents ?? events
         firstThrottleEvents = first
@@ -93,6 +115,8 @@ public final class PowerMonitor: @unchecked Sendable {
       }
       readEnergy(sample, time, elapsed)
       state.milliwatts = window.milliwatts
+      state.processShare = share(sample.busyNanoseconds, processTime)
+      publish(time)
       return state
     }
   }
@@ -137,6 +161,25 @@ public final class PowerMonitor: @unchecked Sendable {
     count(clampedInt(Double(microwatts) * Double(elapsed) / 1e9, in: 0...(1 << 60)), elapsed)
   }
 
+  /// The part of the processors' busy time since the last poll that was this process's.
+  private func share(_ busy: Int?, _ process: Int) -> Double? {
+    defer { (lastBusy, lastProcess) = (busy, process) }
+    guard let busy, let lastBusy else { return nil }
+    let (all, own) = (busy &- lastBusy, process &- lastProcess)
+    // The system counts in hundredths of a second.
+    if all <= 0 || own < 0 { return own == 0 && all == 0 ? 0 : nil }
+    return min(Double(own) / Double(all), 1)
+  }
+
+  /// Adds the present poll to what runs look at.
+  private func publish(_ time: Int) {
+    guard let signal else { return }
+    ledger.add(
+      time: time, microjoules: counted?.microjoules, nanoseconds: counted?.nanoseconds ?? 0, share: state.processShare,
+      modelledNanojoules: signal.handle.modelled)
+    signal.handle.store(ledger.readings, PowerOrigin(source: state.source, hasShare: state.processShare != nil))
+  }
+
   private func note(_ fault: PowerFault) {
     state.fault = fault
     if fault != .none { state.faultCount &+= 1 }
@@ -146,5 +189,6 @@ public final class PowerMonitor: @unchecked Sendable {
     if nanoseconds <= 0 { return }
     window.append(microjoules: microjoules, nanoseconds: nanoseconds)
     state.microjoules &+= UInt64(microjoules)
+    counted = (microjoules, nanoseconds)
   }
 }

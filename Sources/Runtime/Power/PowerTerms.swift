@@ -16,17 +16,38 @@ public struct PowerTerms: Hashable, Sendable, BitwiseCopyable {
   public var activeMilliwatts = 0.0
   public var picojoulesPerMAC = 0.0
   public var picojoulesPerByte = 0.0
+  /// The rung of least energy that latency and quality leave, instead of the best one.
+  public var prefersLeastEnergy = false
+  public var attribution = PowerAttribution.packages
+  /// How long a run may wait before it begins, so that the power holds; 0: not at all.
+  public var maximumWaitNanoseconds = 0
 
   public init() {}
 
-  static let wordCount = 7
+  public var isEmpty: Bool { capMilliwatts == 0 && maximumMillijoules == 0 && !prefersLeastEnergy }
 
-  var words: InlineArray<7, UInt64> {
+  /// Whether what was measured of inferences under these terms holds under others.
+  func hasSameModel(as other: PowerTerms) -> Bool {
+    staticMilliwatts == other.staticMilliwatts && activeMilliwatts == other.activeMilliwatts
+      && picojoulesPerMAC == other.picojoulesPerMAC && picojoulesPerByte == other.picojoulesPerByte
+      && attribution == other.attribution
+  }
+
+  /// What a rung takes, in nanojoules: milliwatts times nanoseconds are 10⁻³ nJ, and so are picojoules.
+  func nanojoules(_ effort: RungEffort) -> Double {
+    (activeMilliwatts * Double(effort.nanoseconds) + picojoulesPerMAC * effort.multiplyAdds
+      + picojoulesPerByte * effort.bytes) * 1e-3
+  }
+
+  static let wordCount = 9
+
+  var words: InlineArray<9, UInt64> {
     get {
       [
         capMilliwatts.bitPattern, windowNanoseconds.bitPattern, maximumMillijoules.bitPattern,
         staticMilliwatts.bitPattern, activeMilliwatts.bitPattern, picojoulesPerMAC.bitPattern,
-        picojoulesPerByte.bitPattern,
+        picojoulesPerByte.bitPattern, UInt64(maximumWaitNanoseconds),
+        (prefersLeastEnergy ? 1 : 0) | UInt64(attribution.rawValue) << 1,
       ]
     }
     set {
@@ -37,8 +58,21 @@ public struct PowerTerms: Hashable, Sendable, BitwiseCopyable {
       activeMilliwatts = Double(bitPattern: newValue[4])
       picojoulesPerMAC = Double(bitPattern: newValue[5])
       picojoulesPerByte = Double(bitPattern: newValue[6])
+      maximumWaitNanoseconds = Int(truncatingIfNeeded: newValue[7])
+      prefersLeastEnergy = newValue[8] & 1 == 1
+      attribution = PowerAttribution(rawValue: UInt8(truncatingIfNeeded: newValue[8] >> 1)) ?? .packages
     }
   }
+}
+
+/// What of a measured power counts as that of inferences. Raw values are those of the C ABI.
+public enum PowerAttribution: UInt8, Sendable, BitwiseCopyable {
+  /// All that the sensors see.
+  case packages = 0
+  /// This process's share of it, by processor time.
+  case process = 1
+  /// Nothing: only the model counts.
+  case model = 2
 }
 
 /// Terms on their way from a setter on any thread to the run path: a sequence lock, so that a run never waits. Setters wait
@@ -67,58 +101,5 @@ struct PowerMailbox: BitwiseCopyable {
     terms.words = words
     seen = before
     return true
-  }
-}
-
-/// What one rung does at one size.
-struct RungEffort: BitwiseCopyable {
-  var work: Int
-  var nanoseconds: Int
-  var multiplyAdds: Double
-  var bytes: Double
-}
-
-/// A governor and what it needs on the run path. Plain memory.
-struct PowerControl: BitwiseCopyable {
-  var governor: PowerGovernor
-  var mailbox: PowerMailbox
-  private var seen: UInt64 = 0
-  private var terms = PowerTerms()
-  /// `[rungCount][sizeCount]`, sizes rising.
-  private let efforts: UnsafeMutablePointer<RungEffort>
-  private let rungCount: Int
-  private let sizeCount: Int
-
-  init(
-    rungCount: Int, sizeCount: Int, efforts: UnsafeMutablePointer<RungEffort>, mailbox: UnsafeMutablePointer<UInt64>
-  ) {
-    governor = PowerGovernor(rungCount: rungCount)
-    self.mailbox = PowerMailbox(memory: mailbox)
-    self.efforts = efforts
-    self.rungCount = rungCount
-    self.sizeCount = sizeCount
-  }
-
-  /// Call before a decision: takes what a setter has left. Energies follow from the terms, so they are made anew.
-  mutating func applyMailbox() {
-    if !mailbox.load(&terms, &seen) { return }
-    governor.setBudget(
-      milliwatts: terms.capMilliwatts > 0 ? terms.capMilliwatts : nil,
-      window: clampedInt(terms.windowNanoseconds, in: 1...CostCurve.maximumNanoseconds),
-      staticMilliwatts: terms.staticMilliwatts,
-      maximumNanojoules: terms.maximumMillijoules > 0 ? terms.maximumMillijoules * 1e6 : nil)
-    for rung in 0..<rungCount {
-      var curve = CostCurve()
-      for size in 0..<sizeCount {
-        let effort = efforts[rung &* sizeCount &+ size]
-        // Milliwatts times nanoseconds are 10⁻³ nJ; picojoules too.
-        let nanojoules =
-          (terms.activeMilliwatts * Double(effort.nanoseconds) + terms.picojoulesPerMAC * effort.multiplyAdds
-            + terms.picojoulesPerByte * effort.bytes) * 1e-3
-        curve.append(
-          CostPoint(work: effort.work, nanoseconds: clampedInt(nanojoules, in: 1...CostCurve.maximumNanoseconds)))
-      }
-      governor.setEnergy(rung: rung, curve: curve)
-    }
   }
 }

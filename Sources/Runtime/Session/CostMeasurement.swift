@@ -64,7 +64,7 @@ struct CostMeasurement {
       for (index, nanoseconds) in try times(steps, size).enumerated() {
         points[index].append(CostPoint(work: context.work, nanoseconds: max(nanoseconds, 1)))
       }
-      steps.finish(work: context.work)
+      steps.finish(work: context.work, efforts: context.efforts)
       size += 1
     }
     return levels.enumerated().map { index, level in

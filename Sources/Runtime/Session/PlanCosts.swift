@@ -96,6 +96,24 @@ public final class PlanCosts: @unchecked Sendable {
     }.sorted { $0.work < $1.work }
   }
 
+  /// What a plan does at a measured size, for models of energy.
+  func effort(_ siteLevels: [Level], size: Int) -> RungEffort {
+    var result = RungEffort(
+      work: works[size],
+      nanoseconds: clampedInt(nanoseconds(siteLevels, size: size), in: 1...CostCurve.maximumNanoseconds),
+      multiplyAdds: 0, bytes: 0)
+    for (step, effort) in times.efforts[size].enumerated() {
+      result.multiplyAdds += effort.multiplyAdds
+      result.bytes += effort.bytes
+      let facts = plan.context.steps[step]
+      if effort.weights > 0 { result.bytes += effort.weights * siteLevels[Int(facts.site)].bytesPerWeight }
+      if effort.recurrentWeights > 0 {
+        result.bytes += effort.recurrentWeights * siteLevels[Int(facts.site1)].bytesPerWeight
+      }
+    }
+    return result
+  }
+
   /// The sum of what the steps took at least: for comparing plans with each other where other programs disturb whole runs.
   public func leastNanoseconds(_ siteLevels: [Level], size: Int) -> Double {
     var sum = 0.0

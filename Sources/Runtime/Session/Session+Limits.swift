@@ -37,6 +37,10 @@ extension Session {
     case meanUnreachable(nearest: Double)
     /// Of the plans that reach the mean none reaches the 5th percentile; the best one has this.
     case p5Unreachable(nearest: Double)
+    /// No plan that is left takes so little at the largest prepared size; the cheapest one takes this many millijoules.
+    case energyUnreachable(nearest: Double)
+    /// What the machine takes anyway is as much.
+    case powerUnreachable(nearest: Double)
   }
 
   /// Which levels the budget may choose from. Allocates nothing, so that a host may call it between any two runs.
@@ -70,13 +74,16 @@ extension Session {
       var limits = RungLimits(word: old)
       body(&limits)
       if slots.mask(limits) == 0 { return refusal(limits) }
+      let outcome = powerRefusal(limits)
+      if outcome != .set { return outcome }
       if cmachine_atomic_exchange_if(mailbox + 2, &old, limits.word) { return .set }
     }
   }
 
-  private func refusal(_ limits: RungLimits) -> LimitOutcome {
+  /// - Parameter mask: rungs that count.
+  func refusal(_ limits: RungLimits, of mask: UInt64 = .max) -> LimitOutcome {
     var best = (mean: -1.0, p5: -1.0)
-    for rung in ladder.indices where slots.rungs[rung].levelSet & ~limits.levels == 0 {
+    for rung in ladder.indices where slots.rungs[rung].levelSet & ~limits.levels == 0 && mask >> UInt64(rung) & 1 == 1 {
       guard let quality = ladder[rung].quality else { continue }
       best.mean = max(best.mean, quality.meanCosine)
       if RungLimits.steps(quality.meanCosine) >= limits.mean { best.p5 = max(best.p5, quality.p5Cosine) }

@@ -39,11 +39,15 @@ extension SessionState {
     _ state: UnsafeMutablePointer<SessionState>, callLevel: UInt8, maximumThreads: Int, deadline: Int,
     siteLevels: UnsafePointer<UInt8>? = nil
   ) -> RunReport {
+    state.pointee.control.begin()
+    defer { state.pointee.control.end() }
+    let waited = siteLevels == nil ? waitForPower(state) : 0
     let start = monotonicNanoseconds()
     // The host may have set another rounding mode or flush-to-zero: results must not depend on it.
     var outer = cmachine_floating()
     cmachine_enter_floating(&outer)
     var report = RunReport()
+    report.power.waitedNanoseconds = waited
     let executor = state.pointee.executor.acquire(maximum: maximumThreads)
     run(state, UnsafePointer(state.pointee.plan), callLevel, start, deadline, siteLevels, executor, &report)
     executor.release()
@@ -57,8 +61,6 @@ extension SessionState {
     _ start: Int, _ deadline: Int, _ siteLevels: UnsafePointer<UInt8>?, _ executor: ParallelExecutor,
     _ report: inout RunReport
   ) {
-    state.pointee.control.begin()
-    defer { state.pointee.control.end() }
     applyMailbox(state)
     plan.pointee.resolveShapes()
     let full = plan.pointee.fullState
@@ -69,7 +71,12 @@ extension SessionState {
     }
     let work = plan.pointee.work
     var rung = -1
-    if siteLevels == nil { rung = chooseRung(state, callLevel, work, &report) } else { report.isFixed = true }
+    if siteLevels == nil {
+      rung = chooseRung(state, callLevel, work, &report)
+      choosePower(state, &rung, work, start, &report)
+    } else {
+      report.isFixed = true
+    }
     // A level that the host has fixed stays, whatever the time.
     var deadlineRun: UnsafeMutablePointer<DeadlineRun>?
     if deadline > 0 && !report.isFixed {
@@ -126,6 +133,7 @@ extension SessionState {
     }
     state.pointee.controller.observe(
       rung: rung, work: work, latencyNanoseconds: latency, expectedShare: expectedShare)
+    if state.pointee.power.governor.hasBudget { state.pointee.power.observe(rung: rung, work: work, &report.power) }
     record(state, plan, report, rung, work)
     report.sequence = state.pointee.ring.total
     if let telemetry = state.pointee.telemetry {
@@ -147,8 +155,9 @@ extension SessionState {
       state.pointee.limitsAreNew = false
       let ladder = state.pointee.ladder
       // Not empty: the setter has seen to that.
-      let mask = ladder.steps(
-        of: ladder.mask(RungLimits(word: limits)), minimumGain: state.pointee.controller.configuration.minimumGain)
+      let within = ladder.mask(RungLimits(word: limits))
+      state.pointee.withinLimits = within
+      let mask = ladder.steps(of: within, minimumGain: state.pointee.controller.configuration.minimumGain)
       try? state.pointee.controller.setAllowed(mask: mask)
     }
   }
@@ -188,11 +197,15 @@ extension SessionState {
     let row = Int(truncatingIfNeeded: state.pointee.ring.total % UInt64(Session.telemetryCapacity))
     let count = state.pointee.siteCount
     (state.pointee.siteLevels + row &* count).update(from: plan.pointee.levels, count: count)
-    state.pointee.ring.append(
-      InferenceRecord(
-        latencyNanoseconds: report.latencyNanoseconds,
-        budgetNanoseconds: report.budgetNanoseconds == 0 ? nil : report.budgetNanoseconds, work: work, rung: rung,
-        reason: report.reason))
+    var record = InferenceRecord(
+      latencyNanoseconds: report.latencyNanoseconds,
+      budgetNanoseconds: report.budgetNanoseconds == 0 ? nil : report.budgetNanoseconds, work: work, rung: rung,
+      reason: report.reason)
+    record.powerUnreachable = report.power.isUnreachable
+    record.energySource = report.power.source
+    record.nanojoules = Float(report.power.nanojoules)
+    record.recommendedIntervalNanoseconds = Int64(report.power.recommendedIntervalNanoseconds)
+    state.pointee.ring.append(record)
   }
 
   @inline(__always)
@@ -230,6 +243,11 @@ extension SessionState {
     facts.misses = counters.misses
     facts.unavoidableMisses = counters.unavoidableMisses
     facts.switches = counters.switches
+    facts.nanojoules = report.power.nanojoules
+    facts.energySource = report.power.source
+    facts.powerUnreachable = report.power.isUnreachable
+    facts.recommendedIntervalNanoseconds = Int64(report.power.recommendedIntervalNanoseconds)
+    facts.waitedNanoseconds = Int64(report.power.waitedNanoseconds)
     return facts
   }
 }

@@ -30,12 +30,13 @@ public final class Session: @unchecked Sendable {
   /// Only initialized when ``isPrepared``.
   let context: UnsafeMutablePointer<PlanContext>
   private let prepared: UnsafeMutablePointer<Bool>
-  private let memory: MemoryBlock
+  let memory: MemoryBlock
   let states: StateMemory
   private let kernelOwner: AnyObject?
   private let threads: Threads
   /// Keeps what the state's writer points to.
   private let telemetry: TelemetrySection?
+  let power: SessionPower
   /// What ``prepare(maximumShapes:)`` may spend on measuring; nil: no limit.
   private let measureNanoseconds: Int?
   private let measureRounds: Int
@@ -51,11 +52,12 @@ public final class Session: @unchecked Sendable {
   ///   - threads: what runs and preparations may use.
   ///   - measureNanoseconds: when preparing begins no further measurement; nil: after about 400 ms per size.
   ///   - measureRounds: how often each level is timed at each size, and in proportion how long that may take; nil: 5 times.
+  ///   - powerSignal: what sensors show, for budgets of power; nil: their models alone count.
   ///   - telemetryFile: where runs leave records that other processes can read; see ``isRecorded``.
   public init(
     model: Model, allowed: [Level], kernels: KernelTable, kernelOwner: AnyObject?, calls: SystemCalls = .live,
     threads: Threads = .alone, measureNanoseconds: Int? = nil, measureRounds: Int? = nil,
-    telemetryFile: TelemetryFile? = nil
+    telemetryFile: TelemetryFile? = nil, powerSignal: PowerSignal? = nil
   ) throws(AdaptQError) {
     let levels = model.levels.filter { allowed.contains($0) }
     if levels.isEmpty {
@@ -78,6 +80,7 @@ public final class Session: @unchecked Sendable {
     let rungLevelsAt = try layout.reserve(UInt8.self, try checkedProduct(ladder.count, siteCount, "levels of plans"))
     let deadlineAt = try layout.reserve(DeadlineRun.self, 1)
     let mailboxAt = try layout.reserve(UInt64.self, 3 + RunControl.wordCount)
+    let power = try SessionPower(rungCount: ladder.count, &layout, signal: powerSignal)
     memory = try MemoryBlock.allocate(byteCount: layout.byteCount, purpose: "session", calls: calls)
     states = try StateMemory(model.graph, calls: calls)
     let base = memory.base
@@ -102,7 +105,8 @@ public final class Session: @unchecked Sendable {
           base: (base + recordsAt).assumingMemoryBound(to: InferenceRecord.self), capacity: Session.telemetryCapacity),
         siteLevels: (base + siteLevelsAt).assumingMemoryBound(to: UInt8.self), siteCount: siteCount, ladder: slots,
         bindings: (base + bindingsAt).assumingMemoryBound(to: TensorBinding.self),
-        deadlineRun: (base + deadlineAt).assumingMemoryBound(to: DeadlineRun.self)))
+        deadlineRun: (base + deadlineAt).assumingMemoryBound(to: DeadlineRun.self), power: power.control(base)))
+    self.power = power
     mailbox = state.pointee.mailbox
     self.model = model
     self.levels = levels
@@ -174,6 +178,7 @@ public final class Session: @unchecked Sendable {
       }
     }
     state.pointee.controller = controller
+    state.pointee.power = power.publish(ladder, planCosts, memory.base)
     // The mailbox is applied anew to the new controller.
     state.pointee.appliedBudget = 0
     state.pointee.limitsAreNew = true

@@ -18,6 +18,8 @@ struct SessionState: BitwiseCopyable {
   var appliedLimits: UInt64 = 0
   /// The limits must be applied, whatever they are: the controller is new.
   var limitsAreNew = true
+  /// Rungs within the limits, also those that are no steps.
+  var withinLimits = UInt64.max
   /// Uninitialized until the first preparation succeeds; the session checks.
   var plan: UnsafeMutablePointer<PlanContext>
   var controller: LatencyController
@@ -37,6 +39,7 @@ struct SessionState: BitwiseCopyable {
   var executor = ParallelExecutor.alone
   /// Where each run leaves a record for other processes; nil without a telemetry file.
   var telemetry: TelemetryWriter?
+  var power: PowerControl
 }
 
 /// What one run did.
@@ -59,6 +62,7 @@ public struct RunReport: BitwiseCopyable, Sendable {
   public var deadlineMissed = false
   /// Sites that ran at a lower level than the run began with.
   public var droppedSites = 0
+  public var power = PowerOutcome()
 
   public init() {}
 }

@@ -17,6 +17,8 @@ final class StepTimes {
   let stepCount: Int
   /// Work of each measured size.
   private(set) var works: [Int] = []
+  /// What each step does besides, at each measured size.
+  private(set) var efforts: [[StepEffort]] = []
   var byteCount: Int { memory.byteCount }
 
   init(levelCount: Int, stepCount: Int, sizeCount: Int, calls: SystemCalls) throws(AdaptQError) {
@@ -54,7 +56,10 @@ final class StepTimes {
   }
 
   /// All runs of this size are done.
-  func finish(work: Int) { works.append(work) }
+  func finish(work: Int, efforts: [StepEffort] = []) {
+    works.append(work)
+    self.efforts.append(efforts)
+  }
 
   func product(_ step: Int, level: Int, size: Int) -> Int { products[row(size, level) + step] }
 

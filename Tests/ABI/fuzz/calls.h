@@ -62,6 +62,12 @@ static adaptq_status runtime_level_kernels(void) {
   memcpy(info, &size, sizeof size);
   return adaptq_runtime_level_kernels(handle(RUNTIME), level(), OUT_OR_NULL(info));
 }
+static adaptq_status runtime_power(void) {
+  adaptq_power_info *info = odd_output();
+  size_t size = struct_size(sizeof *info);
+  memcpy(info, &size, sizeof size);
+  return adaptq_runtime_power(handle(RUNTIME), OUT_OR_NULL(info));
+}
 static adaptq_status runtime_poll(void) {
   adaptq_power_info *info = odd_output();
   size_t size = struct_size(sizeof *info);
@@ -290,6 +296,21 @@ static adaptq_status session_set_quality_floor(void) {
   SIZED(adaptq_limit_report, report);
   return adaptq_session_set_quality_floor(handle(SESSION), floors[below(me->is_good ? 3 : 9)],
                                           floors[below(me->is_good ? 2 : 9)], OUT_OR_NULL(report));
+}
+static adaptq_status session_set_power_budget(void) {
+  adaptq_power_budget budget = {.struct_size = struct_size(sizeof budget), .power_mw = (double)below(9), .active_mw = (double)below(99)};
+  budget.window_ns = number64(1000000);
+  budget.energy_mj = wrongly(8) ? __builtin_nan("") : (double)below(3);
+  budget.static_mw = wrongly(8) ? -1 : (double)below(3);
+  budget.mode = wrongly(8) ? number32(5) : (int32_t)below(2);
+  budget.attribution = wrongly(8) ? number32(5) : (int32_t)below(3);
+  budget.max_wait_ns = (int64_t)below(3) * 10000;
+  SIZED(adaptq_limit_report, report);
+  return adaptq_session_set_power_budget(handle(SESSION), rarely(4) ? NULL : &budget, OUT_OR_NULL(report));
+}
+static adaptq_status session_power_budget(void) {
+  SIZED(adaptq_power_budget, budget);
+  return adaptq_session_power_budget(handle(SESSION), OUT_OR_NULL(budget));
 }
 static adaptq_status session_telemetry(void) {
   size_t count = 0;

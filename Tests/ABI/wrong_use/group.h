@@ -82,6 +82,12 @@ static void group_set(void) {
   POWER_WRONG("window_ns negative", ADAPTQ_OUT_OF_RANGE, "adaptq_power_budget.window_ns is -1", in.power.window_ns = -1);
   POWER_WRONG("neither power nor energy", ADAPTQ_INVALID_ARGUMENT, "power_mw and energy_mj are 0", in.power.power_mw = 0);
   POWER_WRONG("no coefficient of energy", ADAPTQ_INVALID_ARGUMENT, "so nothing takes energy", in.power.active_mw = 0);
+  POWER_WRONG("mode for a session", ADAPTQ_INVALID_ARGUMENT, "adaptq_power_budget.mode is 1; expected 0 for a group",
+              in.power.mode = 1);
+  POWER_WRONG("attribution for a session", ADAPTQ_INVALID_ARGUMENT, "adaptq_power_budget.attribution is 2; expected 0 for a group",
+              in.power.attribution = 2);
+  POWER_WRONG("max_wait_ns for a session", ADAPTQ_INVALID_ARGUMENT, "adaptq_power_budget.max_wait_ns is 5; expected 0 for a group",
+              in.power.max_wait_ns = 5);
   HARMLESS(adaptq_group_set_power_budget, "budget NULL", "removes the budget", (void)0,
            adaptq_group_set_power_budget(w.group, NULL));
   WRONG_HANDLES(adaptq_group_set_level, adaptq_group, w.dead_group, adaptq_group_set_level(in.handle, 8));

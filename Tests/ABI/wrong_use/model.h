@@ -108,12 +108,30 @@ static const char *path_of(size_t length) {
   return path;
 }
 
+static adaptq_status never_polled(void) {
+  adaptq_runtime *runtime = NULL;
+  adaptq_status status = adaptq_runtime_create(NULL, &runtime);
+  if (status == ADAPTQ_OK) status = adaptq_runtime_power(runtime, &out.power);
+  adaptq_runtime_destroy(runtime);
+  return status;
+}
+
 static void runtime_poll(void) {
   WRONG_HANDLES(adaptq_runtime_poll, adaptq_runtime, w.dead_runtime, adaptq_runtime_poll(in.handle, &out.power));
   WRONG_STRUCT_SIZES(adaptq_runtime_poll, adaptq_power_info, out.power.struct_size,
                      adaptq_runtime_poll(w.runtime, &out.power));
   HARMLESS(adaptq_runtime_poll, "info NULL", "reads the sensors all the same", (void)0,
            adaptq_runtime_poll(w.runtime, NULL));
+  WRONG_HANDLES(adaptq_runtime_power, adaptq_runtime, w.dead_runtime, adaptq_runtime_power(in.handle, &out.power));
+  WRONG_STRUCT_SIZES(adaptq_runtime_power, adaptq_power_info, out.power.struct_size,
+                     adaptq_runtime_power(w.runtime, &out.power));
+  WRONG(adaptq_runtime_power, "info NULL", ADAPTQ_INVALID_ARGUMENT, "info is NULL", (void)0, adaptq_runtime_power(w.runtime, NULL));
+  WRONG(adaptq_runtime_power, "before the first poll", ADAPTQ_NOT_FOUND, "nothing has read the sensors", (void)0, never_polled());
+  THREADS_WRONG("poll_interval_ms negative", "adaptq_runtime_options.poll_interval_ms is -1; expected 0 to 3600000",
+                in.runtime.poll_interval_ms = -1);
+  THREADS_WRONG("poll_interval_ms above an hour", "adaptq_runtime_options.poll_interval_ms is 3600001",
+                in.runtime.poll_interval_ms = 3600001);
+  THREADS_WRONG("reserved not 0", "adaptq_runtime_options.reserved is 3, not 0", in.runtime.reserved = 3);
   THREADS_WRONG("sensor_root not UTF-8", "adaptq_runtime_options.sensor_root is not UTF-8", in.runtime.sensor_root = "\xff");
   THREADS_WRONG("sensor_root of 4097 bytes", "adaptq_runtime_options.sensor_root: more than 4096 bytes",
                 in.runtime.sensor_root = path_of(4097));

@@ -333,6 +333,43 @@ static void session_set(void) {
         floor_restricted(0.9, 0.9986, ADAPTQ_LIMIT_P5_COSINE, 0.9985));
   WRONG_STRUCT_SIZES(adaptq_session_set_quality_floor, adaptq_limit_report, out.limit.struct_size,
                      adaptq_session_set_quality_floor(w.session, 0, 0, &out.limit));
+#define ENERGY_WRONG(use, status, part, setup) \
+  WRONG(adaptq_session_set_power_budget, use, status, part, setup, \
+        adaptq_session_set_power_budget(w.session, &in.power, &out.limit))
+  WRONG_HANDLES(adaptq_session_set_power_budget, adaptq_session, w.dead_session,
+                adaptq_session_set_power_budget(in.handle, &in.power, &out.limit));
+  WRONG_STRUCT_SIZES(adaptq_session_set_power_budget, adaptq_power_budget, in.power.struct_size,
+                     adaptq_session_set_power_budget(w.session, &in.power, NULL));
+  WRONG_STRUCT_SIZES(adaptq_session_set_power_budget, adaptq_limit_report, out.limit.struct_size,
+                     adaptq_session_set_power_budget(w.session, &in.power, &out.limit));
+  ENERGY_WRONG("power_mw negative", ADAPTQ_OUT_OF_RANGE, "adaptq_power_budget.power_mw is -1.0", in.power.power_mw = -1);
+  ENERGY_WRONG("energy_mj NaN", ADAPTQ_OUT_OF_RANGE, "adaptq_power_budget.energy_mj is nan", in.power.energy_mj = NAN);
+  ENERGY_WRONG("pj_per_mac infinite", ADAPTQ_OUT_OF_RANGE, "adaptq_power_budget.pj_per_mac is inf", in.power.pj_per_mac = INFINITY);
+  ENERGY_WRONG("window_ns negative", ADAPTQ_OUT_OF_RANGE, "adaptq_power_budget.window_ns is -1", in.power.window_ns = -1);
+  ENERGY_WRONG("max_wait_ns negative", ADAPTQ_OUT_OF_RANGE, "adaptq_power_budget.max_wait_ns is -1", in.power.max_wait_ns = -1);
+  ENERGY_WRONG("max_wait_ns huge", ADAPTQ_OUT_OF_RANGE, "adaptq_power_budget.max_wait_ns is 9223372036854775807",
+               in.power.max_wait_ns = INT64_MAX);
+  ENERGY_WRONG("mode unknown", ADAPTQ_INVALID_ARGUMENT, "adaptq_power_budget.mode is 2; expected 0 to 1", in.power.mode = 2);
+  ENERGY_WRONG("mode negative", ADAPTQ_INVALID_ARGUMENT, "adaptq_power_budget.mode is -1", in.power.mode = -1);
+  ENERGY_WRONG("attribution unknown", ADAPTQ_INVALID_ARGUMENT, "adaptq_power_budget.attribution is 3; expected 0 to 2",
+               in.power.attribution = 3);
+  ENERGY_WRONG("neither power nor energy", ADAPTQ_INVALID_ARGUMENT, "power_mw and energy_mj are 0", in.power.power_mw = 0);
+  ENERGY_WRONG("no coefficient of energy", ADAPTQ_INVALID_ARGUMENT, "so nothing takes energy", in.power.active_mw = 0);
+  WRONG(adaptq_session_set_power_budget, "energy_mj below the cheapest plan's", ADAPTQ_UNSUPPORTED,
+        "energy_mj cannot hold, the cheapest plan that is left takes", in.power.energy_mj = 1e-12, power_refused(ADAPTQ_LIMIT_ENERGY));
+  WRONG(adaptq_session_set_power_budget, "power_mw not above static_mw", ADAPTQ_UNSUPPORTED,
+        "power_mw cannot hold, static_mw alone is 1000.0", in.power.static_mw = in.power.power_mw = 1000,
+        power_refused(ADAPTQ_LIMIT_POWER));
+  HARMLESS(adaptq_session_set_power_budget, "budget NULL", "removes the budget", (void)0,
+           adaptq_session_set_power_budget(w.session, NULL, NULL));
+  WRONG_HANDLES(adaptq_session_power_budget, adaptq_session, w.dead_session,
+                adaptq_session_power_budget(in.handle, &out.power_budget));
+  WRONG(adaptq_session_power_budget, "budget NULL", ADAPTQ_INVALID_ARGUMENT, "budget is NULL", (void)0,
+        adaptq_session_power_budget(w.session, NULL));
+  WRONG(adaptq_session_power_budget, "no budget set", ADAPTQ_NOT_FOUND, "no budget of power or energy", (void)0,
+        adaptq_session_power_budget(w.session, &out.power_budget));
+  WRONG_STRUCT_SIZES(adaptq_session_power_budget, adaptq_power_budget, out.power_budget.struct_size,
+                     adaptq_session_power_budget(w.session, &out.power_budget));
   while_busy(set_while_running);
 }
 

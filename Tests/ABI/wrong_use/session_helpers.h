@@ -96,6 +96,13 @@ static adaptq_status floor_restricted(double mean, double p5, int32_t limit, dou
   out.limit = out_before.limit;
   return status;
 }
+// A budget of power that cannot hold; what the report says is checked and taken back.
+static adaptq_status power_refused(int32_t limit) {
+  adaptq_status status = adaptq_session_set_power_budget(w.session, &in.power, &out.limit);
+  if (out.limit.limit != limit || !(out.limit.nearest > 0)) return ADAPTQ_INTERNAL_ERROR;
+  out.limit = out_before.limit;
+  return status;
+}
 static adaptq_status allow_below_floor(void) {
   adaptq_session *session = NULL;
   adaptq_status status = adaptq_session_create(w.model, NULL, &session);
