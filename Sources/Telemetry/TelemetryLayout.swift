@@ -102,7 +102,13 @@ public struct TelemetryLayout: Sendable, BitwiseCopyable {
     package static let lastSequence = 40
     package static let begin = 48
     package static let end = 56
-    package static let used = 64
+    // Of the newest run; each word for itself.
+    package static let meanCosine = 64
+    package static let p5Cosine = 72
+    /// Bits 0 to 7 source of the mean, 8 to 15 of the 5th percentile, 16 to 31 rung.
+    package static let qualitySource = 80
+    package static let rungsBelowFloor = 88
+    package static let used = 96
   }
 
   package enum SectionState {
@@ -139,6 +145,8 @@ public struct TelemetryLayout: Sendable, BitwiseCopyable {
     package static let budgetUnreachable: UInt32 = 4
     package static let deadlineMissed: UInt32 = 8
     package static let fixed: UInt32 = 16
-    package static let all: UInt32 = 31
+    /// Two bits: where the rung's quality is known from.
+    package static let qualityShift: UInt32 = 5
+    package static let all: UInt32 = 127
   }
 }
