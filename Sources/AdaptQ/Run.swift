@@ -1,5 +1,6 @@
 import Base
 import CAdaptQ
+import Control
 import NestedFormat
 import Runtime
 
@@ -44,6 +45,8 @@ private func write(_ result: RunReport, to target: OutStruct<adaptq_run_report>)
   value.plan = Int32(truncatingIfNeeded: result.rung)
   value.deadline_missed = result.deadlineMissed ? 1 : 0
   value.dropped_sites = Int32(truncatingIfNeeded: result.droppedSites)
+  value.quality_source = Int32(result.quality.meanSource.rawValue)
+  if value.quality_source != 0 { value.mean_cosine = CosineSteps.cosine(result.quality.mean) }
   target.write(value)
 }
 

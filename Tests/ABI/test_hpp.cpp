@@ -200,6 +200,11 @@ static void life_with_results() {
   auto plans = session->try_plans();
   CHECK(plans && plans->size() >= costs->size() && plans->front().latency_ns > 0);
   CHECK(session->try_set_quality_floor(0, 0) && !session->try_set_quality_floor(2, 0));
+  CHECK(session->try_report_quality(0, 1) && !session->try_report_quality(0, 2));
+  auto unshadowed = session->try_shadow();
+  CHECK(!unshadowed && unshadowed.status() == ADAPTQ_UNSUPPORTED);
+  auto drift = session->try_drift();
+  CHECK(drift && !drift->empty() && drift->front().observed_rows == 0);
   auto telemetry = session->try_telemetry();
   CHECK(telemetry && telemetry->size() == 3);
   CHECK(bool(session->try_cancel()));
@@ -296,6 +301,11 @@ static void life_with_exceptions() {
   session.set_level(ADAPTQ_LEVEL_INT8);
   session.set_allowed_levels(0);
   session.set_latency_budget(0, 0);
+  auto shadowed = adaptq::session::create(model, adaptq::session_options(ADAPTQ_ALLOW_INT8 | ADAPTQ_ALLOW_INT4).allow_shadow());
+  shadowed.prepare(inputs);
+  CHECK(shadowed.shadow(inputs).rows == 1 && shadowed.shadow(adaptq::shadow_options(1)).samples == 2);
+  shadowed.report_quality(1, 0.5);
+  CHECK(shadowed.drift().size() == model.site_count() && shadowed.plans()[1].reports == 1);
   session.cancel();
   session.set_quality_floor(0, 0);
   CHECK(session.plans().size() == 1);

@@ -64,6 +64,7 @@ extension PlanContext {
     for index in 0..<plan.pointee.stateCount { plan.pointee.states[index].isWritten = false }
     let isTraced = plan.pointee.trace.function != nil
     let stepTimes = plan.pointee.stepTimes
+    let siteRanges = plan.pointee.siteRanges
     let isTimed = isTraced || stepTimes != nil
     var index = 0
     while index < plan.pointee.stepCount {
@@ -77,6 +78,7 @@ extension PlanContext {
       index &+= 1
       if let deadline, step.pointee.isCheckpoint { deadline.pointee.check(plan, position) }
       let begin = isTimed ? monotonicNanoseconds() : 0
+      if let siteRanges { plan.pointee.gatherRange(step, siteRanges) }
       switch step.pointee.kind {
       case .linear:
         let level = plan.pointee.level(step)
@@ -125,6 +127,17 @@ extension PlanContext {
 
   @inline(__always)
   func level(_ step: UnsafeMutablePointer<Step>) -> Level { Level(rawValue: levels[Int(step.pointee.site)]) ?? .int8 }
+
+  /// Adds the rows of a step's input to the range of its site: of a GRU's recurrent site nothing is known.
+  @inline(never)
+  private func gatherRange(_ step: UnsafeMutablePointer<Step>, _ ranges: UnsafeMutablePointer<RangeSums>) {
+    switch step.pointee.kind {
+    case .linear, .convolution, .gru: break
+    default: return
+    }
+    let x = slot(step.pointee.input0)
+    ranges[Int(step.pointee.site)].add(x.pointee.floats, rows: x.pointee.rows, width: x.pointee.width)
+  }
 
   private func outcome(_ step: UnsafeMutablePointer<Step>, _ bad: Int) -> RunOutcome {
     var outcome = RunOutcome()
