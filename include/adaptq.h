@@ -938,7 +938,7 @@ typedef struct adaptq_plan_info {
   double floor_mean_cosine; /* what adaptq_session_set_quality_floor() compares, with its source; 0 where nothing is known. Shadowed
                           cosines are with plan 0 of the session: what that lost against the file's best level, calibrated, is
                           taken off */
-  double floor_p5_cosine;
+  double floor_p5_cosine; /* the same for the 5th percentile */
   int32_t mean_source; /* ADAPTQ_QUALITY_* of floor_mean_cosine */
   int32_t p5_source;   /* ADAPTQ_QUALITY_* of floor_p5_cosine */
   int32_t is_below_floor; /* 1 if the last run would not have chosen it, because it is below the floor */
@@ -1077,13 +1077,13 @@ typedef struct adaptq_site_drift {
                                   embedding tables, recurrent weights. Then what follows up to calibrated_greatest is 0 */
   double calibrated_mean;      /* of the rows' largest magnitudes */
   double calibrated_deviation; /* their standard deviation */
-  double calibrated_least;
-  double calibrated_greatest;
+  double calibrated_least;     /* of the largest magnitudes */
+  double calibrated_greatest;  /* of the largest magnitudes */
   int64_t observed_rows;       /* 0: no shadow run yet, or a number was not finite; then the rest is 0 */
-  double observed_mean;
-  double observed_deviation;
-  double observed_least;
-  double observed_greatest;
+  double observed_mean;        /* as calibrated_mean */
+  double observed_deviation;   /* as calibrated_deviation */
+  double observed_least;       /* as calibrated_least */
+  double observed_greatest;    /* as calibrated_greatest */
   double ratio;                /* observed_mean / calibrated_mean; 0: unknown */
   int64_t rows_outside;        /* observed rows below calibrated_least or above calibrated_greatest */
 } adaptq_site_drift;

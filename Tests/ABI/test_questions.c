@@ -157,7 +157,7 @@ static adaptq_status use_option(world *w, const adaptq_option_info *info, double
     adaptq_session_options options = {.struct_size = sizeof options, .measure_ns = 1, .shadow = 1};
     adaptq_session *session = NULL;
     CHECK_STATUS(adaptq_session_create(w->f->model, &options, &session), ADAPTQ_OK);
-    CHECK_STATUS(adaptq_session_prepare(session, w->t->inputs, (size_t)w->t->n_inputs), ADAPTQ_OK);
+    CHECK_STATUS(adaptq_session_prepare(session, w->t->inputs, w->f->n_inputs), ADAPTQ_OK);
     CHECK_STATUS(fixture_run(w->f, session, w->t, NULL, NULL), ADAPTQ_OK);
     status = adaptq_session_shadow(session, NULL, 0, &o.shadow, NULL);
     // A session with fewer plans than there may be refuses the largest.

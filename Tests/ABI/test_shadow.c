@@ -82,7 +82,7 @@ static void compares_and_leaves_the_rest(void) {
   for (int i = 1; i <= 20; i++) {
     adaptq_shadow_report report = shadow(&w, 7);
     CHECK(report.plan == 7 && report.rows == 1 && report.samples == i && report.reserved == 0);
-    CHECK(report.mean_cosine > 0.9 && report.mean_cosine < 1 && report.snr_db > 5 && report.snr_db < 60);
+    CHECK(report.mean_cosine > 0.5 && report.mean_cosine < 0.99 && report.snr_db > 1 && report.snr_db < 30);
     CHECK(report.reference_ns > 0 && report.plan_ns > 0 && report.latency_ns >= report.reference_ns + report.plan_ns);
     adaptq_plan_info info = plan_info(&w, 7);
     CHECK(info.shadow_samples == i && info.shadow_rows == i && info.mean_cosine == fresh.mean_cosine);
@@ -126,7 +126,7 @@ static void floors_and_scores(void) {
   // Plan 0 is bad, says the host: the next good one runs, and says why it may.
   for (int i = 0; i < ENOUGH; i++) CHECK_STATUS(adaptq_session_report_quality(w.session, 0, 0.25), ADAPTQ_OK);
   report = run(&w);
-  CHECK(report.plan > 0 && report.reason == ADAPTQ_REASON_LEVELS_CHANGED && report.mean_cosine >= 0.99);
+  CHECK(report.plan > 0 && report.level_changed == 1 && report.mean_cosine >= 0.99);
   CHECK_INT(plan_info(&w, 0).is_below_floor, 1);
   CHECK(strcmp(adaptq_quality_source_name(info.mean_source), "host-reported") == 0);
   close_world(&w);
