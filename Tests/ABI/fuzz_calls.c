@@ -177,7 +177,7 @@ int main(int argc, char **argv) {
   for (int i = 1; i < argc; i++) {
     if (strcmp(argv[i], "--functions") == 0) {
       for (int f = 1; f < N_FUNCTIONS; f++) printf("adaptq_%s\n", functions[f].name);
-      puts("adaptq_status_name\nadaptq_level_name\nadaptq_reason_name\nadaptq_last_error\nadaptq_version_string\n"
+      puts("adaptq_status_name\nadaptq_level_name\nadaptq_reason_name\nadaptq_quality_source_name\nadaptq_last_error\nadaptq_version_string\n"
            "adaptq_version_number\nadaptq_option_count\nadaptq_has_feature");
       return 0;
     }

@@ -8,7 +8,7 @@ static void *OUT_OR_NULL(void *out) { return wrongly(12) ? NULL : out; }
 
 static adaptq_status names(void) {
   size_t letters = strlen(adaptq_status_name(number32(100))) + strlen(adaptq_level_name(level())) +
-                   strlen(adaptq_reason_name(number32(12))) + strlen(adaptq_last_error()) +
+                   strlen(adaptq_reason_name(number32(12))) + strlen(adaptq_quality_source_name(number32(4))) + strlen(adaptq_last_error()) +
                    strlen(adaptq_version_string()) + adaptq_option_count();
   return letters + (size_t)adaptq_has_feature(text()) + (size_t)adaptq_version_number() > 3 ? 0 : -1;
 }
