@@ -23,7 +23,8 @@
  *                    function                              from which threads, and when
  *                    ------------------------------------  ------------------------------------------------------
  *                    status_name, level_name, reason_name, any thread at any time, also in signal handlers;
- *                    version_*, last_error                 last_error: of the calling thread
+ *                    quality_source_name, version_*,       last_error: of the calling thread
+ *                    last_error
  *                    runtime_*, model_*, tokenizer_*,      any thread at any time, several at once
  *                    matrix_file_*, matrix_create,
  *                    matrix_open, session_create,
@@ -746,7 +747,8 @@ typedef struct adaptq_run_report {
   uint64_t needed_index; /* that tensor: input i is i, output i is n_inputs + i */
   int32_t deadline_missed; /* 1 if latency_ns > deadline_ns > 0; not an error: the result is complete. Since 0.2 */
   int32_t dropped_sites;   /* linear sites that ran at a lower level than in `plan`, because of the deadline. Since 0.2 */
-  double mean_cosine;      /* quality of `plan` that a floor goes by, as floor_mean_cosine of adaptq_plan_info. Since 0.2 */
+  double mean_cosine;      /* quality of `plan` that a floor goes by, as floor_mean_cosine of adaptq_plan_info, to within 2^-29.
+                              Since 0.2 */
   int32_t quality_source;  /* ADAPTQ_QUALITY_*: where mean_cosine is from; 0 if it is not known. Since 0.2 */
   int32_t reserved;        /* 0 */
 } adaptq_run_report;
@@ -779,8 +781,8 @@ ADAPTQ_API adaptq_status adaptq_session_run(adaptq_session *session, const adapt
                                             const adaptq_tensor *outputs, size_t n_outputs,
                                             const adaptq_run_options *options, adaptq_run_report *report);
 
-/** Asks the run or prepare that is in progress on the session to stop: it returns ADAPTQ_CANCELLED before its next operator,
- *  outputs untouched, and leaves no trace in budget and telemetry. A prepare that is cancelled leaves the former preparation.
+/** Asks the run, shadow run or prepare that is in progress on the session to stop: it returns ADAPTQ_CANCELLED before its next
+ *  operator, outputs untouched, and leaves no trace in budget and telemetry. A prepare that is cancelled leaves the former preparation.
  *
  *  Threads   Any thread, at any time; also from a callback. Does not wait. Without a run or prepare in progress nothing
  *            happens, and a later run is not affected; a run that is just ending may still succeed.
@@ -1068,8 +1070,8 @@ ADAPTQ_API adaptq_status adaptq_session_shadow(adaptq_session *session, const ad
  *  Since     0.2 */
 ADAPTQ_API adaptq_status adaptq_session_report_quality(adaptq_session *session, int32_t plan, double score);
 
-/** How large the inputs of one site are: of each row (all values along the last dimension) the largest magnitude, over the rows of the
- *  calibration set and over those of shadow runs, at plan 0. Integer levels scale each row by itself, so nothing is clipped; inputs
+/** How large the inputs of one site are: of each row (all values along the last dimension) the largest magnitude, over the rows of
+ *  the calibration set and over those of shadow runs, at plan 0. Integer levels scale each row by itself, so nothing is clipped; inputs
  *  of other sizes than calibrated say that the file's qualities may not hold. */
 typedef struct adaptq_site_drift {
   size_t struct_size;
