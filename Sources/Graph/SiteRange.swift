@@ -43,9 +43,7 @@ public struct RangeSums: Sendable, BitwiseCopyable {
   ///   - x: rows of `width` values, one behind the other.
   public mutating func add(_ x: UnsafePointer<Float>, rows count: Int, width: Int) {
     for row in 0..<count {
-      var largest: Float = 0
-      let base = x + row &* width
-      for index in 0..<width { largest = max(largest, abs(base[index])) }
+      let largest = RangeSums.largestMagnitude(x + row &* width, width)
       rows &+= 1
       sum += Double(largest)
       squares += Double(largest) * Double(largest)
@@ -53,6 +51,25 @@ public struct RangeSums: Sendable, BitwiseCopyable {
       greatest = max(greatest, largest)
       if largest < lower || largest > upper { outside &+= 1 }
     }
+  }
+
+  /// NaN counts as 0.
+  @inline(__always)
+  private static func largestMagnitude(_ x: UnsafePointer<Float>, _ count: Int) -> Float {
+    var lanes = SIMD16<Float>(repeating: 0)
+    var index = 0
+    while index &+ 16 <= count {
+      let value = UnsafeRawPointer(x + index).loadUnaligned(as: SIMD16<Float>.self)
+      let magnitude = value.replacing(with: -value, where: value .< 0)
+      lanes.replace(with: magnitude, where: magnitude .> lanes)
+      index &+= 16
+    }
+    var largest = lanes.max()
+    while index < count {
+      largest = max(largest, abs(x[index]))
+      index &+= 1
+    }
+    return largest
   }
 
   public mutating func add(_ other: RangeSums) {

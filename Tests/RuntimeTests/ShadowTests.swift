@@ -84,6 +84,23 @@ import Testing
     #expect(session.ladder.indices.allSatisfy { session.fullQuality(rung: $0).shadowed == nil })
   }
 
+  /// Inputs that repeat with a period: every rung still meets several of them, and no rung gets ahead.
+  @Test func rungsMeetDifferentInputs() throws {
+    let session = try session(try LadderTests.model())
+    var random = SeededRandom("different")
+    let period = (0..<4).map { _ in inputs(1, 6, &random) }
+    let count = session.ladder.count - 1
+    var met = [Set<Int>](repeating: [], count: session.ladder.count)
+    for step in 0..<(8 * count) {
+      _ = try session.run(symbols: [1, 6], period[step % period.count])
+      let report = session.handle.shadow(rung: 0, isGiven: false)
+      met[report.rung].insert(step % period.count)
+      let samples = (1...count).map { session.fullQuality(rung: $0).shadowSamples }
+      #expect((samples.max() ?? 0) - (samples.min() ?? 0) <= 1)
+    }
+    #expect(met.dropFirst().allSatisfy { $0.count > 1 })
+  }
+
   /// With shadow runs in between, runs give the same results, sequence and decisions as without; outputs of the host stay.
   @Test func disturbsNothing() throws {
     let model = try LadderTests.model()

@@ -107,18 +107,42 @@ extension SessionState {
     if rung == shadow.pointee.rung { shadow.pointee.rung = -1 }
   }
 
-  /// The rung of the kept run, unless it has been compared since or is the best one; else that with the fewest comparisons.
+  /// The rung of the kept run, unless it has been compared since or is the best one; else one of those with the fewest comparisons.
   private static func choose(
     _ state: UnsafeMutablePointer<SessionState>, _ shadow: UnsafeMutablePointer<ShadowSlots>
   ) -> Int {
     let count = state.pointee.ladder.count
     if shadow.pointee.rung > 0 { return shadow.pointee.rung }
     if count < 2 { return 0 }
-    var best = 1
-    for rung in 1..<count where shadow.pointee.windows[rung].samples < shadow.pointee.windows[best].samples {
-      best = rung
+    var (fewest, ties, total) = (UInt64.max, 0, UInt64(0))
+    for rung in 1..<count {
+      let samples = shadow.pointee.windows[rung].samples
+      total &+= samples
+      if samples < fewest { (fewest, ties) = (samples, 0) }
+      if samples == fewest { ties &+= 1 }
     }
-    return best
+    return tied(shadow, count, fewest, number: Int(truncatingIfNeeded: scattered(total) % UInt64(max(ties, 1))))
+  }
+
+  /// Rung `number` of those with `fewest` comparisons.
+  private static func tied(
+    _ shadow: UnsafeMutablePointer<ShadowSlots>, _ count: Int, _ fewest: UInt64, number: Int
+  ) -> Int {
+    var left = number
+    for rung in 1..<count where shadow.pointee.windows[rung].samples == fewest {
+      if left == 0 { return rung }
+      left &-= 1
+    }
+    return 1
+  }
+
+  /// Rungs in order would meet inputs that repeat always in the same pairs. The finalizer of SplitMix64 (Steele, Lea, Flood,
+  /// OOPSLA 2014).
+  private static func scattered(_ value: UInt64) -> UInt64 {
+    var x = value &+ 0x9E37_79B9_7F4A_7C15
+    x = (x ^ x >> 30) &* 0xBF58_476D_1CE4_E5B9
+    x = (x ^ x >> 27) &* 0x94D0_49BB_1331_11EB
+    return x ^ x >> 31
   }
 
   /// The kept inputs at one rung; what it takes. States are read and stay.
