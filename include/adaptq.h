@@ -23,18 +23,20 @@
  *                    function                              from which threads, and when
  *                    ------------------------------------  ------------------------------------------------------
  *                    status_name, level_name, reason_name, any thread at any time, also in signal handlers;
- *                    version_*, last_error                 last_error: of the calling thread
+ *                    quality_source_name, version_*,       last_error: of the calling thread
+ *                    last_error
  *                    runtime_*, model_*, tokenizer_*,      any thread at any time, several at once
  *                    matrix_file_*, matrix_create,
  *                    matrix_open, session_create,
  *                    option_*, has_feature
  *                    session_run, session_prepare,         any thread, one call at a time: ADAPTQ_BUSY at once while a
- *                    session_destroy                       run or prepare is in progress
+ *                    session_shadow, session_destroy       run, prepare or shadow run is in progress
  *                    session_output_shape, session_costs,  the same; a run that begins meanwhile gets ADAPTQ_BUSY
  *                    session_plans, _plan_sites,
  *                    session_memory, session_set_trace,
  *                    session_reset_state,
- *                    session_state_save, _restore
+ *                    session_state_save, _restore,
+ *                    session_drift
  *                    session_telemetry*                    any thread; ADAPTQ_BUSY while a run is in progress, which is
  *                                                          not disturbed
  *                    session_set_level,                    any thread at any time; hold from the next run on
@@ -42,7 +44,8 @@
  *                    session_set_latency_budget,
  *                    session_set_quality_floor,
  *                    session_set_power_budget,
- *                    session_power_budget
+ *                    session_power_budget,
+ *                    session_report_quality
  *                    session_cancel                        any thread at any time
  *                    other matrix_*                        any thread; a multiplication without a workspace and destroy
  *                                                          get ADAPTQ_BUSY while another one without is in progress
@@ -168,7 +171,7 @@ ADAPTQ_API const char *adaptq_version_string(void);
  *  Names     "open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel", "trace",
  *            "memory-report", "metadata", "options", "code-generation", "threads", "parallel-for",
  *            "probe", "matrix", "states", "matrix-group", "power-sensors", "plans", "telemetry-file", "amx",
- *            "session-power", "poll-thread"
+ *            "session-power", "poll-thread", "shadow"
  *  Since     0.2 */
 ADAPTQ_API int32_t adaptq_has_feature(const char *name);
 
@@ -651,6 +654,9 @@ typedef struct adaptq_session_options {
   int64_t measure_ns;      /* nanoseconds after which adaptq_session_prepare() begins no further measurement; 0: about 400 ms
                               per size. One run per allowed level is always made; plans that mix levels take no runs.
                               Since 0.2 */
+  int32_t shadow;          /* 1: adaptq_session_shadow() may be called; adaptq_session_prepare() allocates what it needs, and each
+                              run copies its inputs for it. 0: neither. Since 0.2 */
+  int32_t reserved;        /* 0 */
 } adaptq_session_options;
 
 /** Creates a session: one stream of inferences on a model. Constructor.
@@ -724,7 +730,7 @@ enum {
   ADAPTQ_REASON_PREDICTED_MISS = 4, /* down: the predicted percentile is above the budget, or, for one run, after a surprise */
   ADAPTQ_REASON_HEADROOM = 5,       /* up: there is room, long enough after going down */
   ADAPTQ_REASON_ASCENT_FAILED = 6,  /* down again soon after going up; the next attempt waits longer */
-  ADAPTQ_REASON_LEVELS_CHANGED = 7, /* the allowed levels were changed */
+  ADAPTQ_REASON_LEVELS_CHANGED = 7, /* the allowed levels or the floor were changed, or a plan fell below the floor or rose above */
   ADAPTQ_REASON_BUDGET_CHANGED = 8, /* the budget was changed */
   ADAPTQ_REASON_NO_BUDGET = 9,      /* no budget: the best allowed level */
   ADAPTQ_REASON_WORK_CHANGED = 10,  /* same load, other sizes: another level fits */
@@ -783,6 +789,10 @@ typedef struct adaptq_run_report {
   double energy_mj;          /* of this run, without static power */
   int64_t recommended_interval_ns; /* from begin to begin, with which the plan of least energy would hold the power; 0: none */
   int64_t waited_ns;         /* before it began, for the power to hold: see max_wait_ns */
+  double mean_cosine;      /* quality of `plan` that a floor goes by, as floor_mean_cosine of adaptq_plan_info, to within 2^-29.
+                              Since 0.2 */
+  int32_t quality_source;  /* ADAPTQ_QUALITY_*: where mean_cosine is from; 0 if it is not known. Since 0.2 */
+  int32_t reserved;        /* 0 */
 } adaptq_run_report;
 
 /** Runs one inference: reads n_inputs tensors, writes n_outputs tensors, returns when all are written.
@@ -814,8 +824,8 @@ ADAPTQ_API adaptq_status adaptq_session_run(adaptq_session *session, const adapt
                                             const adaptq_tensor *outputs, size_t n_outputs,
                                             const adaptq_run_options *options, adaptq_run_report *report);
 
-/** Asks the run or prepare that is in progress on the session to stop: it returns ADAPTQ_CANCELLED before its next operator,
- *  outputs untouched, and leaves no trace in budget and telemetry. A prepare that is cancelled leaves the former preparation.
+/** Asks the run, shadow run or prepare that is in progress on the session to stop: it returns ADAPTQ_CANCELLED before its next
+ *  operator, outputs untouched, and leaves no trace in budget and telemetry. A prepare that is cancelled leaves the former preparation.
  *
  *  Threads   Any thread, at any time; also from a callback. Does not wait. Without a run or prepare in progress nothing
  *            happens, and a later run is not affected; a run that is just ending may still succeed.
@@ -1008,6 +1018,17 @@ ADAPTQ_API adaptq_status adaptq_session_costs(adaptq_session *session, adaptq_le
  * plans that mix levels, with their quality; a session uses those whose levels it allows. Without stored plans there is one
  * per level. A fixed level is always the plan in which all linear sites have it. */
 
+/** Where the quality of a plan is known from. What is further down counts before what is further up, when there is enough of it. */
+enum {
+  ADAPTQ_QUALITY_UNKNOWN = 0,    /* nowhere from */
+  ADAPTQ_QUALITY_CALIBRATED = 1, /* measured when the file was tuned */
+  ADAPTQ_QUALITY_SHADOWED = 2,   /* adaptq_session_shadow(), from 16 comparisons on */
+  ADAPTQ_QUALITY_REPORTED = 3    /* adaptq_session_report_quality(), from 16 scores on; mean only */
+};
+
+/** The name of a source, for example "shadowed"; "unknown" for any other value. Static. Since 0.2 */
+ADAPTQ_API const char *adaptq_quality_source_name(int32_t source);
+
 /** A plan of a session. */
 typedef struct adaptq_plan_info {
   size_t struct_size;
@@ -1026,6 +1047,23 @@ typedef struct adaptq_plan_info {
   int64_t sites_int8;  /* the same for ADAPTQ_LEVEL_INT8 */
   int64_t sites_fp16;  /* the same for ADAPTQ_LEVEL_FP16 */
   int64_t sites_fp32;  /* the same for ADAPTQ_LEVEL_FP32 */
+  /* What follows is learned while the host runs and stays over adaptq_session_prepare(). All since 0.2. */
+  double floor_mean_cosine; /* what adaptq_session_set_quality_floor() compares, with its source; 0 where nothing is known. Shadowed
+                          cosines are with plan 0 of the session: what that lost against the file's best level, calibrated, is
+                          taken off */
+  double floor_p5_cosine; /* the same for the 5th percentile */
+  int32_t mean_source; /* ADAPTQ_QUALITY_* of floor_mean_cosine */
+  int32_t p5_source;   /* ADAPTQ_QUALITY_* of floor_p5_cosine */
+  int32_t is_below_floor; /* 1 if the last run would not have chosen it, because it is below the floor */
+  int32_t reserved1;   /* 0 */
+  int64_t shadow_samples; /* comparisons with plan 0 by adaptq_session_shadow() */
+  int64_t shadow_rows; /* the newest output rows of them, which the next three are taken over: at most 512, 32 of a comparison */
+  double shadow_mean_cosine; /* with plan 0; 0 without rows, as the next two */
+  double shadow_p5_cosine; /* 5th percentile */
+  double shadow_snr_db; /* energy of plan 0's outputs over that of the differences, in decibels, from the mean of the rows'
+                          ratios; at most 300 */
+  int64_t reports;     /* scores by adaptq_session_report_quality(); counting ends at 16777215 */
+  double reported_mean; /* of them: of all up to the 64th, then each new one counts as one of 64; 0 without */
 } adaptq_plan_info;
 
 /** The plans of a session, best quality first: at most 64.
@@ -1067,6 +1105,10 @@ typedef struct adaptq_limit_report {
 /** Sets a floor under the quality of the plans that the budget may choose, also on the way to a deadline. A fixed level is not
  *  looked at.
  *
+ *  Evidence  Each plan is judged by floor_mean_cosine and floor_p5_cosine of adaptq_plan_info. When evidence of the host's own
+ *            runs shows a plan below the floor it is not chosen any more, from the next run on, and again when it is above by
+ *            a tenth of what the floor allows to lose; one that shows itself better than calibrated may be chosen. If such
+ *            evidence leaves no plan of the allowed levels, the best of them is used.
  *  Units     cosines as in adaptq_plan_info, 0 to 1, kept to within 2^-29; 0 is no floor.
  *  Memory    `report` may be NULL; else set its struct_size. It is written when the call succeeds and when it gives
  *            ADAPTQ_UNSUPPORTED: no plan of the allowed levels is good enough, and nothing has changed.
@@ -1074,12 +1116,105 @@ typedef struct adaptq_limit_report {
  *  Errors    ADAPTQ_UNSUPPORTED       no allowed plan holds both limits, or, with a budget of power, none of those that its
  *                                     energy_mj and the latency leave: `report` and the error text name the one that cannot hold
  *                                     and the nearest value that can
- *            ADAPTQ_NOT_FOUND         the file stores no plans, so nothing is known about quality (without a floor: no error)
+ *            ADAPTQ_NOT_FOUND         the file stores no plans and the session was created without `shadow`, so nothing is known
+ *                                     about quality (without a floor: no error). With `shadow` only plan 0 holds a floor
+ *                                     until adaptq_session_shadow() has shown that others do
  *            ADAPTQ_INVALID_ARGUMENT  wrong struct_size
  *            ADAPTQ_OUT_OF_RANGE      a limit outside of 0 to 1
  *  Since     0.2 */
 ADAPTQ_API adaptq_status adaptq_session_set_quality_floor(adaptq_session *session, double mean_cosine,
                                                           double p5_cosine, adaptq_limit_report *report);
+
+/* ------------------------------------------------------------------------------------------ quality while the host runs */
+/* What a calibration set says about quality holds for inputs like those of the set. A session can look whether it still does: with
+ * shadow runs, when the host has time, and by what the host itself thinks of the results. All of this is since 0.2. */
+
+/** Options of adaptq_session_shadow(). */
+typedef struct adaptq_shadow_options {
+  size_t struct_size;
+  int32_t plan;        /* to compare with plan 0; 0: the plan of the run whose inputs are kept, then those compared least often */
+  int32_t max_threads; /* at most so many threads, up to ADAPTQ_MAX_THREADS; 0: no limit */
+  int32_t forget;      /* 1: what shadow runs found before is forgotten first, also if this call fails later on: comparisons of all
+                          plans, and what adaptq_session_drift() observed */
+  int32_t reserved;    /* 0 */
+} adaptq_shadow_options;
+
+/** What adaptq_session_shadow() did. */
+typedef struct adaptq_shadow_report {
+  size_t struct_size;
+  int32_t plan;         /* that was compared with plan 0; 0: none, because the session has no other */
+  int32_t reserved;     /* 0 */
+  int64_t rows;         /* output rows compared: all values along the last dimension of an output of floats */
+  double mean_cosine;   /* of these rows */
+  double snr_db;        /* energy of plan 0's outputs over that of the differences, in decibels, at most 300 */
+  int64_t samples;      /* comparisons of this plan so far, this one included */
+  int64_t latency_ns;   /* what the call took: about what two runs take, one at plan 0 and one at `plan` */
+  int64_t reference_ns; /* of that, the run at plan 0 */
+  int64_t plan_ns;      /* of that, the run at `plan` */
+} adaptq_shadow_report;
+
+/** Runs inputs twice more, at plan 0 (the session's best) and at another one, and compares the outputs: what adaptq_plan_info and
+ *  quality floors know about that plan. Also gathers what adaptq_session_drift() shows. For when the host is idle.
+ *
+ *  Inputs    NULL with n_inputs 0: those of the session's last run, which it has kept if it succeeded; else as in
+ *            adaptq_session_run(), and kept in place of them.
+ *  Leaves    the host's outputs, states (each of the two runs begins at the present ones), budget, predictions, telemetry and
+ *            trace as they are. Pays with caches: the next run may find less of its weights there.
+ *  Memory    allocates nothing. `options` and `report` may be NULL; else set struct_size.
+ *  Threads   as adaptq_session_run(): ADAPTQ_BUSY at once while another call is in progress, and a run that begins meanwhile
+ *            gets ADAPTQ_BUSY. adaptq_session_cancel() stops it.
+ *  Errors    ADAPTQ_UNSUPPORTED       the session was created without adaptq_session_options.shadow
+ *            ADAPTQ_NOT_FOUND         no inputs given, and none kept: no run since adaptq_session_prepare(), or the last failed
+ *            ADAPTQ_OUT_OF_RANGE      options->plan: there is no such plan
+ *            those of adaptq_session_run() that are about inputs, states, cancelling and preparation
+ *            On error *report is untouched and nothing has been learned.
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_session_shadow(adaptq_session *session, const adaptq_tensor *inputs, size_t n_inputs,
+                                               const adaptq_shadow_options *options, adaptq_shadow_report *report);
+
+/** Tells the session what the host thinks of the results of a plan: a click, a transcript that was corrected, a comparison of its
+ *  own.
+ *
+ *  Units     `plan` as in adaptq_run_report; runs with dropped_sites above 0 were not quite at it and are better left out.
+ *            `score` from 0 to 1, to be compared with the cosines of adaptq_session_set_quality_floor().
+ *  Method    kept per plan as number and mean, see adaptq_plan_info; from 16 scores on the mean counts before all other evidence.
+ *  Memory    allocates nothing
+ *  Threads   any thread at any time, several at once; holds from the next run on
+ *  Errors    ADAPTQ_OUT_OF_RANGE      no such plan, or a score outside of 0 to 1
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_session_report_quality(adaptq_session *session, int32_t plan, double score);
+
+/** How large the inputs of one site are: of each row (all values along the last dimension) the largest magnitude, over the rows of
+ *  the calibration set and over those of shadow runs, at plan 0. Integer levels scale each row by itself, so nothing is clipped; inputs
+ *  of other sizes than calibrated say that the file's qualities may not hold. */
+typedef struct adaptq_site_drift {
+  size_t struct_size;
+  int64_t calibrated_rows;     /* 0: unknown, the file was not tuned or by an older version, or the site has no input of its own:
+                                  embedding tables, recurrent weights. Then what follows up to calibrated_greatest is 0 */
+  double calibrated_mean;      /* of the rows' largest magnitudes */
+  double calibrated_deviation; /* their standard deviation */
+  double calibrated_least;     /* of the largest magnitudes */
+  double calibrated_greatest;  /* of the largest magnitudes */
+  int64_t observed_rows;       /* 0: no shadow run yet, or a number was not finite; then the rest is 0 */
+  double observed_mean;        /* as calibrated_mean */
+  double observed_deviation;   /* as calibrated_deviation */
+  double observed_least;       /* as calibrated_least */
+  double observed_greatest;    /* as calibrated_greatest */
+  double ratio;                /* observed_mean / calibrated_mean; 0: unknown */
+  int64_t rows_outside;        /* observed rows below calibrated_least or above calibrated_greatest */
+} adaptq_site_drift;
+
+/** How the inputs of each site have drifted from those of the calibration, in the order of adaptq_model_site(). Without
+ *  adaptq_session_options.shadow nothing is observed.
+ *
+ *  Memory    set sites[0].struct_size first: it is the distance of the entries. Writes all entries, with struct_size in
+ *            each, and *count, the number there are. With too small a capacity: ADAPTQ_BUFFER_TOO_SMALL, *count
+ *            is written, sites are not. sites may be NULL with capacity 0.
+ *  Threads   ADAPTQ_BUSY during a run, and a run that begins during this call gets ADAPTQ_BUSY.
+ *  Errors    ADAPTQ_BUSY, ADAPTQ_INVALID_ARGUMENT
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_session_drift(adaptq_session *session, adaptq_site_drift *sites, size_t capacity,
+                                              size_t *count);
 
 /** One inference of the past. */
 typedef struct adaptq_telemetry {

@@ -483,6 +483,20 @@ struct session_options : adaptq_session_options {
     measure_ns = static_cast<std::int64_t>(time.count());
     return *this;
   }
+  /** Allows adaptq_session_shadow(). */
+  session_options &allow_shadow() noexcept {
+    shadow = 1;
+    return *this;
+  }
+};
+
+/** adaptq_shadow_options with struct_size set. */
+struct shadow_options : adaptq_shadow_options {
+  /** The plan to compare; 0: the session chooses. */
+  explicit shadow_options(std::int32_t which = 0) noexcept
+      : adaptq_shadow_options(detail::sized<adaptq_shadow_options>()) {
+    plan = which;
+  }
 };
 
 /** adaptq_run_options with struct_size set. */
@@ -604,6 +618,31 @@ class session : public detail::handle<adaptq_session, adaptq_session_destroy> {
     adaptq_status status = adaptq_session_power_budget(get(), &budget);
     return detail::outcome(status, adaptq_power_budget(budget));
   }
+  /** adaptq_session_shadow() with the inputs of the last run. */
+  result<adaptq_shadow_report> try_shadow(const adaptq_shadow_options &options = shadow_options()) {
+    return try_shadow(span<const input>(), options);
+  }
+  /** adaptq_session_shadow(). */
+  result<adaptq_shadow_report> try_shadow(span<const input> inputs,
+                                          const adaptq_shadow_options &options = shadow_options()) {
+    auto report = detail::sized<adaptq_shadow_report>();
+    adaptq_status status = adaptq_session_shadow(get(), inputs.size() ? inputs.data() : nullptr, inputs.size(), &options,
+                                                 &report);
+    return detail::outcome(status, adaptq_shadow_report(report));
+  }
+  /** adaptq_session_report_quality(), from any thread. */
+  result<void> try_report_quality(std::int32_t plan, double score) const {
+    return detail::outcome(adaptq_session_report_quality(get(), plan, score));
+  }
+  /** adaptq_session_drift(): one entry per site. */
+  result<std::vector<adaptq_site_drift>> try_drift() const {
+    std::size_t known = 0;
+    auto first = detail::sized<adaptq_site_drift>();
+    adaptq_status status = adaptq_session_drift(get(), &first, 0, &known);
+    std::vector<adaptq_site_drift> sites(known, first);
+    if (status == ADAPTQ_BUFFER_TOO_SMALL) status = adaptq_session_drift(get(), sites.data(), sites.size(), &known);
+    return detail::outcome(status, std::move(sites));
+  }
   /** adaptq_session_telemetry(): the last inferences, oldest first. */
   result<std::vector<adaptq_telemetry>> try_telemetry() const {
     std::vector<adaptq_telemetry> entries(256, detail::sized<adaptq_telemetry>());
@@ -667,6 +706,17 @@ class session : public detail::handle<adaptq_session, adaptq_session_destroy> {
   adaptq_memory memory() const { return try_memory().value(); }                      /**< adaptq_session_memory(). */
   std::vector<adaptq_level_cost> costs() const { return try_costs().value(); }       /**< adaptq_session_costs(). */
   std::vector<adaptq_plan_info> plans() const { return try_plans().value(); }        /**< adaptq_session_plans(). */
+  /** adaptq_session_shadow() with the inputs of the last run. */
+  adaptq_shadow_report shadow(const adaptq_shadow_options &options = shadow_options()) {
+    return try_shadow(options).value();
+  }
+  /** adaptq_session_shadow(). */
+  adaptq_shadow_report shadow(span<const input> inputs, const adaptq_shadow_options &options = shadow_options()) {
+    return try_shadow(inputs, options).value();
+  }
+  /** adaptq_session_report_quality(), from any thread. */
+  void report_quality(std::int32_t plan, double score) const { try_report_quality(plan, score).value(); }
+  std::vector<adaptq_site_drift> drift() const { return try_drift().value(); } /**< adaptq_session_drift(). */
   /** adaptq_session_set_quality_floor(). */
   void set_quality_floor(double mean_cosine, double p5_cosine, adaptq_limit_report *report = nullptr) {
     try_set_quality_floor(mean_cosine, p5_cosine, report).value();

@@ -10,15 +10,16 @@ enum Option: Int {
   case log, logContext, logLevel, codeGeneration, maximumISA, allocate, release, allocatorContext, ignoreEnvironment
   case cpuSet, cpuCount, parallelFor, parallelForContext, threads, parallelForThreads, sensorRoot, pollInterval
   case telemetrySessions, telemetryRecords, telemetrySites
-  case allowedLevels, measureTime
+  case allowedLevels, measureTime, allowShadow
   case runLevel, deadline, maximumThreads
   case matrixName, matrixN, matrixK, matrixWeights, matrixRowStride, matrixColumnStride, matrixBias, matrixWeightType
   case matrixGroupSize, matrixKeep, matrixExpand, matrixMaxRows, matrixOpenMaxRows, matrixOpenExpand
   case groupLevels, groupMaxRows, groupMeasureTime, groupImportance
+  case shadowPlan, shadowThreads, shadowForget
   // The last of these ends the count.
-  case setLevel, setAllowedLevels, latency, percentile, meanFloor, p5Floor
+  case setLevel, setAllowedLevels, latency, percentile, meanFloor, p5Floor, score
 
-  static let count = Option.p5Floor.rawValue + 1
+  static let count = Option.score.rawValue + 1
 }
 
 /// What an option may be. Trivial, because the run path checks with it.
@@ -60,6 +61,7 @@ extension Option {
         owner: "adaptq_session_options", name: "measure_ns", type: ADAPTQ_OPTION_INT64,
         maximum: Double((Int64(1) << 50) - 1),
         description: "nanoseconds after which prepare begins no further measurement; 0: about 400 ms per size")
+    case .allowShadow, .shadowPlan, .shadowThreads, .shadowForget, .score: shadowRule
     case .runLevel:
       OptionRule(
         owner: "adaptq_run_options", name: "level", type: ADAPTQ_OPTION_INT32,
@@ -190,7 +192,11 @@ extension Option {
     case .measureTime: MemoryLayout<adaptq_session_options>.offset(of: \.measure_ns)
     case .runLevel: MemoryLayout<adaptq_run_options>.offset(of: \.level)
     case .deadline: MemoryLayout<adaptq_run_options>.offset(of: \.deadline_ns)
-    case .setLevel, .setAllowedLevels, .latency, .percentile, .meanFloor, .p5Floor: nil
+    case .allowShadow: MemoryLayout<adaptq_session_options>.offset(of: \.shadow)
+    case .shadowPlan: MemoryLayout<adaptq_shadow_options>.offset(of: \.plan)
+    case .shadowThreads: MemoryLayout<adaptq_shadow_options>.offset(of: \.max_threads)
+    case .shadowForget: MemoryLayout<adaptq_shadow_options>.offset(of: \.forget)
+    case .setLevel, .setAllowedLevels, .latency, .percentile, .meanFloor, .p5Floor, .score: nil
     default: matrixOffset
     }
   }
@@ -251,7 +257,7 @@ private func optionError(_ value: @autoclosure () -> String, _ option: Option) -
   switch String(cString: name) {
   case "open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel", "trace",
     "memory-report", "metadata", "options", "code-generation", "threads", "parallel-for", "probe", "matrix", "states",
-    "matrix-group", "power-sensors", "plans", "telemetry-file", "amx", "session-power", "poll-thread":
+    "matrix-group", "power-sensors", "plans", "telemetry-file", "amx", "session-power", "poll-thread", "shadow":
     return 1
   default: return 0
   }

@@ -21,7 +21,8 @@ import Runtime
         throw AdaptQError(.bufferTooSmall, "capacity is \(UInt(bitPattern: capacity)), needs \(needed)")
       }
       let target = try StructArray(
-        UnsafePointer(plans), count: needed, "adaptq_plan_info", parameter: "plans", checkingAll: false)
+        UnsafePointer(plans), count: needed, "adaptq_plan_info", parameter: "plans", firstSize: FirstSize.planInfo,
+        checkingAll: false)
       let steps = session.rungSteps
       for (index, rung) in session.ladder.enumerated() {
         target.write(planInfo(session, index, rung, isStep: steps[index]), at: index)
@@ -49,7 +50,25 @@ private func planInfo(_ session: Session, _ index: Int, _ rung: Rung, isStep: Bo
     case .fp32: value.sites_fp32 += 1
     }
   }
+  addQuality(&value, session.fullQuality(rung: index))
   return value
+}
+
+private func addQuality(_ value: inout adaptq_plan_info, _ quality: RungQuality) {
+  value.mean_source = Int32(quality.known.meanSource.rawValue)
+  value.p5_source = Int32(quality.known.p5Source.rawValue)
+  if value.mean_source != 0 { value.floor_mean_cosine = quality.meanCosine }
+  if value.p5_source != 0 { value.floor_p5_cosine = quality.p5Cosine }
+  value.is_below_floor = quality.isBelowFloor ? 1 : 0
+  value.shadow_samples = Int64(quality.shadowSamples)
+  value.shadow_rows = Int64(quality.shadowRows)
+  if let shadowed = quality.shadowed {
+    value.shadow_mean_cosine = shadowed.meanCosine
+    value.shadow_p5_cosine = shadowed.p5Cosine
+    value.shadow_snr_db = decibels(shadowed.noise)
+  }
+  value.reports = Int64(quality.reports)
+  value.reported_mean = quality.reportedMean
 }
 
 @c @implementation public func adaptq_session_plan_sites(

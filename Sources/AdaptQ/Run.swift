@@ -1,5 +1,6 @@
 import Base
 import CAdaptQ
+import Control
 import NestedFormat
 import Runtime
 
@@ -49,6 +50,8 @@ private func write(_ result: RunReport, to target: OutStruct<adaptq_run_report>)
   value.energy_mj = result.power.nanojoules * 1e-6
   value.recommended_interval_ns = Int64(result.power.recommendedIntervalNanoseconds)
   value.waited_ns = Int64(result.power.waitedNanoseconds)
+  value.quality_source = Int32(result.quality.meanSource.rawValue)
+  if value.quality_source != 0 { value.mean_cosine = CosineSteps.cosine(result.quality.mean) }
   target.write(value)
 }
 

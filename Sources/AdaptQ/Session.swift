@@ -44,13 +44,14 @@ final class SessionObject: HandleObject, @unchecked Sendable {
       try readOptions(options, "adaptq_session_options", firstSize: FirstSize.sessionOptions, into: &wanted)
       let allowed = try allowedLevels(wanted.allowed_levels, .allowedLevels)
       try requireOption(wanted.measure_ns, .measureTime)
+      try requireOption(Int64(wanted.shadow), .allowShadow)
       let kernels = model.runtime.kernels()
       let telemetryFile = model.runtime.telemetryFile
       let session = try Session(
         model: model.model, allowed: allowed ?? Level.allCases, kernels: kernels.table, kernelOwner: kernels.owner,
         calls: model.runtime.calls, threads: model.runtime.threads,
         measureNanoseconds: wanted.measure_ns == 0 ? nil : Int(wanted.measure_ns), telemetryFile: telemetryFile,
-        powerSignal: model.runtime.sampler.signal)
+        powerSignal: model.runtime.sampler.signal, shadows: wanted.shadow != 0)
       if let telemetryFile, !session.isRecorded {
         model.runtime.log.warning(
           "the telemetry file has no section left for this session: it has \(telemetryFile.layout.sessions)")

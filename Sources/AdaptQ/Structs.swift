@@ -16,6 +16,7 @@ enum FirstSize {
   static let runReport = 56
   static let powerBudget = 64
   static let telemetry = 56
+  static let planInfo = 96
 }
 
 /// Reads struct_size at `pointer` and checks it. The caller's struct may lie at any alignment.

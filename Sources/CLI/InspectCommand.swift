@@ -27,7 +27,7 @@ struct InspectCommand: ParsableCommand {
     print("")
     print(
       pad("site", 44) + left("n", 7) + left("k", 6) + left("nested B", 11) + left("fp16 B", 10) + left("fp32 B", 10)
-        + "  signal-to-noise in dB at 8 / 6 / 4 / 2 bits")
+        + left("input range", 19) + "  signal-to-noise in dB at 8 / 6 / 4 / 2 bits")
     var totals = (weights: 0, nested: 0, fp16: 0, fp32: 0)
     for (index, site) in graph.sites.enumerated() {
       let bytes = byteCounts(site, model.forms[index])
@@ -43,7 +43,8 @@ struct InspectCommand: ParsableCommand {
       }
       print(
         pad(site.name, 44) + left("\(site.n)", 7) + left("\(site.k)", 6) + left("\(bytes.nested)", 11)
-          + left("\(bytes.fp16)", 10) + left("\(bytes.fp32)", 10) + "  " + quality.joined(separator: " / "))
+          + left("\(bytes.fp16)", 10) + left("\(bytes.fp32)", 10)
+          + left(ShadowReportText.summary(model.ranges[index]), 19) + "  " + quality.joined(separator: " / "))
     }
     print(
       pad("all \(graph.sites.count) sites", 44) + left("", 13) + left("\(totals.nested)", 11)

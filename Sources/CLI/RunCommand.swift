@@ -40,6 +40,13 @@ struct RunCommand: ParsableCommand {
   @Option(help: "Make a telemetry file there for adaptq watch, such as /dev/shm/run; removed at the end.")
   var telemetryFile: String?
 
+  @Flag(
+    help: """
+      After each text run it again at the best plan and at another one, and show at the end, on standard error, how near the \
+      plans came and how the sites' inputs differ from those that adaptq tune saw.
+      """)
+  var shadow = false
+
   func validate() throws {
     for (name, value) in [("--budget-ms", budgetMs), ("--deadline-ms", deadlineMs)] {
       if let value, !(value >= 1e-6 && value <= 1e9) {
@@ -75,7 +82,8 @@ struct RunCommand: ParsableCommand {
   private func embed(
     _ lines: [String], _ sentences: SentenceModel, _ level: Level?, _ recorder: TraceRecording
   ) throws(AdaptQError) {
-    let session = try sentences.session(level.map { [$0] } ?? Level.allCases, telemetryFile: recorder.file)
+    let session = try sentences.session(
+      level.map { [$0] } ?? Level.allCases, telemetryFile: recorder.file, shadows: shadow)
     if let budgetMs {
       try session.setLatencyBudget(nanoseconds: nanoseconds(budgetMs), percentile: percentile)
     }
@@ -93,6 +101,7 @@ struct RunCommand: ParsableCommand {
         let (vector, report) = try sentences.embed(
           session, ids: ids, level: level, deadline: deadlineMs.map(nanoseconds) ?? 0)
         try recorder.keepNewest()
+        if shadow { _ = session.handle.shadow(rung: 0, isGiven: false) }
         if pass < repeats { continue }
         print(
           JSON.object([
@@ -103,6 +112,7 @@ struct RunCommand: ParsableCommand {
           ]).text)
       }
     }
+    if shadow { printError(ShadowReportText.plans(session) + ShadowReportText.drift(session)) }
   }
 
   private func nanoseconds(_ milliseconds: Double) -> Int { clampedInt(milliseconds * 1e6, in: 1...(1 << 50) - 1) }

@@ -28,11 +28,12 @@ struct SentenceModel {
   }
 
   func session(
-    _ levels: [Level] = Level.allCases, measureRounds: Int? = nil, telemetryFile: TelemetryFile? = nil
+    _ levels: [Level] = Level.allCases, measureRounds: Int? = nil, telemetryFile: TelemetryFile? = nil,
+    shadows: Bool = false
   ) throws(AdaptQError) -> Session {
     try Session(
       model: model, allowed: levels, kernels: kernels.table, kernelOwner: kernels, measureRounds: measureRounds,
-      telemetryFile: telemetryFile)
+      telemetryFile: telemetryFile, shadows: shadows)
   }
 
   /// Longest sequence: the tokenizer's bound, or what the position table has.

@@ -36,7 +36,7 @@ struct TuneCommand: ParsableCommand {
     let sentences = try reporting { () throws(AdaptQError) in try SentenceModel(path: model) }
     let result = try reporting { () throws(AdaptQError) in try tune(sentences, lines) }
     let tuned = try reporting { () throws(AdaptQError) in
-      try sentences.model.file(block, replacingPlans: result.plans)
+      try sentences.model.file(block, replacingPlans: result.plans, ranges: result.ranges)
     }
     if let svg {
       var text = TuneReport.picture(result, name: String(model.split(separator: "/").last ?? "")).svg

@@ -54,12 +54,14 @@ public final class Model: @unchecked Sendable {
   public let storedBytes: StoredBytes
   /// Plans with their quality, if `adaptq tune` has measured any.
   public let plans: PlanSet?
+  /// How large each site's inputs were while `adaptq tune` measured; nil where it is not known, as in older files.
+  public let ranges: [SiteRange?]
   private let owner: MemoryBlock
 
   init(
     graph: Graph, forms: [SiteForms], constants: [UnsafePointer<Float>], signalToNoise: [[JSON.Member]],
     tokenizer: (settings: JSON, vocabulary: UnsafeRawBufferPointer)?, metadata: [(key: String, value: String)],
-    storedBytes: StoredBytes, plans: PlanSet?, owner: MemoryBlock
+    storedBytes: StoredBytes, plans: PlanSet?, ranges: [SiteRange?], owner: MemoryBlock
   ) {
     self.graph = graph
     self.forms = forms
@@ -69,6 +71,7 @@ public final class Model: @unchecked Sendable {
     self.metadata = metadata
     self.storedBytes = storedBytes
     self.plans = plans
+    self.ranges = ranges
     self.owner = owner
   }
 

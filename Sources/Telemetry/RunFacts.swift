@@ -49,6 +49,15 @@ public struct RunFacts: Equatable, Sendable, BitwiseCopyable {
   public var recommendedIntervalNanoseconds: Int64 = 0
   public var waitedNanoseconds: Int64 = 0
 
+  // Of the rung, as floors see it behind this run. Sections have them of the newest run only, records the source.
+  public var qualitySource = QualitySource.unknown
+  public var p5Source = QualitySource.unknown
+  /// Cosines; 0 where nothing is known.
+  public var meanCosine = 0.0
+  public var p5Cosine = 0.0
+  /// Bit k: rung k is not chosen because its quality is below the floor.
+  public var rungsBelowFloor: UInt64 = 0
+
   public init() {}
 
   /// No time is longer than this; a record that says so is damaged.

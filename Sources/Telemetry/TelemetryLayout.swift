@@ -110,7 +110,13 @@ public struct TelemetryLayout: Sendable, BitwiseCopyable {
     package static let lastSequence = 40
     package static let begin = 48
     package static let end = 56
-    package static let used = 64
+    // Of the newest run; each word for itself.
+    package static let meanCosine = 64
+    package static let p5Cosine = 72
+    /// Bits 0 to 7 source of the mean, 8 to 15 of the 5th percentile, 16 to 31 rung.
+    package static let qualitySource = 80
+    package static let rungsBelowFloor = 88
+    package static let used = 96
   }
 
   package enum SectionState {
@@ -154,6 +160,8 @@ public struct TelemetryLayout: Sendable, BitwiseCopyable {
     package static let deadlineMissed: UInt32 = 8
     package static let fixed: UInt32 = 16
     package static let powerUnreachable: UInt32 = 32
-    package static let all: UInt32 = 63
+    /// Two bits: where the rung's quality is known from.
+    package static let qualityShift: UInt32 = 6
+    package static let all: UInt32 = 255
   }
 }

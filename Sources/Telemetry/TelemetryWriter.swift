@@ -48,12 +48,23 @@ public struct TelemetryWriter: BitwiseCopyable, @unchecked Sendable {
     cmachine_atomic_store_relaxed(record + Record.energySource, UInt64(facts.energySource.rawValue))
     storeLevels(record + TelemetryLayout.recordHeaderByteCount / 8, levels)
     cmachine_atomic_store(record + Record.mark, facts.sequence)
+    storeQuality(facts)
     cmachine_atomic_store(section + TelemetryLayout.Section.lastSequence / 8, facts.sequence)
   }
 
   @inline(__always)
   private func store(_ record: UnsafeMutablePointer<UInt64>, _ word: Int, _ value: Int64) {
     cmachine_atomic_store_relaxed(record + word, UInt64(bitPattern: value))
+  }
+
+  @inline(__always)
+  private func storeQuality(_ facts: RunFacts) {
+    typealias Section = TelemetryLayout.Section
+    cmachine_atomic_store_relaxed(section + Section.meanCosine / 8, facts.meanCosine.bitPattern)
+    cmachine_atomic_store_relaxed(section + Section.p5Cosine / 8, facts.p5Cosine.bitPattern)
+    let sources = UInt64(facts.qualitySource.rawValue) | UInt64(facts.p5Source.rawValue) << 8
+    cmachine_atomic_store_relaxed(section + Section.qualitySource / 8, sources | UInt64(facts.rung) << 16)
+    cmachine_atomic_store_relaxed(section + Section.rungsBelowFloor / 8, facts.rungsBelowFloor)
   }
 
   /// Eight levels a word, the first in the lowest byte. The caller's bytes end with the last site.
@@ -80,6 +91,7 @@ public struct TelemetryWriter: BitwiseCopyable, @unchecked Sendable {
     if facts.deadlineMissed { flags |= Flag.deadlineMissed }
     if facts.isFixed { flags |= Flag.fixed }
     if facts.powerUnreachable { flags |= Flag.powerUnreachable }
+    flags |= UInt32(facts.qualitySource.rawValue) << Flag.qualityShift
     // As ADAPTQ_REASON_*, which begin at 1.
     let reason = UInt64(facts.reason.rawValue) &+ 1
     return UInt64(facts.rung) | UInt64(facts.level) << 16 | reason << 24 | UInt64(flags) << 32

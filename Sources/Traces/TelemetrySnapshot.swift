@@ -24,6 +24,18 @@ public struct TelemetrySnapshot: Sendable {
     public var records: [RunRecord]
     /// Records whose contents are impossible.
     public var damagedRecords: Int
+    /// Of the plan of the newest run; nil where nothing is known, or where what stands there is impossible.
+    public var quality: Quality?
+    /// Rungs that are not chosen because they are below the floor of quality.
+    public var rungsBelowFloor = 0
+  }
+
+  public struct Quality: Equatable, Sendable {
+    public var rung: Int
+    public var meanCosine: Double
+    public var source: QualitySource
+    public var p5Cosine: Double
+    public var p5Source: QualitySource
   }
 
   public let layout: TelemetryLayout
@@ -154,6 +166,8 @@ public struct TelemetrySnapshot: Sendable {
         session.damagedRecords += 1
       }
     }
+    session.quality = quality(words, base)
+    session.rungsBelowFloor = words[base + Section.rungsBelowFloor].nonzeroBitCount
     session.records.sort { $0.facts.sequence < $1.facts.sequence }
     return session
   }
@@ -179,6 +193,19 @@ public struct TelemetrySnapshot: Sendable {
     else { return nil }
     facts.timeNanoseconds = time
     return facts
+  }
+
+  private static func quality(_ words: Words, _ base: Int) -> Quality? {
+    typealias Section = TelemetryLayout.Section
+    let sources = words[base + Section.qualitySource]
+    let mean = Double(bitPattern: words[base + Section.meanCosine])
+    let p5 = Double(bitPattern: words[base + Section.p5Cosine])
+    guard let source = QualitySource(rawValue: UInt8(truncatingIfNeeded: sources)), source != .unknown,
+      let p5Source = QualitySource(rawValue: UInt8(truncatingIfNeeded: sources >> 8)), mean >= 0 && mean <= 1,
+      p5 >= 0 && p5 <= 1
+    else { return nil }
+    return Quality(
+      rung: Int(sources >> 16 & 0xFFFF), meanCosine: mean, source: source, p5Cosine: p5, p5Source: p5Source)
   }
 
   private static func site(_ words: Words, _ offset: Int) -> TelemetryFile.Site {
@@ -227,6 +254,7 @@ public struct TelemetrySnapshot: Sendable {
     facts.budgetUnreachable = flags & Flag.budgetUnreachable != 0
     facts.deadlineMissed = flags & Flag.deadlineMissed != 0
     facts.isFixed = flags & Flag.fixed != 0
+    facts.qualitySource = QualitySource(rawValue: UInt8(flags >> Flag.qualityShift & 3)) ?? .unknown
     facts.percentileHundredths = UInt32(truncatingIfNeeded: word(Record.percentile))
     facts.droppedSites = UInt32(truncatingIfNeeded: word(Record.percentile) >> 32)
     facts.slowdown = Double(bitPattern: word(Record.slowdown))

@@ -63,6 +63,7 @@ public struct WatchPage {
         parts.append("energy \(WatchPage.energyText(last)) \(last.energySource.name)")
         if last.powerUnreachable { parts.append("power cannot hold") }
       }
+      if let quality = session.quality { parts.append("cosine \(fixed(quality.meanCosine, 6)) \(quality.source.name)") }
       parts += ["switches \(last.switches)", "host \(hostText)"]
       return parts.joined(separator: ", ")
     }
@@ -88,6 +89,7 @@ public struct WatchPage {
     lines += chart(session.records, last)
     lines += [load(last)]
     if last.energySource != .none { lines.append(energy(last)) }
+    lines += quality(session)
     lines += sites(session)
     lines += switches(session.records)
     return lines
@@ -138,6 +140,18 @@ public struct WatchPage {
     if last.unavoidableMisses > 0 { line.add(", \(last.unavoidableMisses) at any level", .dim) }
     line.add("  switches \(last.switches)")
     return line
+  }
+
+  /// The quality that the plan of the newest run is known to have, and where from.
+  private func quality(_ session: TelemetrySnapshot.Session) -> [StyledLine] {
+    guard let quality = session.quality else { return [] }
+    var line = label("quality")
+    line.add("cosine \(fixed(quality.meanCosine, 6)) (\(quality.source.name))")
+    if quality.p5Source != .unknown {
+      line.add("  5th perc. \(fixed(quality.p5Cosine, 6)) (\(quality.p5Source.name))")
+    }
+    if session.rungsBelowFloor > 0 { line.add("  \(session.rungsBelowFloor) plans below the floor", .warning) }
+    return [line]
   }
 
   /// How much of the weights ran at which level, and a character for each site.

@@ -10,6 +10,8 @@ struct QualityMeasurement {
   /// Outputs of floats, as indices into the model's.
   private let outputs: [Int]
   private let references: [[MemoryBlock]]
+  /// How large the inputs of each site were in the runs of the reference; nil for sites that have none of their own.
+  let ranges: [SiteRange?]
 
   /// - Parameters:
   ///   - session: prepared for the largest sample; no run of it is in progress.
@@ -25,11 +27,13 @@ struct QualityMeasurement {
     if outputs.isEmpty { throw .unsupported("the model has no output of floats to compare") }
     if samples.isEmpty { throw .invalidArgument("calibration samples: none") }
     var references: [[MemoryBlock]] = []
+    var sums = [RangeSums](repeating: RangeSums(), count: graph.sites.count)
     for index in samples.indices {
-      references.append(try QualityMeasurement.run(session, samples[index], index, reference))
+      references.append(try QualityMeasurement.run(session, samples[index], index, reference, &sums))
       progress(index + 1, samples.count)
     }
     self.references = references
+    ranges = sums.map(\.range)
   }
 
   /// Cosines of all output rows of the chosen samples with the reference's.
@@ -39,7 +43,8 @@ struct QualityMeasurement {
     defer { withExtendedLifetime(session) {} }
     var cosines: [Double] = []
     for index in chosen {
-      let own = try QualityMeasurement.run(session, samples[index], index, levels)
+      var unused: [RangeSums] = []
+      let own = try QualityMeasurement.run(session, samples[index], index, levels, &unused)
       for output in outputs {
         let run = session.handle
         let rank = run.outputLayout(output).rank
@@ -48,9 +53,10 @@ struct QualityMeasurement {
         let rows = width > 0 ? run.outputByteCount(output) / 4 / width : 0
         for row in 0..<rows {
           cosines.append(
-            QualityMeasurement.cosine(
+            RowDistance(
               a.base.assumingMemoryBound(to: Float.self) + row * width,
-              b.base.assumingMemoryBound(to: Float.self) + row * width, width))
+              b.base.assumingMemoryBound(to: Float.self) + row * width, width
+            ).cosine)
         }
       }
     }
@@ -72,23 +78,11 @@ struct QualityMeasurement {
       meanCosine: min(max(rounded(mean), -1), 1), p5Cosine: sorted.isEmpty ? 0 : rounded(sorted[rank - 1]))
   }
 
-  /// 1 for two rows of zeros, 0 for one, -1 where a number is not finite: nothing is farther off.
-  static func cosine(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ count: Int) -> Double {
-    var (ab, aa, bb) = (0.0, 0.0, 0.0)
-    for index in 0..<count {
-      let (x, y) = (Double(a[index]), Double(b[index]))
-      ab += x * y
-      aa += x * x
-      bb += y * y
-    }
-    if !(aa + bb).isFinite { return -1 }
-    if aa == 0 || bb == 0 { return aa == bb ? 1 : 0 }
-    return min(max(ab / (aa.squareRoot() * bb.squareRoot()), -1), 1)
-  }
-
   /// The outputs of one sample.
+  ///
+  /// - Parameter ranges: get the rows of the sites' inputs; empty: nobody wants to know.
   private static func run(
-    _ session: Session, _ sample: CalibrationSample, _ index: Int, _ levels: [Level]
+    _ session: Session, _ sample: CalibrationSample, _ index: Int, _ levels: [Level], _ ranges: inout [RangeSums]
   ) throws(AdaptQError) -> [MemoryBlock] {
     // The handle is pointers only and keeps nothing alive.
     defer { withExtendedLifetime(session) {} }
@@ -111,7 +105,9 @@ struct QualityMeasurement {
       run.bind(sample.inputs.count + output, TensorBinding(data: block.base, byteCount: byteCount))
       blocks.append(block)
     }
-    let outcome = run.run(siteLevels: levels.map(\.rawValue)).outcome
+    let outcome = ranges.withUnsafeMutableBufferPointer { ranges in
+      run.run(siteLevels: levels.map(\.rawValue), ranges: ranges.isEmpty ? nil : ranges.baseAddress).outcome
+    }
     if outcome.kind == .indexOutOfRange {
       throw .invalidArgument(
         "sample \(index): index \(outcome.index), site \"\(graph.sites[outcome.site].name)\" has \(outcome.rows) rows")

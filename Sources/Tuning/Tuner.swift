@@ -77,7 +77,8 @@ public struct Tuner {
           byteCount: zip(sites, plan).reduce(0) { $0 + TuningResult.byteCount(session.model, site: $1.0, $1.1) }))
       progress(.plans, index + 1, wanted.count)
     }
-    return TuningResult(reference: best, rows: rows, work: costs.works[size], measured: measured)
+    return TuningResult(
+      reference: best, rows: rows, work: costs.works[size], ranges: measurement.ranges, measured: measured)
   }
 
   /// The measured size nearest to what a sample usually is.

@@ -24,12 +24,15 @@ public struct TuningResult: Sendable {
   public var rows: Int
   /// Product of the sizes that the times are for.
   public var work: Int
+  /// How large each site's inputs were at the reference.
+  public var ranges: [SiteRange?]
   public private(set) var measured: [TunedPlan]
   /// The plans to store, best first: those of a single level, and the mixes that no other plan beats or equals in quality, time
   /// and bytes together.
   public private(set) var kept: [TunedPlan]
 
-  init(reference: Level, rows: Int, work: Int, measured: [TunedPlan]) {
+  init(reference: Level, rows: Int, work: Int, ranges: [SiteRange?], measured: [TunedPlan]) {
+    self.ranges = ranges
     self.reference = reference
     self.rows = rows
     self.work = work

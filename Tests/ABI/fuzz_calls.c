@@ -31,7 +31,7 @@ static struct {
     F(session_memory, 30), F(session_reset_state, 20), F(session_state_save, 30), F(session_state_restore, 30),
     F(session_set_level, 30), F(session_set_allowed_levels, 30), F(session_set_latency_budget, 30), F(session_costs, 30),
     F(session_plans, 30), F(session_plan_sites, 30), F(session_set_quality_floor, 30), F(session_set_power_budget, 30),
-    F(session_power_budget, 20),
+    F(session_power_budget, 20), F(session_shadow, 30), F(session_report_quality, 30), F(session_drift, 20),
     F(session_telemetry, 30), F(session_telemetry_sites, 30), F(tokenizer_create, 4), F(tokenizer_destroy, 2),
     F(tokenizer_get_info, 40), F(tokenizer_encode, 60), F(matrix_create, 8), F(matrix_destroy, 4), F(matrix_get_info, 40),
     F(matrix_multiply, 120), F(matrix_workspace_size, 30), F(matrix_quantize, 60), F(matrix_save, 1),
@@ -177,7 +177,7 @@ int main(int argc, char **argv) {
   for (int i = 1; i < argc; i++) {
     if (strcmp(argv[i], "--functions") == 0) {
       for (int f = 1; f < N_FUNCTIONS; f++) printf("adaptq_%s\n", functions[f].name);
-      puts("adaptq_status_name\nadaptq_level_name\nadaptq_reason_name\nadaptq_last_error\nadaptq_version_string\n"
+      puts("adaptq_status_name\nadaptq_level_name\nadaptq_reason_name\nadaptq_quality_source_name\nadaptq_last_error\nadaptq_version_string\n"
            "adaptq_version_number\nadaptq_option_count\nadaptq_has_feature");
       return 0;
     }

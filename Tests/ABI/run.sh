@@ -198,7 +198,7 @@ for source in "$tests"/test_*.c; do
         fi
       done
       ;;
-    test_states|test_group)
+    test_states|test_group|test_shadow)
       if [ -n "$sanitizer" ]; then run_program "$name" "$build/$name"; continue; fi
       run_program "$name" env LD_PRELOAD="$build/count_malloc.so" "$build/$name"
       output=$("$tests/strace_between.sh" "$build/$name" 2>&1)

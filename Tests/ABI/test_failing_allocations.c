@@ -101,7 +101,7 @@ static adaptq_status from_memory(adaptq_runtime *runtime, float *y) { return enc
 static adaptq_status from_callback(adaptq_runtime *runtime, float *y) { return encoder(runtime, 2, y); }
 static adaptq_status from_descriptor(adaptq_runtime *runtime, float *y) { return encoder(runtime, 3, y); }
 
-// A model with states: runs, saved and restored.
+// A model with states: runs, shadow runs, saved and restored.
 static adaptq_status audio(adaptq_runtime *runtime, float *y) {
   adaptq_model *model = NULL;
   adaptq_session *session = NULL;
@@ -114,8 +114,9 @@ static adaptq_status audio(adaptq_runtime *runtime, float *y) {
   for (int i = 0; i < 2 * 24 * 6; i++) x[i] = (float)(i % 7) / 7;
   tensor_shape(&in[0], ADAPTQ_TYPE_FLOAT32, 3, 2, 24, 6, x);
   tensor_shape(&in[1], ADAPTQ_TYPE_INT32, 0, 0, 0, 0, &flag);
+  const adaptq_session_options options = {.struct_size = sizeof options, .shadow = 1};
   TRY(adaptq_model_open(runtime, ADAPTQ_TESTS "/ABI/audio.adaptq", &model));
-  TRY(adaptq_session_create(model, NULL, &session));
+  TRY(adaptq_session_create(model, &options, &session));
   TRY(adaptq_session_prepare(session, in, 2));
   TRY(adaptq_session_set_level(session, ADAPTQ_LEVEL_FP32));
   for (int i = 0; i < 3; i++) {
@@ -125,6 +126,7 @@ static adaptq_status audio(adaptq_runtime *runtime, float *y) {
       out[k].data = k == 0 ? wide : hidden;
     }
     TRY(adaptq_session_run(session, in, 2, out, 2, NULL, NULL));
+    TRY(adaptq_session_shadow(session, NULL, 0, NULL, NULL));
     if (i == 0) TRY(adaptq_session_state_save(session, saved, sizeof saved, &size));
     if (i == 1) TRY(adaptq_session_state_restore(session, saved, size));
   }

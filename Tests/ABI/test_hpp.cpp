@@ -207,6 +207,11 @@ static void life_with_results() {
   auto budget = session->try_power_budget();
   CHECK(budget && budget->energy_mj == 1e9 && budget->window_ns == 10000000000);
   CHECK(bool(session->try_remove_power_budget()));
+  CHECK(session->try_report_quality(0, 1) && !session->try_report_quality(0, 2));
+  auto unshadowed = session->try_shadow();
+  CHECK(!unshadowed && unshadowed.status() == ADAPTQ_UNSUPPORTED);
+  auto drift = session->try_drift();
+  CHECK(drift && !drift->empty() && drift->front().observed_rows == 0);
   auto telemetry = session->try_telemetry();
   CHECK(telemetry && telemetry->size() == 3);
   CHECK(bool(session->try_cancel()));
@@ -303,6 +308,11 @@ static void life_with_exceptions() {
   session.set_level(ADAPTQ_LEVEL_INT8);
   session.set_allowed_levels(0);
   session.set_latency_budget(0, 0);
+  auto shadowed = adaptq::session::create(model, adaptq::session_options(ADAPTQ_ALLOW_INT8 | ADAPTQ_ALLOW_INT4).allow_shadow());
+  shadowed.prepare(inputs);
+  CHECK(shadowed.shadow(inputs).rows == 1 && shadowed.shadow(adaptq::shadow_options(1)).samples == 2);
+  shadowed.report_quality(1, 0.5);
+  CHECK(shadowed.drift().size() == model.site_count() && shadowed.plans()[1].reports == 1);
   session.cancel();
   session.set_quality_floor(0, 0);
   adaptq_power_budget power = {};

@@ -10,7 +10,7 @@
 static void features(void) {
   const char *known[] = {"open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel",
                          "trace", "memory-report", "metadata", "options", "code-generation", "matrix", "states",
-                         "telemetry-file", "amx", "session-power", "poll-thread"};
+                         "telemetry-file", "amx", "session-power", "poll-thread", "shadow"};
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) CHECK_INT(adaptq_has_feature(known[i]), 1);
   const char *unknown[] = {"", "x", "Trace", "trace ", "open-f", "\xff\xfe", "a feature with a name that is much too long"};
   for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) CHECK_INT(adaptq_has_feature(unknown[i]), 0);
@@ -93,6 +93,7 @@ static adaptq_status use_option(world *w, const adaptq_option_info *info, double
     adaptq_matrix_open_options open;
     adaptq_group_options group;
     adaptq_telemetry_file_options file;
+    adaptq_shadow_options shadow;
     char bytes[256];
   } o;
   memset(&o, 0, sizeof o);
@@ -151,6 +152,19 @@ static adaptq_status use_option(world *w, const adaptq_option_info *info, double
     status = adaptq_group_create(w->f->runtime, &matrix, 1, &o.group, &group);
     CHECK_STATUS(adaptq_group_destroy(group), ADAPTQ_OK);
     CHECK_STATUS(adaptq_matrix_destroy(matrix), ADAPTQ_OK);
+  } else if (strcmp(info->owner, "adaptq_shadow_options") == 0) {
+    o.shadow.struct_size = sizeof o.shadow;
+    adaptq_session_options options = {.struct_size = sizeof options, .measure_ns = 1, .shadow = 1};
+    adaptq_session *session = NULL;
+    CHECK_STATUS(adaptq_session_create(w->f->model, &options, &session), ADAPTQ_OK);
+    CHECK_STATUS(adaptq_session_prepare(session, w->t->inputs, w->f->n_inputs), ADAPTQ_OK);
+    CHECK_STATUS(fixture_run(w->f, session, w->t, NULL, NULL), ADAPTQ_OK);
+    status = adaptq_session_shadow(session, NULL, 0, &o.shadow, NULL);
+    // A session with fewer plans than there may be refuses the largest.
+    if (status == ADAPTQ_OUT_OF_RANGE && value == info->maximum) status = ADAPTQ_UNSUPPORTED;
+    CHECK_STATUS(adaptq_session_destroy(session), ADAPTQ_OK);
+  } else if (strcmp(info->name, "score") == 0) {
+    status = adaptq_session_report_quality(w->session, 0, value);
   } else if (strcmp(info->owner, "adaptq_session_set_level") == 0) {
     status = adaptq_session_set_level(w->session, (adaptq_level)value);
   } else if (strcmp(info->owner, "adaptq_session_set_allowed_levels") == 0) {

@@ -56,6 +56,7 @@ int main(int argc, char **argv) {
   WRONG_RUN(session_states);
   WRONG_RUN(session_set);
   WRONG_RUN(session_questions);
+  WRONG_RUN(session_shadow);
   WRONG_RUN(tokenizer_create);
   WRONG_RUN(tokenizer_destroy);
   WRONG_RUN(tokenizer_get_info);

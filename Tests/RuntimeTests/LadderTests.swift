@@ -154,13 +154,17 @@ import Testing
       for index in 0..<count {
         var rung = Rung(Graph(), linear: [.int8, .int4], quality: nil)
         rung.uniformLevel = Int.random(in: 0..<4, using: &random) == 0 ? .int8 : nil
-        var slot = RungSlot(rung, Graph())
+        var slot = RungSlot(rung, Graph(), isBest: index == 0)
         for size in 0..<4 { slot.costs[size] = Float.random(in: 1...2, using: &random) }
         (rungs + index).initialize(to: slot)
       }
       var dummy: UInt8 = 0
+      let words = UnsafeMutablePointer<UInt64>.allocate(capacity: QualityWords.wordCount(rungs: count))
+      defer { words.deallocate() }
       withUnsafeMutablePointer(to: &dummy) { levels in
-        let ladder = LadderSlots(rungs: rungs, count: count, siteLevels: levels, siteCount: 0, sizeCount: sizes)
+        let ladder = LadderSlots(
+          rungs: rungs, count: count, siteLevels: levels, siteCount: 0, quality: QualityWords(words: words),
+          sizeCount: sizes)
         let mask = UInt64.random(in: 0...UInt64.max, using: &random) & (UInt64.max >> UInt64(64 - count))
         let steps = ladder.steps(of: mask, minimumGain: 0.03)
         var kept: [Int] = []

@@ -3,7 +3,7 @@ import Foundation
 import Glibc
 import Telemetry
 import Testing
-import Traces
+@testable import Traces
 
 @Suite struct TelemetryFileTests {
   private let folder: TemporaryFolder
@@ -33,6 +33,30 @@ import Traces
       #expect(session.damagedRecords == 0 && !session.hasEnded)
       let oldest = sequence < 17 ? 1 : sequence - 15
       #expect(session.records == (oldest...sequence).map { TelemetryFixture.record($0) })
+    }
+  }
+
+  /// Of the newest run, in the section; what cannot be is nothing known.
+  @Test func qualityOfTheNewestRun() throws {
+    let file = try TelemetryFile(inMemory: try Self.layout())
+    let section = try #require(file.claim(sites: TelemetryFixture.sites, rungs: 6))
+    func read(_ mean: Double, _ p5: Double) throws -> TelemetrySnapshot.Session {
+      var facts = TelemetryFixture.facts(3)
+      (facts.qualitySource, facts.p5Source, facts.meanCosine, facts.p5Cosine) = (.reported, .shadowed, mean, p5)
+      facts.rungsBelowFloor = 0b1011
+      TelemetryFixture.levels(3).withUnsafeBufferPointer { levels in
+        if let base = levels.baseAddress { section.writer.append(facts, levels: base) }
+      }
+      return try #require(try TelemetrySnapshot(file.bytes).sessions.first)
+    }
+    let session = try read(0.5, 0.25)
+    #expect(
+      session.quality
+        == .init(rung: 3, meanCosine: 0.5, source: .reported, p5Cosine: 0.25, p5Source: .shadowed))
+    #expect(session.rungsBelowFloor == 3 && session.records.first?.facts.qualitySource == .reported)
+    for bad in [Double.nan, .infinity, -0.5, 1.5] {
+      #expect(try read(bad, 0).quality == nil)
+      #expect(try read(0, bad).quality == nil)
     }
   }
 

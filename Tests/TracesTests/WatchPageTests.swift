@@ -24,6 +24,9 @@ import Testing
       facts.multiplier = 1.1
       facts.movingPercentileNanoseconds = 13_000_000
       facts.predictedNanoseconds = 14_000_000
+      (facts.meanCosine, facts.qualitySource) = (0.9975, .shadowed)
+      (facts.p5Cosine, facts.p5Source) = (0.9, .calibrated)
+      facts.rungsBelowFloor = 0b101000
       facts.runs = sequence
       facts.misses = sequence / 10
       facts.switches = 1
@@ -45,6 +48,7 @@ import Testing
       "running", "session 1  run 40, 20/s  INT8 (rung 3 of 6, predicted miss)  100 ms ago",
       "latency    25.0 ms  p95 13.0 ms of budget 20.0 ms  holds", "predicted 14.0 ms",
       "slow-down  1.25 x", "misses 4 of 40 (10.0 %)", "switches 1", "FP16 75.0 %  INT8 25.0 %", "sites      8H\n",
+      "quality    cosine 0.997500 (shadowed)  5th perc. 0.900000 (calibrated)  2 plans below the floor",
       "run 30  FP32 to INT8  predicted miss  600 ms ago",
     ] { #expect(text.contains(part), "\(part) in\n\(text)") }
   }
@@ -79,7 +83,7 @@ import Testing
     #expect(
       page.plainLines == [
         "session 1, run 40, INT8, predicted miss, latency 25.0 ms, p95 13.0 ms, budget 20.0 ms, slow-down 1.25, "
-          + "misses 4 of 40, switches 1, host running"
+          + "misses 4 of 40, cosine 0.997500 shadowed, switches 1, host running"
       ])
   }
 

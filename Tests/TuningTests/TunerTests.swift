@@ -67,6 +67,107 @@ import Testing
     #expect(rungs.map { Array($0.levels.dropFirst()) } == plans.map(\.levels))
   }
 
+  /// Shadow runs on the samples find the quality that tuning on them finds, and inputs of the sites as tuning saw them.
+  @Test func shadowsMeasureTheSame() throws {
+    let samples = try Self.samples(40)
+    let result = try Tuner(try Self.session(try Self.model()), samples).run()
+    let file = try ContainerWriter(builder: try SmallModel.builder(), keep: [.fp16, .fp32]).write()
+    let model = try Model(
+      try Self.model().file(file, replacingPlans: result.plans, ranges: result.ranges), source: "tuned")
+    #expect(model.ranges == result.ranges)
+    let session = try Session(
+      model: model, allowed: Level.allCases, kernels: .portable, kernelOwner: nil, shadows: true)
+    try session.prepare(maximumShapes: [[1, 9], [1, 9]])
+    for sample in samples { try Self.shadow(session, sample, rungs: session.ladder.indices.dropFirst()) }
+    for (index, rung) in session.ladder.enumerated().dropFirst() {
+      let quality = session.fullQuality(rung: index)
+      #expect(quality.known.meanSource == .shadowed && quality.shadowSamples == samples.count)
+      // The file has six decimals.
+      #expect(abs(quality.meanCosine - (rung.quality?.meanCosine ?? 0)) < 6e-7, "plan \(index)")
+      #expect(abs(quality.p5Cosine - max(rung.quality?.p5Cosine ?? 0, 0)) < 6e-7, "plan \(index)")
+    }
+    #expect(session.drift(site: 0).calibrated == nil && session.drift(site: 0).observed == nil, "a table")
+    for site in 1...2 {
+      let drift = session.drift(site: site)
+      let runs = session.ladder.count - 1
+      #expect(drift.rowsOutside == 0 && abs(drift.ratio - 1) < 1e-9)
+      #expect(drift.observed?.rows == (drift.calibrated?.rows ?? 0) * runs)
+      #expect(
+        drift.observed?.least == drift.calibrated?.least && drift.observed?.greatest == drift.calibrated?.greatest)
+      #expect(abs((drift.observed?.deviation ?? 0) - (drift.calibrated?.deviation ?? 1)) < 1e-9)
+    }
+  }
+
+  /// Inputs as tuning has not seen them show, where their sizes change.
+  @Test func driftShows() throws {
+    var builder = GraphBuilder()
+    var random = SeededRandom("driftShows")
+    let batch = builder.symbol("batch")
+    let x = builder.input("x", .float32, [batch, .fixed(24)])
+    let first = try builder.linearSite("first", try .random([40, 24], scale: 0.2, &random), bias: nil)
+    let second = try builder.linearSite("second", try .random([16, 40], scale: 0.2, &random), bias: nil)
+    let wide = try builder.add(.activation(.tanh), try builder.add(.linear(first), x))
+    builder.output("y", try builder.add(.linear(second), wide))
+    let file = try ContainerWriter(builder: builder, keep: [.fp32]).write()
+    let plain = try Model(file, source: "plain")
+    func sample(_ scale: Float) throws -> CalibrationSample {
+      CalibrationSample(inputs: [try .init(shape: [8, 24], floats: (0..<192).map { _ in random.normal() * scale })])
+    }
+    let untuned = try Session(model: plain, allowed: Level.allCases, kernels: .portable, kernelOwner: nil)
+    try untuned.prepare(maximumShapes: [[8, 24]])
+    let result = try Tuner(untuned, try (0..<25).map { _ in try sample(1) }).run()
+    let model = try Model(try plain.file(file, replacingPlans: result.plans, ranges: result.ranges), source: "tuned")
+    // Largest of 24 normal numbers: 2 on average, with a spread of 0.4 or so.
+    let range = try #require(model.ranges[0])
+    #expect(range.rows == 200 && (1.5...2.6).contains(range.mean) && (0.2...0.8).contains(range.deviation))
+    #expect(range.least < range.mean - range.deviation && range.greatest > range.mean + range.deviation)
+    #expect((model.ranges[1]?.greatest ?? 2) <= 1, "behind tanh")
+
+    for (scale, isDrifted) in [(Float(1), false), (4, true), (0.1, true)] {
+      let session = try Session(
+        model: model, allowed: Level.allCases, kernels: .portable, kernelOwner: nil, shadows: true)
+      try session.prepare(maximumShapes: [[8, 24]])
+      for _ in 0..<25 { try Self.shadow(session, try sample(scale), rungs: [1]) }
+      let drift = session.drift(site: 0)
+      #expect(drift.observed?.rows == 200 && abs(drift.ratio - Double(scale)) < 0.1 * Double(scale))
+      #expect(isDrifted ? drift.rowsOutside > 150 : drift.rowsOutside < 10, "\(scale): \(drift.rowsOutside) rows")
+      session.handle.forgetShadows()
+      #expect(session.drift(site: 0).observed == nil && session.drift(site: 0).rowsOutside == 0)
+      // Numbers that are not finite hide the figures, and nothing else breaks.
+      let bad = try sample(1)
+      bad.inputs[0].data.base.storeBytes(of: Float.infinity, as: Float.self)
+      try Self.shadow(session, bad, rungs: [1])
+      #expect(session.drift(site: 0).observed == nil)
+      #expect(session.fullQuality(rung: 1).shadowed?.meanCosine ?? 1 < 1)
+    }
+    // An older file: observed, compared with nothing.
+    let old = try Session(model: plain, allowed: Level.allCases, kernels: .portable, kernelOwner: nil, shadows: true)
+    try old.prepare(maximumShapes: [[8, 24]])
+    try Self.shadow(old, try sample(3), rungs: [1])
+    let drift = old.drift(site: 0)
+    #expect(drift.calibrated == nil && drift.observed?.rows == 8 && drift.ratio == 0 && drift.rowsOutside == 0)
+  }
+
+  /// The sample's inputs, given, compared at each of the rungs.
+  private static func shadow(_ session: Session, _ sample: CalibrationSample, rungs: some Sequence<Int>) throws {
+    let run = session.handle
+    for (input, tensor) in sample.inputs.enumerated() {
+      for (axis, size) in tensor.shape.enumerated() where run.inputLayout(input).sources[axis] < 0 {
+        #expect(run.setSymbol(-1 - run.inputLayout(input).sources[axis], size))
+      }
+    }
+    run.resolveShapes()
+    for (input, tensor) in sample.inputs.enumerated() {
+      run.bind(input, TensorBinding(data: tensor.data.base, byteCount: run.inputByteCount(input)))
+    }
+    var isGiven = true
+    for rung in rungs {
+      let report = run.shadow(rung: rung, isGiven: isGiven)
+      #expect(report.outcome.kind == .done && report.rung == rung)
+      isGiven = false
+    }
+  }
+
   /// A session of fewer levels is tuned over those.
   @Test func onlyTheSessionsLevels() throws {
     let session = try Self.session(try Self.model(), [.int8, .int4])
@@ -101,7 +202,7 @@ import Testing
   }
 
   @Test func cosines() {
-    func cosine(_ a: [Float], _ b: [Float]) -> Double { QualityMeasurement.cosine(a, b, a.count) }
+    func cosine(_ a: [Float], _ b: [Float]) -> Double { RowDistance(a, b, a.count).cosine }
     #expect(cosine([3, 4], [6, 8]) == 1 && cosine([1, 0], [0, 1]) == 0 && cosine([3, 4], [-6, -8]) == -1)
     #expect(cosine([0, 0], [0, 0]) == 1 && cosine([0, 0], [0, 1]) == 0)
     #expect(cosine([.nan, 1], [1, 1]) == -1 && cosine([1, 1], [.infinity, 1]) == -1)

@@ -9,6 +9,7 @@ enum Container {
   static let matricesKey = "adaptq.matrices"
   static let tokenizerKey = "adaptq.tokenizer"
   static let plansKey = "adaptq.plans"
+  static let rangesKey = "adaptq.ranges"
   static let vocabularyTensor = "tokenizer.vocabulary"
 
   static func tensorName(site: Int, _ part: String) -> String { "site.\(site).\(part)" }
@@ -90,10 +91,14 @@ extension Model {
       try set.validate(graph, forms, uniform: Model.levels(graph, forms))
       plans = set
     }
+    var ranges = [SiteRange?](repeating: nil, count: graph.sites.count)
+    if let text = file.metadata[Container.rangesKey] {
+      ranges = try SiteRange.decode(try JSON.parse(text, "\(source): ranges"), siteCount: graph.sites.count)
+    }
     self.init(
       graph: graph, forms: forms, constants: constants.map(\.pointer), signalToNoise: signalToNoise,
       tokenizer: tokenizer, metadata: Container.userMetadata(file.metadata),
-      storedBytes: Model.storedBytes(file, graph), plans: plans, owner: block)
+      storedBytes: Model.storedBytes(file, graph), plans: plans, ranges: ranges, owner: block)
   }
 
   private static func storedBytes(_ file: Safetensors, _ graph: Graph) -> StoredBytes {

@@ -3,9 +3,13 @@ import Base
 extension Model {
   /// The file of this model with other plans: the header anew, everything else byte for byte.
   ///
-  /// - Parameter file: the bytes that the model was read from.
+  /// - Parameters:
+  ///   - file: the bytes that the model was read from.
+  ///   - ranges: one per site, which replace those of the file; nil: these stay.
   /// - Throws: `invalidFile` if the plans do not suit the model, or what reading `file` may throw.
-  public func file(_ file: MemoryBlock, replacingPlans plans: PlanSet) throws(AdaptQError) -> MemoryBlock {
+  public func file(
+    _ file: MemoryBlock, replacingPlans plans: PlanSet, ranges: [SiteRange?]? = nil
+  ) throws(AdaptQError) -> MemoryBlock {
     try plans.validate(graph, forms, uniform: levels)
     var reader = ByteReader(file.bytes)
     let length = try reader.readUInt64("header length")
@@ -13,13 +17,19 @@ extension Model {
       throw .invalidFile("header length \(length) is above \(Safetensors.maximumHeaderByteCount)")
     }
     var members = try JSON.parse(try reader.take(headerCount, "header"), "header").asObject("header")
-    let text = JSON.Member(Container.plansKey, .string(plans.encoded().text))
+    var texts = [JSON.Member(Container.plansKey, .string(plans.encoded().text))]
+    if let ranges {
+      let text = SiteRange.encode(ranges)
+      _ = try SiteRange.decode(text, siteCount: graph.sites.count)
+      texts.append(JSON.Member(Container.rangesKey, .string(text.text)))
+    }
     guard let index = members.firstIndex(where: { $0.key == "__metadata__" }) else {
       throw .invalidFile("header: __metadata__ is missing")
     }
-    var metadata = try members[index].value.asObject("__metadata__").filter { $0.key != Container.plansKey }
-    metadata.append(text)
-    members[index].value = .object(metadata)
+    let kept = try members[index].value.asObject("__metadata__").filter { old in
+      !texts.contains { $0.key == old.key }
+    }
+    members[index].value = .object(kept + texts)
     var header: [UInt8] = []
     JSON.object(members).write(into: &header)
 

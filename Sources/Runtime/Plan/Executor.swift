@@ -67,6 +67,7 @@ extension PlanContext {
     for index in 0..<plan.pointee.stateCount { plan.pointee.states[index].isWritten = false }
     let isTraced = plan.pointee.trace.function != nil
     let stepTimes = plan.pointee.stepTimes
+    let siteRanges = plan.pointee.siteRanges
     let isTimed = isTraced || stepTimes != nil
     var index = 0
     while index < plan.pointee.stepCount {
@@ -80,6 +81,7 @@ extension PlanContext {
       index &+= 1
       if let deadline, step.pointee.isCheckpoint { deadline.pointee.check(plan, position) }
       let begin = isTimed ? monotonicNanoseconds() : 0
+      if let siteRanges { plan.pointee.gatherRange(step, siteRanges) }
       switch step.pointee.kind {
       case .linear:
         // A lower rung may have a float level here; what exists as codes only is read as codes.
@@ -101,7 +103,8 @@ extension PlanContext {
         let bad = ParallelWork.run(plan, step, .main, executor)
         if bad >= 0 { return plan.pointee.outcome(step, bad) }
       case .unary:
-        if plan.pointee.activationCodes(step) != nil {
+        // Ranges are taken of floats.
+        if siteRanges == nil && plan.pointee.activationCodes(step) != nil {
           _ = ParallelWork.run(plan, step, .codes, executor)
           // They serve every level that reads codes.
           (coded, codedLevel) = (step.pointee.output, .int8)
@@ -147,6 +150,17 @@ extension PlanContext {
   func activationCodes(_ step: UnsafeMutablePointer<Step>) -> Kernel? {
     if step.pointee.site < 0 || !level(step).isNested { return nil }
     return kernels.activationCodes(UnaryOperation(rawValue: step.pointee.function) ?? .gelu)
+  }
+
+  /// Adds the rows of a step's input to the range of its site: of a GRU's recurrent site nothing is known.
+  @inline(never)
+  private func gatherRange(_ step: UnsafeMutablePointer<Step>, _ ranges: UnsafeMutablePointer<RangeSums>) {
+    switch step.pointee.kind {
+    case .linear, .convolution, .gru: break
+    default: return
+    }
+    let x = slot(step.pointee.input0)
+    ranges[Int(step.pointee.site)].add(x.pointee.floats, rows: x.pointee.rows, width: x.pointee.width)
   }
 
   private func outcome(_ step: UnsafeMutablePointer<Step>, _ bad: Int) -> RunOutcome {

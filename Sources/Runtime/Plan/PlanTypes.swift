@@ -173,6 +173,8 @@ struct PlanContext: BitwiseCopyable {
   var stepTimes: UnsafeMutablePointer<Int>?
   /// The part of them that was spent on making 8-bit codes that further steps may share.
   var codeTimes: UnsafeMutablePointer<Int>?
+  /// Where the ranges of the sites' inputs are gathered, one per site; nil in a host's runs.
+  var siteRanges: UnsafeMutablePointer<RangeSums>?
 }
 
 /// Why a run stopped. Trivial; the caller makes the text.

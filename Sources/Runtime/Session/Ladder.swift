@@ -62,16 +62,12 @@ struct RungLimits: Equatable, BitwiseCopyable {
   /// From bit 0: 6 bits of levels, 29 of the 5th percentile, 29 of the mean.
   var word: UInt64
 
-  private static let scale = Double(1 << 29 - 1)
-
   init(word: UInt64) { self.word = word }
 
   init(levels: UInt64, mean: UInt64, p5: UInt64) { word = mean << 35 | p5 << 6 | levels }
 
   /// A cosine as an integer; negative ones and NaN are 0.
-  static func steps(_ cosine: Double) -> UInt64 {
-    cosine > 0 ? UInt64(clampedInt(min(cosine, 1) * scale, in: 0...(1 << 29 - 1))) : 0
-  }
+  static func steps(_ cosine: Double) -> UInt64 { CosineSteps.steps(cosine) }
 
   var levels: UInt64 { word & 63 }
   var p5: UInt64 { word >> 6 & (1 << 29 - 1) }
@@ -85,35 +81,33 @@ struct RungSlot: BitwiseCopyable {
   var mainLevel: UInt8
   /// Set of the levels used.
   var levelSet: UInt64
-  /// Steps of ``RungLimits``; all of them where nothing is known, since a floor needs a file with plans.
-  var mean: UInt64
-  var p5: UInt64
+  /// What the file says; where it says nothing, a floor counts on shadow runs: the best rung is the measure, others are not known.
+  var calibrated: KnownQuality
   /// Nanoseconds expected at the measured sizes, 0 before the first preparation.
   var costs = InlineArray<4, Float>(repeating: 0)
 
-  init(_ rung: Rung, _ graph: Graph) {
+  init(_ rung: Rung, _ graph: Graph, isBest: Bool) {
     uniform = rung.uniformLevel?.rawValue ?? 0
     mainLevel = rung.mainLevel.rawValue
     levelSet = 0
     for (site, level) in zip(graph.sites, rung.levels) where site.kind == .linear { levelSet |= level.setBit }
     if let level = rung.uniformLevel { levelSet |= level.setBit }
-    mean = RungLimits.steps(rung.quality?.meanCosine ?? 1)
-    p5 = RungLimits.steps(rung.quality?.p5Cosine ?? 1)
-  }
-
-  @inline(__always)
-  func holds(_ limits: RungLimits) -> Bool {
-    levelSet & ~limits.levels == 0 && mean >= limits.mean && p5 >= limits.p5
+    let assumed = isBest ? 1.0 : 0
+    calibrated = KnownQuality(
+      mean: RungLimits.steps(rung.quality?.meanCosine ?? assumed),
+      p5: RungLimits.steps(rung.quality?.p5Cosine ?? assumed),
+      source: rung.quality == nil ? .unknown : .calibrated)
   }
 }
 
-/// All rungs in the session's memory. Fixed when the session is made, but for the costs.
+/// All rungs in the session's memory. Fixed when the session is made, but for the costs and what is learned about quality.
 struct LadderSlots: BitwiseCopyable {
   var rungs: UnsafeMutablePointer<RungSlot>
   var count: Int
   /// `[rung][site]`: bits of the level.
   var siteLevels: UnsafeMutablePointer<UInt8>
   var siteCount: Int
+  var quality: QualityWords
   /// How many of ``RungSlot/costs`` count.
   var sizeCount = 0
 
@@ -127,12 +121,34 @@ struct LadderSlots: BitwiseCopyable {
     return -1
   }
 
+  /// The quality of a rung that floors go by.
+  @inline(__always)
+  func known(_ rung: Int) -> KnownQuality {
+    KnownQuality(
+      calibrated: rungs[rung].calibrated, shadowed: quality.shadowed(rung), reported: quality.reported(rung))
+  }
+
   /// Rungs within the limits.
   @inline(__always)
   func mask(_ limits: RungLimits) -> UInt64 {
     var mask: UInt64 = 0
-    for rung in 0..<count where rungs[rung].holds(limits) { mask |= 1 << UInt64(truncatingIfNeeded: rung) }
+    for rung in 0..<count where rungs[rung].levelSet & ~limits.levels == 0 {
+      if known(rung).holds(mean: limits.mean, p5: limits.p5) { mask |= 1 << UInt64(truncatingIfNeeded: rung) }
+    }
     return mask
+  }
+
+  /// Rungs that a run may use: as ``mask(_:)``, with the hysteresis of the gate, and never none.
+  ///
+  /// - Parameter isNew: the limits have changed.
+  @inline(__always)
+  func mask(_ limits: RungLimits, _ gate: inout QualityGate, isNew: Bool) -> UInt64 {
+    var mask: UInt64 = 0
+    for rung in 0..<count {
+      if rungs[rung].levelSet & ~limits.levels == 0 { mask |= 1 << UInt64(truncatingIfNeeded: rung) }
+      _ = gate.judge(rung: rung, known(rung), mean: limits.mean, p5: limits.p5, isNew: isNew)
+    }
+    return QualityGate.allowed(mask, below: gate.below)
   }
 
   /// Of `mask` those that the controller should see: a mix that no measured size promises to be clearly faster than a better

@@ -1,3 +1,6 @@
+import Control
+import Graph
+
 /// Type and sizes of an input or output as trivial data, for checks on the run path.
 public struct TensorLayout: BitwiseCopyable {
   public var elementType: Int32
@@ -100,8 +103,42 @@ public struct RunHandle: BitwiseCopyable {
   /// Runs with what ``setSymbol(_:_:)`` and ``bind(_:_:)`` have set, at these levels: the controller neither chooses nor learns
   /// from it, and it is not in the telemetry.
   ///
-  /// - Parameter siteLevels: bits of a level for every site of the graph, each stored by its site; what tables have is ignored.
-  public func run(siteLevels: UnsafePointer<UInt8>) -> RunReport {
-    SessionState.run(state, callLevel: 0, maximumThreads: 0, deadline: 0, siteLevels: siteLevels)
+  /// - Parameters:
+  ///   - siteLevels: bits of a level for every site of the graph, each stored by its site; what tables have is ignored.
+  ///   - ranges: get the rows of the sites' inputs, one per site; nil: nobody wants to know.
+  public func run(siteLevels: UnsafePointer<UInt8>, ranges: UnsafeMutablePointer<RangeSums>? = nil) -> RunReport {
+    context.pointee.siteRanges = ranges
+    defer { context.pointee.siteRanges = nil }
+    return SessionState.run(state, callLevel: 0, maximumThreads: 0, deadline: 0, siteLevels: siteLevels)
+  }
+
+  /// Whether ``shadow(rung:isGiven:maximumThreads:)`` may be called.
+  @inline(__always)
+  public var allowsShadows: Bool { state.pointee.shadow != nil }
+
+  /// There are inputs to run again.
+  @inline(__always)
+  public var hasKeptInputs: Bool { state.pointee.shadow?.pointee.isKept ?? false }
+
+  @inline(__always)
+  public var rungCount: Int { state.pointee.ladder.count }
+
+  /// Compares a rung with the best one, on kept inputs or on those that ``setSymbol(_:_:)`` and ``bind(_:_:)`` have set; see
+  /// ``SessionState``. Nothing else of the session changes.
+  ///
+  /// - Parameter rung: 0: the session chooses.
+  public func shadow(rung: Int, isGiven: Bool, maximumThreads: Int = 0) -> ShadowReport {
+    guard let shadow = state.pointee.shadow, isGiven || shadow.pointee.isKept else { return ShadowReport() }
+    return SessionState.shadow(state, shadow, rung: rung, isGiven: isGiven, maximumThreads: maximumThreads)
+  }
+
+  /// Forgets what shadow runs have found so far.
+  public func forgetShadows() {
+    guard let shadow = state.pointee.shadow else { return }
+    for rung in 0..<rungCount {
+      shadow.pointee.windows[rung].clear()
+      state.pointee.ladder.quality.setShadowed(rung, ShadowedCosines(word: 0))
+    }
+    for site in 0..<context.pointee.siteCount { shadow.pointee.ranges[site].clear() }
   }
 }

@@ -31,7 +31,7 @@ extension Session {
     case set
     /// A level is not one of the session's, or there is none.
     case notInSession
-    /// The file stores no plans, so nothing is known about quality.
+    /// The file stores no plans and shadow runs are not allowed, so nothing is known about quality.
     case unknownQuality
     /// With these levels no plan reaches the mean; the best one has this.
     case meanUnreachable(nearest: Double)
@@ -63,7 +63,7 @@ extension Session {
   /// not looked at. Allocates nothing.
   public func setQualityFloor(mean: Double, p5: Double) -> LimitOutcome {
     let (mean, p5) = (RungLimits.steps(mean), RungLimits.steps(p5))
-    if model.plans == nil && (mean > 0 || p5 > 0) { return .unknownQuality }
+    if model.plans == nil && shadow == nil && (mean > 0 || p5 > 0) { return .unknownQuality }
     return change { $0 = RungLimits(levels: $0.levels, mean: mean, p5: p5) }
   }
 
@@ -84,9 +84,9 @@ extension Session {
   func refusal(_ limits: RungLimits, of mask: UInt64 = .max) -> LimitOutcome {
     var best = (mean: -1.0, p5: -1.0)
     for rung in ladder.indices where slots.rungs[rung].levelSet & ~limits.levels == 0 && mask >> UInt64(rung) & 1 == 1 {
-      guard let quality = ladder[rung].quality else { continue }
+      let quality = quality(rung: rung)
       best.mean = max(best.mean, quality.meanCosine)
-      if RungLimits.steps(quality.meanCosine) >= limits.mean { best.p5 = max(best.p5, quality.p5Cosine) }
+      if quality.known.mean >= limits.mean { best.p5 = max(best.p5, quality.p5Cosine) }
     }
     return RungLimits.steps(best.mean) < limits.mean
       ? .meanUnreachable(nearest: max(best.mean, 0)) : .p5Unreachable(nearest: max(best.p5, 0))

@@ -96,6 +96,7 @@ extension SessionState {
         return
       }
     }
+    state.pointee.shadow?.pointee.keep(plan)
     report.outcome = PlanContext.execute(plan, executor, deadline: deadlineRun)
     if report.outcome.kind != .done { return }
     let outputs = state.pointee.bindings + plan.pointee.inputCount
@@ -110,6 +111,10 @@ extension SessionState {
     }
     // Nothing can fail any more: an unfinished run leaves every state as it was.
     plan.pointee.commitStates()
+    if let shadow = state.pointee.shadow {
+      shadow.pointee.isKept = true
+      shadow.pointee.rung = rung
+    }
 
     let latency = monotonicNanoseconds() &- start
     report.latencyNanoseconds = latency
@@ -120,6 +125,7 @@ extension SessionState {
     report.rung = rung
     report.level = Level(rawValue: state.pointee.ladder.rungs[rung].mainLevel) ?? .int8
     report.levelChanged = state.pointee.lastRung != rung
+    report.quality = state.pointee.ladder.known(rung)
     state.pointee.lastRung = rung
     report.deadlineMissed = deadline > 0 && latency > deadline
     var expectedShare = 1.0
@@ -150,12 +156,14 @@ extension SessionState {
       state.pointee.controller.setBudget(word: budget)
     }
     let limits = cmachine_atomic_load(mailbox(state, 2))
-    if limits != state.pointee.appliedLimits || state.pointee.limitsAreNew {
+    let isNew = limits != state.pointee.appliedLimits || state.pointee.limitsAreNew
+    let quality = state.pointee.ladder.quality.version
+    if isNew || quality != state.pointee.appliedQuality {
       state.pointee.appliedLimits = limits
+      state.pointee.appliedQuality = quality
       state.pointee.limitsAreNew = false
       let ladder = state.pointee.ladder
-      // Not empty: the setter has seen to that.
-      let within = ladder.mask(RungLimits(word: limits))
+      let within = ladder.mask(RungLimits(word: limits), &state.pointee.gate, isNew: isNew)
       state.pointee.withinLimits = within
       let mask = ladder.steps(of: within, minimumGain: state.pointee.controller.configuration.minimumGain)
       try? state.pointee.controller.setAllowed(mask: mask)
@@ -236,6 +244,11 @@ extension SessionState {
       facts.percentileHundredths = UInt32(truncatingIfNeeded: clampedInt(percentile * 100, in: 0...10000))
       facts.movingPercentileNanoseconds = Int64(state.pointee.controller.movingPercentileNanoseconds())
     }
+    facts.qualitySource = report.quality.meanSource
+    facts.p5Source = report.quality.p5Source
+    if report.quality.meanSource != .unknown { facts.meanCosine = CosineSteps.cosine(report.quality.mean) }
+    if report.quality.p5Source != .unknown { facts.p5Cosine = CosineSteps.cosine(report.quality.p5) }
+    facts.rungsBelowFloor = state.pointee.gate.below
     facts.slowdown = state.pointee.controller.slowdown
     facts.multiplier = state.pointee.controller.multiplier
     let counters = state.pointee.controller.counters

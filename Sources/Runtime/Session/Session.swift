@@ -29,6 +29,8 @@ public final class Session: @unchecked Sendable {
   let mailbox: UnsafeMutablePointer<UInt64>
   /// Only initialized when ``isPrepared``.
   let context: UnsafeMutablePointer<PlanContext>
+  /// Only initialized when prepared, and with ``shadow``.
+  private let shadowSlots: UnsafeMutablePointer<ShadowSlots>
   private let prepared: UnsafeMutablePointer<Bool>
   let memory: MemoryBlock
   let states: StateMemory
@@ -37,6 +39,8 @@ public final class Session: @unchecked Sendable {
   /// Keeps what the state's writer points to.
   private let telemetry: TelemetrySection?
   let power: SessionPower
+  /// Nil where shadow runs are not allowed.
+  let shadow: ShadowMemory?
   /// What ``prepare(maximumShapes:)`` may spend on measuring; nil: no limit.
   private let measureNanoseconds: Int?
   private let measureRounds: Int
@@ -54,10 +58,11 @@ public final class Session: @unchecked Sendable {
   ///   - measureRounds: how often each level is timed at each size, and in proportion how long that may take; nil: 5 times.
   ///   - powerSignal: what sensors show, for budgets of power; nil: their models alone count.
   ///   - telemetryFile: where runs leave records that other processes can read; see ``isRecorded``.
+  ///   - shadows: allows shadow runs: memory for them, and a copy of the inputs in each run.
   public init(
     model: Model, allowed: [Level], kernels: KernelTable, kernelOwner: AnyObject?, calls: SystemCalls = .live,
     threads: Threads = .alone, measureNanoseconds: Int? = nil, measureRounds: Int? = nil,
-    telemetryFile: TelemetryFile? = nil, powerSignal: PowerSignal? = nil
+    telemetryFile: TelemetryFile? = nil, powerSignal: PowerSignal? = nil, shadows: Bool = false
   ) throws(AdaptQError) {
     let levels = model.levels.filter { allowed.contains($0) }
     if levels.isEmpty {
@@ -81,15 +86,19 @@ public final class Session: @unchecked Sendable {
     let deadlineAt = try layout.reserve(DeadlineRun.self, 1)
     let mailboxAt = try layout.reserve(UInt64.self, 3 + RunControl.wordCount)
     let power = try SessionPower(rungCount: ladder.count, &layout, signal: powerSignal)
+    let qualityAt = try layout.reserve(UInt64.self, QualityWords.wordCount(rungs: ladder.count))
+    let shadowAt = try layout.reserve(ShadowSlots.self, 1)
     memory = try MemoryBlock.allocate(byteCount: layout.byteCount, purpose: "session", calls: calls)
+    shadow = shadows ? try ShadowMemory(model, rungs: ladder.count, calls: calls) : nil
     states = try StateMemory(model.graph, calls: calls)
     let base = memory.base
 
     let slots = LadderSlots(
       rungs: (base + rungsAt).assumingMemoryBound(to: RungSlot.self), count: ladder.count,
-      siteLevels: (base + rungLevelsAt).assumingMemoryBound(to: UInt8.self), siteCount: siteCount)
+      siteLevels: (base + rungLevelsAt).assumingMemoryBound(to: UInt8.self), siteCount: siteCount,
+      quality: QualityWords(words: (base + qualityAt).assumingMemoryBound(to: UInt64.self)))
     for (index, rung) in ladder.enumerated() {
-      (slots.rungs + index).initialize(to: RungSlot(rung, model.graph))
+      (slots.rungs + index).initialize(to: RungSlot(rung, model.graph, isBest: index == 0))
       for (site, level) in rung.levels.enumerated() { slots.levels(index)[site] = level.rawValue }
     }
     context = (base + planAt).assumingMemoryBound(to: PlanContext.self)
@@ -107,6 +116,7 @@ public final class Session: @unchecked Sendable {
         bindings: (base + bindingsAt).assumingMemoryBound(to: TensorBinding.self),
         deadlineRun: (base + deadlineAt).assumingMemoryBound(to: DeadlineRun.self), power: power.control(base)))
     self.power = power
+    shadowSlots = (base + shadowAt).assumingMemoryBound(to: ShadowSlots.self)
     mailbox = state.pointee.mailbox
     self.model = model
     self.levels = levels
@@ -140,7 +150,8 @@ public final class Session: @unchecked Sendable {
   public var arenaByteCount: Int { plan?.arenaByteCount ?? 0 }
   public var scratchByteCount: Int { workingByteCount - arenaByteCount }
   public var stateByteCount: Int {
-    memory.byteCount + states.byteCount + (plan?.tableByteCount ?? 0) + (shareTable?.byteCount ?? 0)
+    memory.byteCount + (shadow?.byteCount ?? 0) + states.byteCount + (plan?.tableByteCount ?? 0)
+      + (shareTable?.byteCount ?? 0)
       + (planCosts?.byteCount ?? 0)
   }
 
@@ -166,6 +177,7 @@ public final class Session: @unchecked Sendable {
     for (index, rung) in ladder.enumerated() {
       try controller.setCost(rung: index, points: planCosts.points(rung.levels))
     }
+    let shadowing = try shadow?.prepare(plan.context)
     self.plan = plan
     self.planCosts = planCosts
     self.shareTable = shareTable
@@ -186,6 +198,11 @@ public final class Session: @unchecked Sendable {
     state.pointee.executor = executor
     context.initialize(to: plan.context)
     context.pointee.trace = trace
+    if let shadow, let shadowing {
+      shadow.adopt(shadowing.block)
+      shadowSlots.initialize(to: shadowing.slots)
+      state.pointee.shadow = shadowSlots
+    }
     prepared.pointee = true
   }
 

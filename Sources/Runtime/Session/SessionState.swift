@@ -5,8 +5,8 @@ import Telemetry
 
 /// What a session keeps between runs, in raw memory: the run path reads and writes it through one pointer.
 ///
-/// Three words are written by setters on any thread at any time and read once when a run begins (the mailbox); the ladder does
-/// not change but for its costs; everything else belongs to the one run or prepare in progress.
+/// Three words are written by setters on any thread at any time and read once when a run begins (the mailbox), and so are
+/// ``QualityWords``; the ladder does not change but for its costs; everything else belongs to the one run or prepare in progress.
 struct SessionState: BitwiseCopyable {
   /// The mailbox, in memory of its own and touched with atomics only: latency in nanoseconds (low 50 bits) and percentile
   /// times 100 (high 14 bits), 0 for no budget; bits of the fixed level, 0 for automatic; ``RungLimits``.
@@ -16,6 +16,9 @@ struct SessionState: BitwiseCopyable {
   // MARK: Owned by the run in progress
   var appliedBudget: UInt64 = 0
   var appliedLimits: UInt64 = 0
+  /// Of ``QualityWords``.
+  var appliedQuality: UInt64 = 0
+  var gate = QualityGate()
   /// The limits must be applied, whatever they are: the controller is new.
   var limitsAreNew = true
   /// Rungs within the limits, also those that are no steps.
@@ -40,6 +43,8 @@ struct SessionState: BitwiseCopyable {
   /// Where each run leaves a record for other processes; nil without a telemetry file.
   var telemetry: TelemetryWriter?
   var power: PowerControl
+  /// Nil where shadow runs are not allowed, and before the first preparation.
+  var shadow: UnsafeMutablePointer<ShadowSlots>?
 }
 
 /// What one run did.
@@ -63,6 +68,8 @@ public struct RunReport: BitwiseCopyable, Sendable {
   /// Sites that ran at a lower level than the run began with.
   public var droppedSites = 0
   public var power = PowerOutcome()
+  /// Of the rung, as floors see it; nothing is known where there is none.
+  public var quality = KnownQuality(mean: 0, p5: 0, source: .unknown)
 
   public init() {}
 }

@@ -8,7 +8,7 @@ static void *OUT_OR_NULL(void *out) { return wrongly(12) ? NULL : out; }
 
 static adaptq_status names(void) {
   size_t letters = strlen(adaptq_status_name(number32(100))) + strlen(adaptq_level_name(level())) +
-                   strlen(adaptq_reason_name(number32(12))) + strlen(adaptq_last_error()) +
+                   strlen(adaptq_reason_name(number32(12))) + strlen(adaptq_quality_source_name(number32(4))) + strlen(adaptq_last_error()) +
                    strlen(adaptq_version_string()) + adaptq_option_count();
   return letters + (size_t)adaptq_has_feature(text()) + (size_t)adaptq_version_number() > 3 ? 0 : -1;
 }
@@ -199,6 +199,7 @@ static adaptq_status model_memory(void) {
 
 static adaptq_status session_create(void) {
   adaptq_session_options options = {.struct_size = struct_size(sizeof options), .allowed_levels = (uint32_t)number32(63)};
+  options.shadow = wrongly(20) ? number32(1) : rarely(2);
   adaptq_session *made = NULL;
   adaptq_status status = adaptq_session_create(handle(MODEL), rarely(3) ? NULL : &options, OUT_OR_NULL(&made));
   if (made && rarely(2)) {
@@ -311,6 +312,30 @@ static adaptq_status session_set_power_budget(void) {
 static adaptq_status session_power_budget(void) {
   SIZED(adaptq_power_budget, budget);
   return adaptq_session_power_budget(handle(SESSION), OUT_OR_NULL(budget));
+}
+static adaptq_status session_shadow(void) {
+  adaptq_shadow_options options;
+  adaptq_tensor inputs[3];
+  SIZED(adaptq_shadow_report, report);
+  memset(&options, 0, sizeof options);
+  options.struct_size = wrongly(20) ? below(100) : sizeof options;
+  options.plan = rarely(3) ? number32(10) : 0;
+  options.max_threads = rarely(4) ? number32(4) : 0;
+  options.forget = rarely(8) ? number32(1) : 0;
+  void *session = handle(SESSION);
+  fill_tensors(inputs, 3, me->in, 0, 0, session);
+  int is_given = rarely(2);
+  return adaptq_session_shadow(session, is_given ? inputs : NULL, is_given ? 2 : wrongly(20) ? index_or_count(3) : 0,
+                               rarely(2) ? NULL : &options, OUT_OR_NULL(report));
+}
+static adaptq_status session_report_quality(void) {
+  static const double scores[] = {0, 0.5, 1, 0.999, 1.0 / 3, -1, 1.5, (double)__builtin_nanf("")};
+  return adaptq_session_report_quality(handle(SESSION), me->is_good ? 0 : number32(10), scores[below(me->is_good ? 5 : 8)]);
+}
+static adaptq_status session_drift(void) {
+  size_t count = 0;
+  SIZED(adaptq_site_drift, sites);
+  return adaptq_session_drift(handle(SESSION), OUT_OR_NULL(sites), me->is_good ? 20 : index_or_count(20), OUT_OR_NULL(&count));
 }
 static adaptq_status session_telemetry(void) {
   size_t count = 0;

@@ -26,7 +26,7 @@ enum { WIDTH = 32, BATCH = 2, LENGTH = 8, N = 40, K = 100, GROUPS = 2, ROWS = 3 
 static struct {
   adaptq_runtime *runtime, *dead_runtime;
   adaptq_model *model, *audio, *growing, *dead_model;
-  adaptq_session *session, *fresh, *listening, *dead_session;
+  adaptq_session *session, *fresh, *listening, *shadowing, *dead_session;
   adaptq_tokenizer *tokenizer, *dead_tokenizer;
   adaptq_matrix *matrix, *lean, *dead_matrix;
   adaptq_matrix_file *file, *dead_file;
@@ -47,6 +47,7 @@ typedef struct {
   adaptq_telemetry_file_options telemetry_file;
   adaptq_session_options session;
   adaptq_run_options run;
+  adaptq_shadow_options shadow;
   adaptq_tensor max_inputs[2], inputs[2], outputs[1];
   adaptq_matrix_options matrix;
   adaptq_matrix_open_options open;
@@ -76,6 +77,8 @@ typedef struct {
   adaptq_limit_report limit;
   adaptq_power_budget power_budget;
   adaptq_telemetry telemetry[8];
+  adaptq_shadow_report shadow;
+  adaptq_site_drift drift[4];
   adaptq_level site_levels[8];
   adaptq_tokenizer_info tokenizer_info;
   adaptq_matrix_info matrix_info;
@@ -113,6 +116,7 @@ static void good_inputs(void) {
   in.telemetry_file.struct_size = sizeof in.telemetry_file;
   in.session.struct_size = sizeof in.session;
   in.run.struct_size = sizeof in.run;
+  in.shadow.struct_size = sizeof in.shadow;
   memcpy(in.ids, ids, sizeof ids);
   tensor(&in.max_inputs[0], ADAPTQ_TYPE_INT64, 2, BATCH, LENGTH, NULL);
   tensor(&in.max_inputs[1], ADAPTQ_TYPE_INT64, 2, BATCH, LENGTH, NULL);
@@ -152,6 +156,8 @@ static void clean_results(void) {
   out.limit.struct_size = sizeof out.limit;
   out.power_budget.struct_size = sizeof out.power_budget;
   out.telemetry[0].struct_size = sizeof out.telemetry[0];
+  out.shadow.struct_size = sizeof out.shadow;
+  out.drift[0].struct_size = sizeof out.drift[0];
   out.tokenizer_info.struct_size = sizeof out.tokenizer_info;
   out.matrix_info.struct_size = sizeof out.matrix_info;
   out.group_plans[0].struct_size = sizeof out.group_plans[0];
@@ -352,6 +358,7 @@ static int open_world(void) {
   adaptq_matrix_options lean = in.matrix;
   lean.keep = 0;
   lean.name = "lean";
+  const adaptq_session_options shadowing = {.struct_size = sizeof shadowing, .shadow = 1};
   int ok = adaptq_runtime_create(&options, &w.runtime) == ADAPTQ_OK &&
            adaptq_runtime_create(NULL, &w.dead_runtime) == ADAPTQ_OK &&
            adaptq_model_open(w.runtime, w.path, &w.model) == ADAPTQ_OK &&
@@ -361,6 +368,8 @@ static int open_world(void) {
            adaptq_session_create(w.model, NULL, &w.session) == ADAPTQ_OK &&
            adaptq_session_create(w.model, NULL, &w.fresh) == ADAPTQ_OK &&
            adaptq_session_create(w.audio, NULL, &w.listening) == ADAPTQ_OK &&
+           adaptq_session_create(w.model, &shadowing, &w.shadowing) == ADAPTQ_OK &&
+           adaptq_session_prepare(w.shadowing, in.max_inputs, 2) == ADAPTQ_OK &&
            adaptq_session_create(w.model, NULL, &w.dead_session) == ADAPTQ_OK &&
            adaptq_session_prepare(w.session, in.max_inputs, 2) == ADAPTQ_OK &&
            adaptq_tokenizer_create(w.model, &w.tokenizer) == ADAPTQ_OK &&
@@ -393,6 +402,7 @@ static void close_world(void) {
   CHECK_STATUS(adaptq_session_destroy(w.session), ADAPTQ_OK);
   CHECK_STATUS(adaptq_session_destroy(w.fresh), ADAPTQ_OK);
   CHECK_STATUS(adaptq_session_destroy(w.listening), ADAPTQ_OK);
+  CHECK_STATUS(adaptq_session_destroy(w.shadowing), ADAPTQ_OK);
   CHECK_STATUS(adaptq_tokenizer_destroy(w.tokenizer), ADAPTQ_OK);
   CHECK_STATUS(adaptq_matrix_destroy(w.matrix), ADAPTQ_OK);
   CHECK_STATUS(adaptq_matrix_destroy(w.lean), ADAPTQ_OK);

@@ -19,6 +19,9 @@ static void session_create(void) {
   WRONG(adaptq_session_create, "all bits in allowed_levels", ADAPTQ_INVALID_ARGUMENT,
         "adaptq_session_options.allowed_levels is 4294967295", in.session.allowed_levels = UINT32_MAX,
         adaptq_session_create(w.model, &in.session, SESSION_OUT));
+  WRONG(adaptq_session_create, "shadow neither 0 nor 1", ADAPTQ_INVALID_ARGUMENT,
+        "adaptq_session_options.shadow is 2; expected 0 to 1", in.session.shadow = 2,
+        adaptq_session_create(w.model, &in.session, SESSION_OUT));
 }
 
 static void busy_destroy(void) {
@@ -461,6 +464,84 @@ static void session_questions(void) {
                 adaptq_session_set_trace(in.handle, trace_callback, NULL));
   HARMLESS(adaptq_session_set_trace, "callback NULL", "no trace", (void)0, adaptq_session_set_trace(w.session, NULL, NULL));
   while_busy(busy_questions);
+}
+
+static void busy_shadow(void) {
+  WRONG(adaptq_session_shadow, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
+        adaptq_session_shadow(w.session, NULL, 0, NULL, &out.shadow));
+  WRONG(adaptq_session_drift, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
+        adaptq_session_drift(w.session, out.drift, 4, &out.count));
+}
+static adaptq_status shadow_call(adaptq_session *session) {
+  adaptq_status status = adaptq_session_shadow(session, list_in, n_inputs, &in.shadow, &out.shadow);
+  counts_good();
+  return status;
+}
+static adaptq_status shadow_of_the_last(void) {
+  return adaptq_session_shadow(w.shadowing, NULL, 0, &in.shadow, &out.shadow);
+}
+static void session_shadow(void) {
+  counts_good();
+  WRONG_HANDLES(adaptq_session_shadow, adaptq_session, w.dead_session, shadow_call(in.handle));
+  WRONG(adaptq_session_shadow, "not prepared", ADAPTQ_NOT_PREPARED, "the session is not prepared", (void)0,
+        shadow_call(w.fresh));
+  WRONG(adaptq_session_shadow, "a session without adaptq_session_options.shadow", ADAPTQ_UNSUPPORTED,
+        "the session was created without adaptq_session_options.shadow", (void)0, shadow_call(w.session));
+  WRONG(adaptq_session_shadow, "no inputs, and none kept", ADAPTQ_NOT_FOUND, "inputs: none given, and none kept", (void)0,
+        shadow_of_the_last());
+  WRONG(adaptq_session_shadow, "inputs NULL with n_inputs 2", ADAPTQ_INVALID_ARGUMENT, "inputs is NULL", list_in = NULL,
+        shadow_call(w.shadowing));
+  WRONG(adaptq_session_shadow, "n_inputs 0 with inputs", ADAPTQ_INVALID_ARGUMENT, "n_inputs is 0; the model has 2",
+        n_inputs = 0, shadow_call(w.shadowing));
+  WRONG(adaptq_session_shadow, "a size above what was prepared", ADAPTQ_OUT_OF_RANGE,
+        "inputs[0].sizes[1] is 9, prepared for at most 8", in.inputs[0].sizes[1] = 9, shadow_call(w.shadowing));
+  WRONG(adaptq_session_shadow, "input data NULL", ADAPTQ_INVALID_ARGUMENT, "inputs[0].data is NULL",
+        in.inputs[0].data = NULL, shadow_call(w.shadowing));
+  WRONG(adaptq_session_shadow, "input data_size one too small", ADAPTQ_BUFFER_TOO_SMALL,
+        "inputs[0].data_size is 127, needs 128", in.inputs[0].data_size = 127, shadow_call(w.shadowing));
+  WRONG(adaptq_session_shadow, "an index behind the table", ADAPTQ_INVALID_ARGUMENT,
+        "index 11 at position 3: \"words\" has 11 rows", in.ids[3] = 11, shadow_call(w.shadowing));
+  WRONG(adaptq_session_shadow, "no inputs after some that could not be run", ADAPTQ_NOT_FOUND, "none kept", (void)0,
+        shadow_of_the_last());
+  WRONG_STRUCT_SIZES(adaptq_session_shadow, adaptq_shadow_options, in.shadow.struct_size, shadow_call(w.shadowing));
+  WRONG_STRUCT_SIZES(adaptq_session_shadow, adaptq_shadow_report, out.shadow.struct_size, shadow_call(w.shadowing));
+  WRONG(adaptq_session_shadow, "plan negative", ADAPTQ_OUT_OF_RANGE, "adaptq_shadow_options.plan is -1; expected 0 to 63",
+        in.shadow.plan = -1, shadow_call(w.shadowing));
+  WRONG(adaptq_session_shadow, "plan that is none", ADAPTQ_OUT_OF_RANGE,
+        "adaptq_shadow_options.plan is 10: the session has 10 plans", in.shadow.plan = 10, shadow_call(w.shadowing));
+  WRONG(adaptq_session_shadow, "max_threads negative", ADAPTQ_INVALID_ARGUMENT, "adaptq_shadow_options.max_threads is -1",
+        in.shadow.max_threads = -1, shadow_call(w.shadowing));
+  WRONG(adaptq_session_shadow, "forget neither 0 nor 1", ADAPTQ_INVALID_ARGUMENT, "adaptq_shadow_options.forget is 2",
+        in.shadow.forget = 2, shadow_call(w.shadowing));
+  HARMLESS(adaptq_session_shadow, "options and report NULL", "defaults, no report", (void)0,
+           adaptq_session_shadow(w.shadowing, list_in, n_inputs, NULL, NULL));
+  WRONG_HANDLES(adaptq_session_report_quality, adaptq_session, w.dead_session,
+                adaptq_session_report_quality(in.handle, 0, 0.5));
+  WRONG(adaptq_session_report_quality, "plan negative", ADAPTQ_OUT_OF_RANGE, "plan is -1: the session has 10 plans", (void)0,
+        adaptq_session_report_quality(w.session, -1, 0.5));
+  WRONG(adaptq_session_report_quality, "plan that is none", ADAPTQ_OUT_OF_RANGE, "plan is 10: the session has 10 plans", (void)0,
+        adaptq_session_report_quality(w.session, 10, 0.5));
+  WRONG(adaptq_session_report_quality, "score negative", ADAPTQ_OUT_OF_RANGE, "score is -0.5; expected 0 to 1", (void)0,
+        adaptq_session_report_quality(w.session, 0, -0.5));
+  WRONG(adaptq_session_report_quality, "score NaN", ADAPTQ_OUT_OF_RANGE, "score is nan", (void)0,
+        adaptq_session_report_quality(w.session, 0, (double)NAN));
+  WRONG(adaptq_session_report_quality, "score infinite", ADAPTQ_OUT_OF_RANGE, "score is inf", (void)0,
+        adaptq_session_report_quality(w.session, 0, (double)INFINITY));
+  WRONG_HANDLES(adaptq_session_drift, adaptq_session, w.dead_session,
+                adaptq_session_drift(in.handle, out.drift, 4, &out.count));
+  WRONG(adaptq_session_drift, "count NULL", ADAPTQ_INVALID_ARGUMENT, "count is NULL", (void)0,
+        adaptq_session_drift(w.session, out.drift, 4, NULL));
+  WRONG(adaptq_session_drift, "sites NULL", ADAPTQ_INVALID_ARGUMENT, "sites is NULL", (void)0,
+        adaptq_session_drift(w.session, NULL, 4, &out.count));
+  WRONG(adaptq_session_drift, "capacity one too small", ADAPTQ_BUFFER_TOO_SMALL, "capacity is 2, needs 3", (void)0,
+        adaptq_session_drift(w.session, out.drift, 2, &out.count));
+  WRONG_STRUCT_SIZES(adaptq_session_drift, adaptq_site_drift, out.drift[0].struct_size,
+                     adaptq_session_drift(w.session, out.drift, 4, &out.count));
+  HARMLESS(adaptq_session_drift, "a session without adaptq_session_options.shadow", "nothing is observed", (void)0,
+           adaptq_session_drift(w.session, out.drift, 4, &out.count));
+  ANSWERS(adaptq_quality_source_name, "a value that is none", "`unknown`",
+          strcmp(adaptq_quality_source_name(4), "unknown") == 0 && strcmp(adaptq_quality_source_name(-1), "unknown") == 0);
+  while_busy(busy_shadow);
 }
 
 #endif

@@ -121,6 +121,8 @@ static void set_while_running(void) {
            adaptq_session_set_latency_budget(w.session, 0, 0));
   HARMLESS(adaptq_session_set_quality_floor, when, "holds from the next run on", (void)0,
            adaptq_session_set_quality_floor(w.session, 0, 0, NULL));
+  HARMLESS(adaptq_session_report_quality, when, "holds from the next run on", (void)0,
+           adaptq_session_report_quality(w.session, 0, 1));
 }
 
 #endif
