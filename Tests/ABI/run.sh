@@ -99,7 +99,7 @@ else
   check "library.no-executable-stack" bash -c "! readelf -lW '$so' | grep GNU_STACK | grep -q E"
   check "library.stripped" bash -c "! readelf -SW '$so' | grep -q '\.symtab'"
   size=$(stat -Lc %s "$so" 2>/dev/null || echo 0)
-  check "library.below-9-MB ($size bytes)" test "$size" -gt 0 -a "$size" -lt 9000000
+  check "library.below-9.5-MB ($size bytes)" test "$size" -gt 0 -a "$size" -lt 9500000
 
   # ---------------------------------------------------------------------------------------------------------- header
   check "header.c11-gcc" gcc -std=c11 "${warnings[@]}" -Iinclude -fsyntax-only "$tests/header.c"
