@@ -31,6 +31,8 @@
  *                    session_run, session_prepare,         any thread, one call at a time: ADAPTQ_BUSY at once while a
  *                    session_destroy                       run or prepare is in progress
  *                    session_output_shape, session_costs,  the same; a run that begins meanwhile gets ADAPTQ_BUSY
+ *                    _export_costs, _import_costs,
+ *                    _prepare_info,
  *                    session_plans, _plan_sites,
  *                    session_memory, session_set_trace,
  *                    session_reset_state,
@@ -157,7 +159,7 @@ ADAPTQ_API const char *adaptq_version_string(void);
  *
  *  Names     "open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel", "trace",
  *            "memory-report", "metadata", "options", "code-generation", "threads", "parallel-for",
- *            "probe", "matrix", "states", "matrix-group", "power-sensors", "plans", "telemetry-file"
+ *            "probe", "matrix", "states", "matrix-group", "power-sensors", "plans", "telemetry-file", "costs"
  *  Since     0.2 */
 ADAPTQ_API int32_t adaptq_has_feature(const char *name);
 
@@ -670,7 +672,8 @@ typedef struct adaptq_tensor {
  *            may be NULL.
  *  Time      up to 24 runs per allowed level, at the largest and at smaller sizes: the costs the budget is held with.
  *            Fewer with adaptq_session_options.measure_ns: the largest size first; sizes that were not measured count as
- *            costing in proportion, and runs correct that. One allowed level and 1 ns make for the fastest start.
+ *            costing in proportion, and runs correct that. No run at all with costs that another session of the same kind has
+ *            exported, see adaptq_session_import_costs().
  *  Errors    ADAPTQ_BUSY, ADAPTQ_INVALID_ARGUMENT, ADAPTQ_OUT_OF_RANGE, ADAPTQ_OUT_OF_MEMORY, ADAPTQ_CANCELLED
  *  Since     0.1 */
 ADAPTQ_API adaptq_status adaptq_session_prepare(adaptq_session *session, const adaptq_tensor *max_inputs,
@@ -891,6 +894,53 @@ typedef struct adaptq_level_cost {
  *  Since     0.1 */
 ADAPTQ_API adaptq_status adaptq_session_costs(adaptq_session *session, adaptq_level_cost *costs, size_t capacity,
                                               size_t *count);
+
+/** How a session came by its costs. */
+typedef struct adaptq_prepare_info {
+  size_t struct_size;
+  uint64_t measure_runs;   /* runs that the last adaptq_session_prepare() made to measure; 0 with imported costs */
+  int64_t measure_ns;      /* what they took */
+  int32_t costs_imported;  /* 1: costs were taken from adaptq_session_import_costs() */
+  int32_t threads;         /* that may work on a run, the calling one among them */
+} adaptq_prepare_info;
+
+/** Fills `info` for the last preparation that succeeded.
+ *
+ *  Threads   ADAPTQ_BUSY during a run, and a run that begins during this call gets ADAPTQ_BUSY.
+ *  Errors    ADAPTQ_NOT_PREPARED, ADAPTQ_BUSY, ADAPTQ_INVALID_ARGUMENT
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_session_prepare_info(adaptq_session *session, adaptq_prepare_info *info);
+
+/** Copies what this session knows about costs into the caller's memory: what was measured (or imported) and how runs have
+ *  corrected it since. For adaptq_session_import_costs(), in another process too; docs/costs-format.md defines every byte.
+ *
+ *  Memory    writes the bytes to `buffer`, which may lie at any alignment, and their number to *size. With a capacity below
+ *            that: ADAPTQ_BUFFER_TOO_SMALL, *size is the needed number, `buffer` is untouched; buffer may be NULL with
+ *            capacity 0. The number stays the same until the session is prepared again.
+ *  Threads   as adaptq_session_prepare_info(); not for a time-critical path
+ *  Errors    ADAPTQ_NOT_PREPARED, ADAPTQ_BUSY, ADAPTQ_BUFFER_TOO_SMALL
+ *            ADAPTQ_INVALID_ARGUMENT  size NULL, or buffer NULL with enough capacity
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_session_export_costs(adaptq_session *session, void *buffer, size_t capacity,
+                                                     size_t *size);
+
+/** Gives a session exported costs, between adaptq_session_create() and adaptq_session_prepare(): a preparation for the sizes
+ *  that they were measured with makes no measurement then, and one for other sizes measures as ever. A later call replaces
+ *  what an earlier one gave; what is prepared already stays as it is.
+ *
+ *  Meaning   costs hold for a CPU and the instructions that may be used, the kernels of this version, the model's file, the
+ *            number of threads, the levels that the session allows, and the prepared sizes. All but the sizes is compared here.
+ *            That the machine is as fast as it was, nobody checks: runs correct that, as they do after measuring.
+ *  Memory    `data` is read during the call, at any alignment, and copied. It need not be trusted: whatever it says is checked, and
+ *            on an error nothing changes.
+ *  Threads   as adaptq_session_prepare_info(); not for a time-critical path
+ *  Errors    ADAPTQ_UNSUPPORTED          costs of something else: the text names the field, its value and the one here. A host
+ *                                        goes on without them then
+ *            ADAPTQ_UNSUPPORTED_VERSION  another form of these bytes
+ *            ADAPTQ_INVALID_ARGUMENT     data NULL, no exported costs, cut off, damaged
+ *            ADAPTQ_BUSY
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_session_import_costs(adaptq_session *session, const void *data, size_t size);
 
 /* Plans: what the budget chooses from. A plan gives each linear site a level. A file that `adaptq tune` has written stores
  * plans that mix levels, with their quality; a session uses those whose levels it allows. Without stored plans there is one

@@ -577,6 +577,27 @@ class session : public detail::handle<adaptq_session, adaptq_session_destroy> {
     costs.resize(status == ADAPTQ_OK ? known : 0);
     return detail::outcome(status, std::move(costs));
   }
+  /** adaptq_session_prepare_info(). */
+  result<adaptq_prepare_info> try_prepare_info() const {
+    auto info = detail::sized<adaptq_prepare_info>();
+    adaptq_status status = adaptq_session_prepare_info(get(), &info);
+    return detail::outcome(status, adaptq_prepare_info(info));
+  }
+  /** adaptq_session_export_costs(). */
+  result<std::vector<std::byte>> try_export_costs() const {
+    std::size_t size = 0;
+    std::vector<std::byte> bytes;
+    adaptq_status status = adaptq_session_export_costs(get(), nullptr, 0, &size);
+    if (status == ADAPTQ_BUFFER_TOO_SMALL) {
+      bytes.resize(size);
+      status = adaptq_session_export_costs(get(), bytes.data(), bytes.size(), &size);
+    }
+    return detail::outcome(status, std::move(bytes));
+  }
+  /** adaptq_session_import_costs(). */
+  result<void> try_import_costs(span<const std::byte> bytes) {
+    return detail::outcome(adaptq_session_import_costs(get(), bytes.data(), bytes.size()));
+  }
   /** adaptq_session_plans(): what the budget chooses from, best first. */
   result<std::vector<adaptq_plan_info>> try_plans() const {
     std::vector<adaptq_plan_info> plans(64, detail::sized<adaptq_plan_info>());
@@ -651,6 +672,9 @@ class session : public detail::handle<adaptq_session, adaptq_session_destroy> {
   void remove_trace() { try_remove_trace().value(); }                                /**< No longer. */
   adaptq_memory memory() const { return try_memory().value(); }                      /**< adaptq_session_memory(). */
   std::vector<adaptq_level_cost> costs() const { return try_costs().value(); }       /**< adaptq_session_costs(). */
+  adaptq_prepare_info prepare_info() const { return try_prepare_info().value(); }    /**< adaptq_session_prepare_info(). */
+  std::vector<std::byte> export_costs() const { return try_export_costs().value(); } /**< adaptq_session_export_costs(). */
+  void import_costs(span<const std::byte> bytes) { try_import_costs(bytes).value(); }/**< adaptq_session_import_costs(). */
   std::vector<adaptq_plan_info> plans() const { return try_plans().value(); }        /**< adaptq_session_plans(). */
   /** adaptq_session_set_quality_floor(). */
   void set_quality_floor(double mean_cosine, double p5_cosine, adaptq_limit_report *report = nullptr) {

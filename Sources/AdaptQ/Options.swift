@@ -16,7 +16,8 @@ enum Option: Int {
   case matrixGroupSize, matrixKeep, matrixExpand, matrixMaxRows, matrixOpenMaxRows, matrixOpenExpand
   case groupLevels, groupMaxRows, groupMeasureTime, groupImportance
   // The last of these ends the count.
-  case setLevel, setAllowedLevels, latency, percentile, meanFloor, p5Floor
+  case setLevel, setAllowedLevels, latency, percentile
+  case meanFloor, p5Floor
 
   static let count = Option.p5Floor.rawValue + 1
 }
@@ -246,7 +247,7 @@ private func optionError(_ value: @autoclosure () -> String, _ option: Option) -
   switch String(cString: name) {
   case "open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel", "trace",
     "memory-report", "metadata", "options", "code-generation", "threads", "parallel-for", "probe", "matrix", "states",
-    "matrix-group", "power-sensors", "plans", "telemetry-file":
+    "matrix-group", "power-sensors", "plans", "telemetry-file", "costs":
     return 1
   default: return 0
   }

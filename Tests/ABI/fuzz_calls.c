@@ -30,6 +30,7 @@ static struct {
     F(session_output_shape, 60), F(session_run, 120), F(session_cancel, 20), F(session_set_trace, 10),
     F(session_memory, 30), F(session_reset_state, 20), F(session_state_save, 30), F(session_state_restore, 30),
     F(session_set_level, 30), F(session_set_allowed_levels, 30), F(session_set_latency_budget, 30), F(session_costs, 30),
+    F(session_prepare_info, 30), F(session_export_costs, 20), F(session_import_costs, 20),
     F(session_plans, 30), F(session_plan_sites, 30), F(session_set_quality_floor, 30),
     F(session_telemetry, 30), F(session_telemetry_sites, 30), F(tokenizer_create, 4), F(tokenizer_destroy, 2),
     F(tokenizer_get_info, 40), F(tokenizer_encode, 60), F(matrix_create, 8), F(matrix_destroy, 4), F(matrix_get_info, 40),

@@ -33,13 +33,17 @@ public final class Session: @unchecked Sendable {
   private let memory: MemoryBlock
   let states: StateMemory
   private let kernelOwner: AnyObject?
-  private let threads: Threads
+  let threads: Threads
   /// Keeps what the state's writer points to.
   private let telemetry: TelemetrySection?
   /// What ``prepare(maximumShapes:)`` may spend on measuring; nil: no limit.
   private let measureNanoseconds: Int?
   private let measureRounds: Int
-  private let calls: SystemCalls
+  let calls: SystemCalls
+  /// What measured costs belong to.
+  let machine: CostMachine
+  var importedCosts: ImportedCosts?
+  public private(set) var preparation = PreparationInfo()
   private var plan: ExecutionPlan?
   private var shareTable: ShareTable?
   private var trace = TraceHook()
@@ -52,10 +56,12 @@ public final class Session: @unchecked Sendable {
   ///   - measureNanoseconds: when preparing begins no further measurement; nil: after about 400 ms per size.
   ///   - measureRounds: how often each level is timed at each size, and in proportion how long that may take; nil: 5 times.
   ///   - telemetryFile: where runs leave records that other processes can read; see ``isRecorded``.
+  ///   - machine: what exported costs are kept for.
   public init(
     model: Model, allowed: [Level], kernels: KernelTable, kernelOwner: AnyObject?, calls: SystemCalls = .live,
     threads: Threads = .alone, measureNanoseconds: Int? = nil, measureRounds: Int? = nil,
-    telemetryFile: TelemetryFile? = nil
+    telemetryFile: TelemetryFile? = nil,
+    machine: CostMachine = CostMachine(cpu: "", instructionSet: 0, features: 0, kernels: 0)
   ) throws(AdaptQError) {
     let levels = model.levels.filter { allowed.contains($0) }
     if levels.isEmpty {
@@ -115,6 +121,7 @@ public final class Session: @unchecked Sendable {
     self.measureNanoseconds = measureNanoseconds
     self.measureRounds = max(measureRounds ?? CostMeasurement.rounds, 1)
     self.calls = calls
+    self.machine = machine
     telemetry = telemetryFile?.claim(
       sites: model.graph.sites.map { site in
         TelemetryFile.Site(
@@ -137,7 +144,7 @@ public final class Session: @unchecked Sendable {
   public var scratchByteCount: Int { workingByteCount - arenaByteCount }
   public var stateByteCount: Int {
     memory.byteCount + states.byteCount + (plan?.tableByteCount ?? 0) + (shareTable?.byteCount ?? 0)
-      + (planCosts?.byteCount ?? 0)
+      + (planCosts?.byteCount ?? 0) + (importedCosts?.byteCount ?? 0)
   }
 
   // MARK: - Preparation
@@ -154,18 +161,31 @@ public final class Session: @unchecked Sendable {
     let stepTimes = try StepTimes(
       levelCount: levels.count, stepCount: plan.context.stepCount, sizeCount: CostMeasurement.shares.count, calls: calls
     )
-    let costs = try CostMeasurement(plan, levels, executor, measureNanoseconds, rounds: measureRounds)
-      .measure(stepTimes)
+    var preparation = PreparationInfo()
+    preparation.threads = executor.width
+    let imported = importedCosts(for: plan, threads: executor.width)
+    let costs: [LevelCost]
+    if let imported {
+      costs = imported.costs(levels, stepTimes)
+      preparation.costsAreImported = true
+    } else {
+      let start = monotonicNanoseconds()
+      costs = try CostMeasurement(plan, levels, executor, measureNanoseconds, rounds: measureRounds).measure(stepTimes)
+      preparation.measurementRuns = stepTimes.runCount
+      preparation.measurementNanoseconds = monotonicNanoseconds() &- start
+    }
     let planCosts = try PlanCosts(plan, stepTimes, costs, calls: calls)
     let shareTable = try ShareTable(ladder, planCosts, stepCount: plan.context.stepCount, calls: calls)
     var controller = try LatencyController(ControllerConfiguration(rungCount: ladder.count))
     for (index, rung) in ladder.enumerated() {
       try controller.setCost(rung: index, points: planCosts.points(rung.levels))
+      if let imported { controller.setKnowledge(imported.record.rungs[index], rung: index) }
     }
     self.plan = plan
     self.planCosts = planCosts
     self.shareTable = shareTable
     self.costs = costs
+    self.preparation = preparation
     state.pointee.shares = shareTable.shares
     state.pointee.ladder.sizeCount = shareTable.shares.sizeCount
     for (index, rung) in ladder.enumerated() {

@@ -276,6 +276,24 @@ static adaptq_status session_costs(void) {
   SIZED(adaptq_level_cost, costs);
   return adaptq_session_costs(handle(SESSION), OUT_OR_NULL(costs), me->is_good ? 8 : index_or_count(8), OUT_OR_NULL(&count));
 }
+static adaptq_status session_prepare_info(void) {
+  SIZED(adaptq_prepare_info, info);
+  return adaptq_session_prepare_info(handle(SESSION), OUT_OR_NULL(info));
+}
+static adaptq_status session_export_costs(void) {
+  size_t size = 0;
+  return adaptq_session_export_costs(handle(SESSION), OUT_OR_NULL(odd_output()), rarely(3) ? below(BYTES - 1) : BYTES - 1,
+                                     OUT_OR_NULL(&size));
+}
+static adaptq_status session_import_costs(void) {
+  void *session = handle(SESSION);
+  size_t size = 0;
+  if (!rarely(4)) (void)adaptq_session_export_costs(session, output(), BYTES, &size);
+  if (size > BYTES) size = 0;
+  if (rarely(4)) ((unsigned char *)output())[below(400)] ^= 1;
+  if (rarely(8)) size = below(BYTES);
+  return adaptq_session_import_costs(session, OUT_OR_NULL(output()), size);
+}
 static adaptq_status session_plans(void) {
   size_t count = 0;
   SIZED(adaptq_plan_info, plans);

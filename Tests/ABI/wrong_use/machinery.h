@@ -74,6 +74,7 @@ typedef struct {
   adaptq_level_cost costs[8];
   adaptq_plan_info plans[10];
   adaptq_limit_report limit;
+  adaptq_prepare_info prepare;
   adaptq_telemetry telemetry[8];
   adaptq_level site_levels[8];
   adaptq_tokenizer_info tokenizer_info;
@@ -149,6 +150,7 @@ static void clean_results(void) {
   out.costs[0].struct_size = sizeof out.costs[0];
   out.plans[0].struct_size = sizeof out.plans[0];
   out.limit.struct_size = sizeof out.limit;
+  out.prepare.struct_size = sizeof out.prepare;
   out.telemetry[0].struct_size = sizeof out.telemetry[0];
   out.tokenizer_info.struct_size = sizeof out.tokenizer_info;
   out.matrix_info.struct_size = sizeof out.matrix_info;

@@ -53,6 +53,19 @@ static adaptq_status restore_odd(const unsigned char *saved, size_t size) {
   return adaptq_session_state_restore(w.listening, copy + 1, size);
 }
 
+// Exported costs with one bit of byte `at` flipped.
+static adaptq_status import_flipped(unsigned char *costs, size_t size, size_t at) {
+  costs[at] ^= 1;
+  adaptq_status status = adaptq_session_import_costs(w.session, costs, size);
+  costs[at] ^= 1;
+  return status;
+}
+static adaptq_status import_odd(const unsigned char *costs, size_t size) {
+  static unsigned char copy[(1 << 16) + 1];
+  memcpy(copy + 1, costs, size);
+  return adaptq_session_import_costs(w.session, copy + 1, size);
+}
+
 // Rows of a model whose states hold 8: prepared for `most` of them; one run appends 5, `runs` runs.
 static adaptq_status grow(int64_t most, int runs) {
   static float x[2 * 5 * 4], y[2 * 5 * 4], keys[2 * 8 * 4];
