@@ -870,7 +870,8 @@ ADAPTQ_API adaptq_status adaptq_session_set_allowed_levels(adaptq_session *sessi
  *  Units     latency_ns in nanoseconds of monotonic time, above 0; percentile from 50 to 99.9. latency_ns 0 removes
  *            the budget (percentile is ignored).
  *  Method    the best plan whose predicted latency holds; down at once after misses, up by one step after a dwell.
- *            Plans not expected to be faster than a better one on this machine at this size are not steps.
+ *            Plans not expected to be faster than a better one on this machine at this size are not steps. Sessions of one
+ *            runtime share what they see of the machine's load: one that goes on after a pause (of more than a second) begins with what has changed for the others.
  *  Errors    ADAPTQ_INVALID_ARGUMENT, ADAPTQ_OUT_OF_RANGE
  *  Since     0.1 */
 ADAPTQ_API adaptq_status adaptq_session_set_latency_budget(adaptq_session *session, int64_t latency_ns,

@@ -50,7 +50,7 @@ final class SessionObject: HandleObject, @unchecked Sendable {
         model: model.model, allowed: allowed ?? Level.allCases, kernels: kernels.table, kernelOwner: kernels,
         calls: model.runtime.calls, threads: model.runtime.threads,
         measureNanoseconds: wanted.measure_ns == 0 ? nil : Int(wanted.measure_ns), telemetryFile: telemetryFile,
-        machine: CostMachine(model.runtime.cpu, model.runtime.features, kernels))
+        load: model.runtime.load, machine: CostMachine(model.runtime.cpu, model.runtime.features, kernels))
       if let telemetryFile, !session.isRecorded {
         model.runtime.log.warning(
           "the telemetry file has no section left for this session: it has \(telemetryFile.layout.sessions)")

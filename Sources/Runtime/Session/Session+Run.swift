@@ -69,7 +69,13 @@ extension SessionState {
     }
     let work = plan.pointee.work
     var rung = -1
-    if siteLevels == nil { rung = chooseRung(state, callLevel, work, &report) } else { report.isFixed = true }
+    if siteLevels == nil {
+      let change = state.pointee.load.change(start)
+      if change != 1 { state.pointee.controller.resume(change: change) }
+      rung = chooseRung(state, callLevel, work, &report)
+    } else {
+      report.isFixed = true
+    }
     // A level that the host has fixed stays, whatever the time.
     var deadlineRun: UnsafeMutablePointer<DeadlineRun>?
     if deadline > 0 && !report.isFixed {
@@ -126,6 +132,7 @@ extension SessionState {
     }
     state.pointee.controller.observe(
       rung: rung, work: work, latencyNanoseconds: latency, expectedShare: expectedShare)
+    state.pointee.load.end(state.pointee.controller.slowdown, start &+ latency)
     record(state, plan, report, rung, work)
     report.sequence = state.pointee.ring.total
     if let telemetry = state.pointee.telemetry {

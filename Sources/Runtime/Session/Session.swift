@@ -34,6 +34,7 @@ public final class Session: @unchecked Sendable {
   let states: StateMemory
   private let kernelOwner: AnyObject?
   let threads: Threads
+  private let load: SharedLoad
   /// Keeps what the state's writer points to.
   private let telemetry: TelemetrySection?
   /// What ``prepare(maximumShapes:)`` may spend on measuring; nil: no limit.
@@ -56,11 +57,12 @@ public final class Session: @unchecked Sendable {
   ///   - measureNanoseconds: when preparing begins no further measurement; nil: after about 400 ms per size.
   ///   - measureRounds: how often each level is timed at each size, and in proportion how long that may take; nil: 5 times.
   ///   - telemetryFile: where runs leave records that other processes can read; see ``isRecorded``.
+  ///   - load: what it shares with other sessions; nil: with none.
   ///   - machine: what exported costs are kept for.
   public init(
     model: Model, allowed: [Level], kernels: KernelTable, kernelOwner: AnyObject?, calls: SystemCalls = .live,
     threads: Threads = .alone, measureNanoseconds: Int? = nil, measureRounds: Int? = nil,
-    telemetryFile: TelemetryFile? = nil,
+    telemetryFile: TelemetryFile? = nil, load: SharedLoad? = nil,
     machine: CostMachine = CostMachine(cpu: "", instructionSet: 0, features: 0, kernels: 0)
   ) throws(AdaptQError) {
     let levels = model.levels.filter { allowed.contains($0) }
@@ -87,6 +89,8 @@ public final class Session: @unchecked Sendable {
     memory = try MemoryBlock.allocate(byteCount: layout.byteCount, purpose: "session", calls: calls)
     states = try StateMemory(model.graph, calls: calls)
     let base = memory.base
+    let load = load ?? SharedLoad()
+    self.load = load
 
     let slots = LadderSlots(
       rungs: (base + rungsAt).assumingMemoryBound(to: RungSlot.self), count: ladder.count,
@@ -108,7 +112,8 @@ public final class Session: @unchecked Sendable {
           base: (base + recordsAt).assumingMemoryBound(to: InferenceRecord.self), capacity: Session.telemetryCapacity),
         siteLevels: (base + siteLevelsAt).assumingMemoryBound(to: UInt8.self), siteCount: siteCount, ladder: slots,
         bindings: (base + bindingsAt).assumingMemoryBound(to: TensorBinding.self),
-        deadlineRun: (base + deadlineAt).assumingMemoryBound(to: DeadlineRun.self)))
+        deadlineRun: (base + deadlineAt).assumingMemoryBound(to: DeadlineRun.self),
+        load: LoadView(words: load.words)))
     mailbox = state.pointee.mailbox
     self.model = model
     self.levels = levels
@@ -194,6 +199,8 @@ public final class Session: @unchecked Sendable {
       }
     }
     state.pointee.controller = controller
+    // The slow-down counts from what was measured, under whatever load there was.
+    state.pointee.load.lastTime = imported == nil ? monotonicNanoseconds() : 0
     // The mailbox is applied anew to the new controller.
     state.pointee.appliedBudget = 0
     state.pointee.limitsAreNew = true
