@@ -1354,6 +1354,20 @@ ADAPTQ_API adaptq_status adaptq_group_destroy(adaptq_group *group);
  *  Any thread, any time. */
 ADAPTQ_API adaptq_status adaptq_group_set_latency_budget(adaptq_group *group, int64_t latency_ns, double percentile);
 
+/** Gives every frame, from the next one on, a deadline: nanoseconds from adaptq_group_begin() to adaptq_group_end(), up to 2^50 - 1; 0
+ *  removes it. Set before a frame that is to have another one.
+ *
+ *  Meaning   The frame begins at the best plan predicted to end in time, of those that the budgets would choose or lower ones.
+ *            Before each adaptq_group_multiply() the time left is compared with what is predicted for the products that are
+ *            left: where it no longer suffices, this and all later ones go down to a plan that does, or to the fastest. Which
+ *            products are left is taken from the frame before (the first time: each matrix once), in whatever order they come;
+ *            a frame that makes other ones is predicted less well. Time that the host spends between products counts, as much
+ *            as it usually takes. Of levels written by adaptq_group_begin() the first ones hold only until a product goes down:
+ *            adaptq_matrix_multiply() never does. A fixed level stays: then the deadline is only reported.
+ *  Threads   any thread, any time
+ *  Errors    ADAPTQ_OUT_OF_RANGE  deadline_ns */
+ADAPTQ_API adaptq_status adaptq_group_set_deadline(adaptq_group *group, int64_t deadline_ns);
+
 /** All matrices at one level from the next frame on; ADAPTQ_LEVEL_AUTO returns to the budget. ADAPTQ_UNSUPPORTED if the level
  *  is not allowed in this group. Any thread, any time. */
 ADAPTQ_API adaptq_status adaptq_group_set_level(adaptq_group *group, adaptq_level level);
@@ -1431,7 +1445,8 @@ typedef struct adaptq_frame_report {
   int64_t latency_ns;      /* from adaptq_group_begin() to adaptq_group_end() */
   int64_t multiply_ns;     /* of these inside adaptq_group_multiply() */
   int64_t budget_ns;       /* 0: none */
-  int32_t plan;            /* as in adaptq_group_plans(); -1: a fixed level of which there is no plan */
+  int32_t plan;            /* as in adaptq_group_plans(); -1: a fixed level of which there is no plan; with a deadline: what the
+                              frame began with */
   int32_t reason;          /* ADAPTQ_REASON_* */
   int32_t budget_missed;   /* 1 if latency_ns > budget_ns > 0 */
   int32_t plan_changed;    /* 1 if the frame before had another plan, or there was none */
@@ -1439,6 +1454,9 @@ typedef struct adaptq_frame_report {
   int32_t power_unreachable;  /* 1 if no plan holds the power at this rate of frames, or the energy of a frame */
   double energy_mj;        /* modelled, without static power; 0 without a budget of power or energy */
   int64_t recommended_interval_ns; /* from begin to begin, with which the plan of least energy would hold the power; 0: none */
+  int64_t deadline_ns;     /* 0: none */
+  int32_t deadline_missed; /* 1 if latency_ns > deadline_ns > 0 */
+  int32_t dropped_products;/* products at a lower level than `plan` gives their matrix, because of the deadline */
 } adaptq_frame_report;
 
 /** Ends the open frame: its time counts for the budget. `report` may be NULL; else set struct_size.

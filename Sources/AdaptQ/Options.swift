@@ -16,7 +16,7 @@ enum Option: Int {
   case matrixGroupSize, matrixKeep, matrixExpand, matrixMaxRows, matrixOpenMaxRows, matrixOpenExpand
   case groupLevels, groupMaxRows, groupMeasureTime, groupImportance
   // The last of these ends the count.
-  case setLevel, setAllowedLevels, latency, percentile
+  case setLevel, setAllowedLevels, latency, percentile, groupDeadline
   case meanFloor, p5Floor
 
   static let count = Option.p5Floor.rawValue + 1
@@ -94,6 +94,11 @@ extension Option {
         owner: "adaptq_session_set_latency_budget", name: "percentile", type: ADAPTQ_OPTION_DOUBLE,
         minimum: 50, maximum: 99.9, status: .outOfRange,
         description: "share of runs that are to hold the latency, in per cent")
+    case .groupDeadline:
+      OptionRule(
+        owner: "adaptq_group_set_deadline", name: "deadline_ns", type: ADAPTQ_OPTION_INT64,
+        maximum: Double((Int64(1) << 50) - 1), status: .outOfRange,
+        description: "nanoseconds within which each frame should end; 0: no deadline")
     case .meanFloor, .p5Floor:
       OptionRule(
         owner: "adaptq_session_set_quality_floor", name: self == .meanFloor ? "mean_cosine" : "p5_cosine",
@@ -186,7 +191,7 @@ extension Option {
     case .measureTime: MemoryLayout<adaptq_session_options>.offset(of: \.measure_ns)
     case .runLevel: MemoryLayout<adaptq_run_options>.offset(of: \.level)
     case .deadline: MemoryLayout<adaptq_run_options>.offset(of: \.deadline_ns)
-    case .setLevel, .setAllowedLevels, .latency, .percentile, .meanFloor, .p5Floor: nil
+    case .setLevel, .setAllowedLevels, .latency, .percentile, .groupDeadline, .meanFloor, .p5Floor: nil
     default: matrixOffset
     }
   }

@@ -14,6 +14,7 @@ enum FirstSize {
   static let tensor = 96
   static let runOptions = 24
   static let runReport = 56
+  static let frameReport = 80
 }
 
 /// Reads struct_size at `pointer` and checks it. The caller's struct may lie at any alignment.

@@ -37,7 +37,7 @@ static struct {
     F(matrix_multiply, 120), F(matrix_workspace_size, 30), F(matrix_quantize, 60), F(matrix_save, 1),
     F(matrix_file_open, 2), F(matrix_file_open_memory, 2), F(matrix_file_destroy, 1), F(matrix_file_count, 20),
     F(matrix_file_name, 30), F(matrix_open, 4), F(group_create, 4), F(group_destroy, 2), F(group_set_latency_budget, 20),
-    F(group_set_power_budget, 20), F(group_set_level, 20), F(group_plans, 20), F(group_plan_levels, 20), F(group_begin, 60), F(group_multiply, 120),
+    F(group_set_power_budget, 20), F(group_set_deadline, 20), F(group_set_level, 20), F(group_plans, 20), F(group_plan_levels, 20), F(group_begin, 60), F(group_multiply, 120),
     F(group_end, 60), F(group_abandon, 10),
 #undef F
 };

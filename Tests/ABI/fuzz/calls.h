@@ -462,6 +462,7 @@ static adaptq_status group_create(void) {
 static adaptq_status group_set_latency_budget(void) {
   return adaptq_group_set_latency_budget(handle(GROUP), number64(1000000), wrongly(8) ? (double)number32(200) : 50 + (double)below(49));
 }
+static adaptq_status group_set_deadline(void) { return adaptq_group_set_deadline(handle(GROUP), number64(1000000)); }
 static adaptq_status group_set_power_budget(void) {
   adaptq_power_budget budget = {.struct_size = struct_size(sizeof budget), .power_mw = (double)below(9), .active_mw = (double)below(99)};
   budget.window_ns = number64(1000000);
