@@ -42,7 +42,8 @@
  *                    session_set_level,                    any thread at any time; hold from the next run on
  *                    session_set_allowed_levels,
  *                    session_set_latency_budget,
- *                    session_set_quality_floor
+ *                    session_set_quality_floor,
+ *                    session_set_budget
  *                    session_cancel                        any thread at any time
  *                    other matrix_*                        any thread; a multiplication without a workspace and destroy
  *                                                          get ADAPTQ_BUSY while another one without is in progress
@@ -986,11 +987,13 @@ ADAPTQ_API adaptq_status adaptq_session_plans(adaptq_session *session, adaptq_pl
 ADAPTQ_API adaptq_status adaptq_session_plan_sites(adaptq_session *session, size_t index, adaptq_level *levels,
                                                    size_t count);
 
-/** Limits that adaptq_session_set_quality_floor() may find to be out of reach. */
+/** Limits that adaptq_session_set_quality_floor() and adaptq_session_set_budget() may find to be out of reach. */
 enum {
   ADAPTQ_LIMIT_NONE = 0,        /* all hold */
   ADAPTQ_LIMIT_MEAN_COSINE = 1, /* no plan has such a mean */
-  ADAPTQ_LIMIT_P5_COSINE = 2    /* no plan with the wanted mean has such a 5th percentile */
+  ADAPTQ_LIMIT_P5_COSINE = 2,   /* no plan with the wanted mean has such a 5th percentile */
+  ADAPTQ_LIMIT_LATENCY = 5,     /* no plan within the other limits is so fast; nearest in nanoseconds */
+  ADAPTQ_LIMIT_LEVELS = 6       /* a level is not in this session; nearest is the set of those that are */
 };
 
 /** Which limit cannot hold, and the nearest value that can. */
@@ -998,7 +1001,8 @@ typedef struct adaptq_limit_report {
   size_t struct_size;
   int32_t limit;    /* ADAPTQ_LIMIT_* */
   int32_t reserved; /* 0 */
-  double nearest;   /* the value nearest to the wanted one that some plan reaches; 0 with ADAPTQ_LIMIT_NONE */
+  double nearest;   /* the value nearest to the wanted one that some plan reaches; 0 with ADAPTQ_LIMIT_NONE. In the unit of the
+                       limit */
 } adaptq_limit_report;
 
 /** Sets a floor under the quality of the plans that the budget may choose, also on the way to a deadline. A fixed level is not
@@ -1016,6 +1020,37 @@ typedef struct adaptq_limit_report {
  *  Since     0.2 */
 ADAPTQ_API adaptq_status adaptq_session_set_quality_floor(adaptq_session *session, double mean_cosine,
                                                           double p5_cosine, adaptq_limit_report *report);
+
+/** All limits of a session together. */
+typedef struct adaptq_budget {
+  size_t struct_size;
+  int64_t latency_ns;      /* as in adaptq_session_set_latency_budget(); 0: no budget */
+  double percentile;       /* the same; 0: 95 */
+  double mean_cosine;      /* as in adaptq_session_set_quality_floor() */
+  double p5_cosine;        /* the same */
+  uint32_t allowed_levels; /* as in adaptq_session_set_allowed_levels(); 0: all that the session allows */
+  int32_t reserved;        /* 0 */
+} adaptq_budget;
+
+/** Sets latency budget, quality floor and allowed levels at once, or, where they cannot hold together, none of them.
+ *
+ *  Meaning   The limits must leave a plan: made of the allowed levels, as good as the floor, and at the largest prepared size
+ *            typically as fast as latency_ns, as adaptq_session_prepare() measured it (or as costs were imported). Before a
+ *            preparation latency is not looked at. Where they do not, `report` and the error text name the first limit that cannot
+ *            hold beside those before it (levels, mean, 5th percentile, latency) and the nearest value that can. A percentile
+ *            needs some room above what runs typically take; that and the load of the machine no call can promise:
+ *            adaptq_run_report.budget_unreachable tells later. adaptq_session_set_latency_budget() takes any latency.
+ *  Memory    `budget` NULL removes all limits. `report` may be NULL; else set its struct_size. It is written when the call succeeds
+ *            and when it gives ADAPTQ_UNSUPPORTED; nothing has changed then. Allocates nothing.
+ *  Threads   any, at any time; holds from the next run on. A run that begins during this call may have the new floor and levels with the
+ *            old latency
+ *  Errors    ADAPTQ_UNSUPPORTED       the limits cannot hold together, or a level is not in this session
+ *            ADAPTQ_NOT_FOUND         the file stores no plans, so nothing is known about quality (without a floor: no error)
+ *            ADAPTQ_INVALID_ARGUMENT  wrong struct_size, reserved
+ *            ADAPTQ_OUT_OF_RANGE      a field outside of its bounds
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_session_set_budget(adaptq_session *session, const adaptq_budget *budget,
+                                                   adaptq_limit_report *report);
 
 /** One inference of the past. */
 typedef struct adaptq_telemetry {

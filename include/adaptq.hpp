@@ -610,6 +610,10 @@ class session : public detail::handle<adaptq_session, adaptq_session_destroy> {
   result<void> try_set_quality_floor(double mean_cosine, double p5_cosine, adaptq_limit_report *report = nullptr) {
     return detail::outcome(adaptq_session_set_quality_floor(get(), mean_cosine, p5_cosine, report));
   }
+  /** adaptq_session_set_budget(). */
+  result<void> try_set_budget(const adaptq_budget &budget, adaptq_limit_report *report = nullptr) {
+    return detail::outcome(adaptq_session_set_budget(get(), &budget, report));
+  }
   /** adaptq_session_telemetry(): the last inferences, oldest first. */
   result<std::vector<adaptq_telemetry>> try_telemetry() const {
     std::vector<adaptq_telemetry> entries(256, detail::sized<adaptq_telemetry>());
@@ -679,6 +683,10 @@ class session : public detail::handle<adaptq_session, adaptq_session_destroy> {
   /** adaptq_session_set_quality_floor(). */
   void set_quality_floor(double mean_cosine, double p5_cosine, adaptq_limit_report *report = nullptr) {
     try_set_quality_floor(mean_cosine, p5_cosine, report).value();
+  }
+  /** adaptq_session_set_budget(). */
+  void set_budget(const adaptq_budget &budget, adaptq_limit_report *report = nullptr) {
+    try_set_budget(budget, report).value();
   }
   std::vector<adaptq_telemetry> telemetry() const { return try_telemetry().value(); }/**< adaptq_session_telemetry(). */
 #endif

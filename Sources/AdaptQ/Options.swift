@@ -17,7 +17,7 @@ enum Option: Int {
   case groupLevels, groupMaxRows, groupMeasureTime, groupImportance
   // The last of these ends the count.
   case setLevel, setAllowedLevels, latency, percentile, groupDeadline
-  case meanFloor, p5Floor
+  case budgetLatency, budgetPercentile, budgetMean, budgetP5, budgetLevels, meanFloor, p5Floor
 
   static let count = Option.p5Floor.rawValue + 1
 }
@@ -99,6 +99,7 @@ extension Option {
         owner: "adaptq_group_set_deadline", name: "deadline_ns", type: ADAPTQ_OPTION_INT64,
         maximum: Double((Int64(1) << 50) - 1), status: .outOfRange,
         description: "nanoseconds within which each frame should end; 0: no deadline")
+    case .budgetLatency, .budgetPercentile, .budgetMean, .budgetP5, .budgetLevels: budgetRule
     case .meanFloor, .p5Floor:
       OptionRule(
         owner: "adaptq_session_set_quality_floor", name: self == .meanFloor ? "mean_cosine" : "p5_cosine",
@@ -188,6 +189,11 @@ extension Option {
     case .telemetryRecords: MemoryLayout<adaptq_telemetry_file_options>.offset(of: \.max_records)
     case .telemetrySites: MemoryLayout<adaptq_telemetry_file_options>.offset(of: \.max_sites)
     case .allowedLevels: MemoryLayout<adaptq_session_options>.offset(of: \.allowed_levels)
+    case .budgetLatency: MemoryLayout<adaptq_budget>.offset(of: \.latency_ns)
+    case .budgetPercentile: MemoryLayout<adaptq_budget>.offset(of: \.percentile)
+    case .budgetMean: MemoryLayout<adaptq_budget>.offset(of: \.mean_cosine)
+    case .budgetP5: MemoryLayout<adaptq_budget>.offset(of: \.p5_cosine)
+    case .budgetLevels: MemoryLayout<adaptq_budget>.offset(of: \.allowed_levels)
     case .measureTime: MemoryLayout<adaptq_session_options>.offset(of: \.measure_ns)
     case .runLevel: MemoryLayout<adaptq_run_options>.offset(of: \.level)
     case .deadline: MemoryLayout<adaptq_run_options>.offset(of: \.deadline_ns)

@@ -91,7 +91,7 @@ private func planInfo(_ session: Session, _ index: Int, _ rung: Rung, isStep: Bo
       case .p5Unreachable(let nearest):
         answer.limit = Int32(ADAPTQ_LIMIT_P5_COSINE)
         answer.nearest = nearest
-      case .unknownQuality, .notInSession: throw limitError(outcome, "")
+      case .unknownQuality, .notInSession, .latencyUnreachable: throw limitError(outcome, "")
       case .set: break
       }
       if let target { target.write(answer) }
@@ -108,6 +108,8 @@ func limitError(_ outcome: Session.LimitOutcome, _ prefix: String) -> AdaptQErro
     .unsupported("\(prefix)mean_cosine cannot hold, the best allowed plan has \(nearest)")
   case .p5Unreachable(let nearest):
     .unsupported("\(prefix)p5_cosine cannot hold, of the allowed plans with this mean the best one has \(nearest)")
+  case .latencyUnreachable(let nearest):
+    .unsupported("\(prefix)latency_ns cannot hold, the fastest allowed plan takes \(nearest) here")
   case .unknownQuality:
     AdaptQError(.notFound, "\(prefix)the file stores no plans, so the quality of its levels is not known (adaptq tune)")
   case .set, .notInSession: .internalError("limits: \(outcome)")

@@ -32,6 +32,7 @@ static struct {
     F(session_set_level, 30), F(session_set_allowed_levels, 30), F(session_set_latency_budget, 30), F(session_costs, 30),
     F(session_prepare_info, 30), F(session_export_costs, 20), F(session_import_costs, 20),
     F(session_plans, 30), F(session_plan_sites, 30), F(session_set_quality_floor, 30),
+    F(session_set_budget, 30),
     F(session_telemetry, 30), F(session_telemetry_sites, 30), F(tokenizer_create, 4), F(tokenizer_destroy, 2),
     F(tokenizer_get_info, 40), F(tokenizer_encode, 60), F(matrix_create, 8), F(matrix_destroy, 4), F(matrix_get_info, 40),
     F(matrix_multiply, 120), F(matrix_workspace_size, 30), F(matrix_quantize, 60), F(matrix_save, 1),

@@ -12,6 +12,7 @@ SAME(sizeof(adaptq_power_info), 80);
 SAME(sizeof(adaptq_group_options), 40);
 SAME(sizeof(adaptq_group_plan), 24);
 SAME(sizeof(adaptq_frame_report), 96);
+SAME(sizeof(adaptq_budget), 48);
 SAME(sizeof(adaptq_prepare_info), 32);
 SAME(sizeof(adaptq_power_budget), 64);
 SAME(sizeof(adaptq_tensor_info), 152);

@@ -37,6 +37,8 @@ extension Session {
     case meanUnreachable(nearest: Double)
     /// Of the plans that reach the mean none reaches the 5th percentile; the best one has this.
     case p5Unreachable(nearest: Double)
+    /// No plan within the other limits typically takes so little; the fastest takes this.
+    case latencyUnreachable(nearest: UInt64)
   }
 
   /// Which levels the budget may choose from. Allocates nothing, so that a host may call it between any two runs.
@@ -74,7 +76,7 @@ extension Session {
     }
   }
 
-  private func refusal(_ limits: RungLimits) -> LimitOutcome {
+  func refusal(_ limits: RungLimits) -> LimitOutcome {
     var best = (mean: -1.0, p5: -1.0)
     for rung in ladder.indices where slots.rungs[rung].levelSet & ~limits.levels == 0 {
       guard let quality = ladder[rung].quality else { continue }

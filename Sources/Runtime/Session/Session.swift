@@ -27,6 +27,8 @@ public final class Session: @unchecked Sendable {
   let slots: LadderSlots
   /// Where setters leave what they want; the state, which points there too, belongs to the run in progress.
   let mailbox: UnsafeMutablePointer<UInt64>
+  /// What each rung is expected to take at the largest prepared size, for setters; 0: unknown. Touched with atomics only.
+  let typicalNanoseconds: UnsafeMutablePointer<UInt64>
   /// Only initialized when ``isPrepared``.
   let context: UnsafeMutablePointer<PlanContext>
   private let prepared: UnsafeMutablePointer<Bool>
@@ -86,6 +88,7 @@ public final class Session: @unchecked Sendable {
     let rungLevelsAt = try layout.reserve(UInt8.self, try checkedProduct(ladder.count, siteCount, "levels of plans"))
     let deadlineAt = try layout.reserve(DeadlineRun.self, 1)
     let mailboxAt = try layout.reserve(UInt64.self, 3 + RunControl.wordCount)
+    let typicalAt = try layout.reserve(UInt64.self, ladder.count)
     memory = try MemoryBlock.allocate(byteCount: layout.byteCount, purpose: "session", calls: calls)
     states = try StateMemory(model.graph, calls: calls)
     let base = memory.base
@@ -115,6 +118,7 @@ public final class Session: @unchecked Sendable {
         deadlineRun: (base + deadlineAt).assumingMemoryBound(to: DeadlineRun.self),
         load: LoadView(words: load.words)))
     mailbox = state.pointee.mailbox
+    typicalNanoseconds = (base + typicalAt).assumingMemoryBound(to: UInt64.self)
     self.model = model
     self.levels = levels
     self.ladder = ladder
@@ -209,6 +213,7 @@ public final class Session: @unchecked Sendable {
     context.initialize(to: plan.context)
     context.pointee.trace = trace
     prepared.pointee = true
+    publishTypicalNanoseconds()
   }
 
   private func maximumSymbols(_ shapes: [[Int]]) throws(AdaptQError) -> [Int] {

@@ -309,6 +309,18 @@ static adaptq_status session_set_quality_floor(void) {
   return adaptq_session_set_quality_floor(handle(SESSION), floors[below(me->is_good ? 3 : 9)],
                                           floors[below(me->is_good ? 2 : 9)], OUT_OR_NULL(report));
 }
+static adaptq_status session_set_budget(void) {
+  static const double shares[] = {0, 0.5, 0.999, 1, 50, 99.9, -1, 1e300, (double)__builtin_nanf("")};
+  SIZED(adaptq_limit_report, report);
+  SIZED(adaptq_budget, budget);
+  budget->latency_ns = number64(10000000);
+  budget->percentile = me->is_good ? 90 : shares[below(9)];
+  budget->mean_cosine = shares[below(me->is_good ? 3 : 9)];
+  budget->p5_cosine = shares[below(me->is_good ? 2 : 9)];
+  budget->allowed_levels = (uint32_t)number32(63);
+  budget->reserved = wrongly(20);
+  return adaptq_session_set_budget(handle(SESSION), rarely(4) ? NULL : budget, OUT_OR_NULL(report));
+}
 static adaptq_status session_telemetry(void) {
   size_t count = 0;
   SIZED(adaptq_telemetry, entries);

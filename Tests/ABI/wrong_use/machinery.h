@@ -53,6 +53,7 @@ typedef struct {
   adaptq_multiply multiply;
   adaptq_group_options group;
   adaptq_power_budget power;
+  adaptq_budget budget;
   adaptq_matrix *matrices[2];
   const char *path;
   int64_t ids[BATCH * LENGTH];
@@ -134,6 +135,8 @@ static void good_inputs(void) {
   in.group.struct_size = sizeof in.group;
   in.group.max_rows = ROWS;
   in.power.struct_size = sizeof in.power;
+  in.budget.struct_size = sizeof in.budget;
+  in.budget.latency_ns = 1000000000;
   in.power.power_mw = 1000;
   in.power.active_mw = 500;
   in.matrices[0] = w.matrix;

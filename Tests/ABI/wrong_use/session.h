@@ -313,6 +313,29 @@ static void session_set(void) {
   WRONG(adaptq_session_set_allowed_levels, "levels below the quality floor", ADAPTQ_UNSUPPORTED,
         "no plan of these levels holds the quality floor: mean_cosine cannot hold, the best allowed plan has 0.96", (void)0,
         allow_below_floor());
+#define BUDGET_WRONG(use, status, part, setup) \
+  WRONG(adaptq_session_set_budget, use, status, part, setup, adaptq_session_set_budget(w.session, &in.budget, &out.limit))
+  WRONG_HANDLES(adaptq_session_set_budget, adaptq_session, w.dead_session,
+                adaptq_session_set_budget(in.handle, &in.budget, &out.limit));
+  WRONG_STRUCT_SIZES(adaptq_session_set_budget, adaptq_budget, in.budget.struct_size,
+                     adaptq_session_set_budget(w.session, &in.budget, &out.limit));
+  WRONG_STRUCT_SIZES(adaptq_session_set_budget, adaptq_limit_report, out.limit.struct_size,
+                     adaptq_session_set_budget(w.session, &in.budget, &out.limit));
+  BUDGET_WRONG("latency_ns negative", ADAPTQ_OUT_OF_RANGE, "adaptq_budget.latency_ns is -1", in.budget.latency_ns = -1);
+  BUDGET_WRONG("percentile 49", ADAPTQ_OUT_OF_RANGE, "percentile: 49.0, allowed are 50 to 99.9", in.budget.percentile = 49);
+  BUDGET_WRONG("percentile NaN", ADAPTQ_OUT_OF_RANGE, "adaptq_budget.percentile is nan", in.budget.percentile = NAN);
+  BUDGET_WRONG("mean_cosine above 1", ADAPTQ_OUT_OF_RANGE, "adaptq_budget.mean_cosine is 1.5", in.budget.mean_cosine = 1.5);
+  BUDGET_WRONG("p5_cosine negative", ADAPTQ_OUT_OF_RANGE, "adaptq_budget.p5_cosine is -0.5", in.budget.p5_cosine = -0.5);
+  BUDGET_WRONG("allowed_levels with unknown bits", ADAPTQ_OUT_OF_RANGE, "adaptq_budget.allowed_levels is 64",
+               in.budget.allowed_levels = 64);
+  BUDGET_WRONG("reserved not 0", ADAPTQ_INVALID_ARGUMENT, "adaptq_budget.reserved is 1", in.budget.reserved = 1);
+  WRONG(adaptq_session_set_budget, "a latency that no plan has", ADAPTQ_UNSUPPORTED, "latency_ns cannot hold",
+        in.budget.latency_ns = 1, budget_refused(ADAPTQ_LIMIT_LATENCY));
+  WRONG(adaptq_session_set_budget, "a floor that no plan of the allowed levels has", ADAPTQ_UNSUPPORTED,
+        "mean_cosine cannot hold", (in.budget.mean_cosine = 0.99, in.budget.allowed_levels = ADAPTQ_ALLOW_INT2),
+        budget_refused(ADAPTQ_LIMIT_MEAN_COSINE));
+  HARMLESS(adaptq_session_set_budget, "budget and report NULL", "removes all limits", (void)0,
+           adaptq_session_set_budget(w.session, NULL, NULL));
   WRONG_HANDLES(adaptq_session_set_quality_floor, adaptq_session, w.dead_session,
                 adaptq_session_set_quality_floor(in.handle, 0.5, 0.5, &out.limit));
   WRONG(adaptq_session_set_quality_floor, "mean_cosine negative", ADAPTQ_OUT_OF_RANGE,

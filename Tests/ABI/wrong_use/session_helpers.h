@@ -109,6 +109,13 @@ static adaptq_status floor_restricted(double mean, double p5, int32_t limit, dou
   out.limit = out_before.limit;
   return status;
 }
+// Limits that cannot hold together; what the report says is checked and taken back.
+static adaptq_status budget_refused(int32_t limit) {
+  adaptq_status status = adaptq_session_set_budget(w.session, &in.budget, &out.limit);
+  if (out.limit.limit != limit || !(out.limit.nearest > 0)) return ADAPTQ_INTERNAL_ERROR;
+  out.limit = out_before.limit;
+  return status;
+}
 static adaptq_status allow_below_floor(void) {
   adaptq_session *session = NULL;
   adaptq_status status = adaptq_session_create(w.model, NULL, &session);
@@ -127,6 +134,8 @@ static void set_while_running(void) {
            adaptq_session_set_latency_budget(w.session, 0, 0));
   HARMLESS(adaptq_session_set_quality_floor, when, "holds from the next run on", (void)0,
            adaptq_session_set_quality_floor(w.session, 0, 0, NULL));
+  HARMLESS(adaptq_session_set_budget, when, "holds from the next run on", (void)0,
+           adaptq_session_set_budget(w.session, NULL, NULL));
 }
 
 #endif
