@@ -3,7 +3,8 @@
 //   sessions MODEL.adaptq [TOKENS=256 [FACTOR=1.5 [THREADS=1 [BURSTS=12 [ROUNDS=3]]]]]
 //
 // The first one makes a call every budget; the second one the same in bursts of 40 calls with 1.5 seconds between them. In every
-// other pause a spinning thread per CPU comes or goes, so that a burst begins under another load than the last one ended with. The
+// other pause a load comes or goes, on each CPU a thread that computes for 0.2 ms and sleeps for 0.4 ms (less than a time slice, which
+// no level could make up for), so that a burst begins under another load than the last one ended with. The
 // budget is FACTOR times the median of FP16 alone, for 95 % of the calls. THREADS is that of the runtime: with more than one the
 // sessions share its pool. In each round the sessions belong once to one runtime, which shares what they know of the load, and
 // once to two, which do not. Printed are sums over the rounds: calls, misses, misses in the first five calls of a burst, switches.
@@ -15,7 +16,8 @@
 #include "../../examples-c/host.h"
 
 enum { BURST = 40, FIRST = 5, MOST_TOKENS = 512, MOST_INPUTS = 4, MOST_HOGS = 64 };
-static const int64_t PAUSE_NS = 1500000000;
+static const int64_t PAUSE_NS = 1500000000, HOG_NS = 200000;
+static cpu_set_t hog_cpus[MOST_HOGS];
 
 static int64_t tokens = 256, budget_ns;
 static int bursts = 12;
@@ -101,11 +103,12 @@ static void *all_the_time(void *argument) {
 }
 
 static void *hog(void *argument) {
-  (void)argument;
-  volatile double x = 1;
+  cpu_set_t *cpu = argument;
+  (void)sched_setaffinity(0, sizeof *cpu, cpu);
   while (!stop) {
-    if (!hogs_run) sleep_until(now_ns() + 1000000);
-    for (int i = 0; hogs_run && i < 100000; i++) x = x * 1.0000001;
+    int64_t begin = now_ns();
+    while (hogs_run && now_ns() - begin < HOG_NS) {}
+    sleep_until(now_ns() + 2 * HOG_NS);
   }
   return NULL;
 }
@@ -129,7 +132,7 @@ static void one_round(adaptq_model *first, adaptq_model *second, int n_hogs, wor
   hogs_run = 0;
   pthread_t other, spinning[MOST_HOGS];
   for (int i = 0; i < n_hogs; i++)
-    if (pthread_create(&spinning[i], NULL, hog, NULL) != 0) fail("pthread_create", "refused");
+    if (pthread_create(&spinning[i], NULL, hog, &hog_cpus[i]) != 0) fail("pthread_create", "refused");
   if (pthread_create(&other, NULL, all_the_time, &workers[0]) != 0) fail("pthread_create", "refused");
   in_bursts(&workers[1]);
   stop = 1;
@@ -152,7 +155,12 @@ int main(int count, char **arguments) {
   if (tokens < 1 || tokens > MOST_TOKENS) fail("TOKENS", "1 to 512");
   cpu_set_t cpus;
   if (sched_getaffinity(0, sizeof cpus, &cpus) != 0) fail("sched_getaffinity", strerror(errno));
-  int n_hogs = CPU_COUNT(&cpus) < MOST_HOGS ? CPU_COUNT(&cpus) : MOST_HOGS;
+  int n_hogs = 0;
+  for (int i = 0; i < CPU_SETSIZE && n_hogs < MOST_HOGS; i++)
+    if (CPU_ISSET(i, &cpus)) {
+      CPU_ZERO(&hog_cpus[n_hogs]);
+      CPU_SET(i, &hog_cpus[n_hogs++]);
+    }
 
   adaptq_model *one = open_model(arguments[1], threads), *two = open_model(arguments[1], threads);
   worker alone;
@@ -164,7 +172,7 @@ int main(int count, char **arguments) {
   costs = allocate(costs_size, 1);
   MUST(adaptq_session_export_costs(alone.session, costs, costs_size, &costs_size));
   unmake(&alone);
-  printf("budget %.2f ms, %d threads in the runtime, %d spinning threads\n", (double)budget_ns * 1e-6, threads, n_hogs);
+  printf("budget %.2f ms, %d threads in the runtime, load on %d CPUs\n", (double)budget_ns * 1e-6, threads, n_hogs);
 
   worker sums[2][2] = {0};
   for (int round = 0; round < rounds; round++) {
