@@ -164,8 +164,8 @@ bench-sessions: all-levels
 	ln -sf libadaptq.so $(RELEASE)/libadaptq.so.0
 	$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude -pthread Tests/Budget/sessions.c -o build/examples/sessions -L$(RELEASE) \
 	  -Wl,-rpath,'$$ORIGIN/../../$(RELEASE)' -ladaptq -lm
-	build/examples/sessions '$(ALL_LEVELS)' 256 1.5 1
-	build/examples/sessions '$(ALL_LEVELS)' 256 1.5 2
+	build/examples/sessions '$(ALL_LEVELS)' 128 1.8 1
+	build/examples/sessions '$(ALL_LEVELS)' 128 1.8 2
 
 # Everything that is said about speed.
 .PHONY: bench-all

@@ -1,6 +1,6 @@
 // Two sessions at once, each with a latency budget, each on a thread of its own, and each the other's load:
 //
-//   sessions MODEL.adaptq [TOKENS=256 [FACTOR=1.5 [THREADS=1 [BURSTS=12 [ROUNDS=3]]]]]
+//   sessions MODEL.adaptq [TOKENS=128 [FACTOR=1.8 [THREADS=1 [BURSTS=12 [ROUNDS=3]]]]]
 //
 // The first one makes a call every budget; the second one the same in bursts of 40 calls with 1.5 seconds between them. In every
 // other pause a load comes or goes, on each CPU a thread that computes for 0.2 ms and sleeps for 0.4 ms (less than a time slice, which
@@ -19,7 +19,7 @@ enum { BURST = 40, FIRST = 5, MOST_TOKENS = 512, MOST_INPUTS = 4, MOST_HOGS = 64
 static const int64_t PAUSE_NS = 1500000000, HOG_NS = 200000;
 static cpu_set_t hog_cpus[MOST_HOGS];
 
-static int64_t tokens = 256, budget_ns;
+static int64_t tokens = 128, budget_ns;
 static int bursts = 12;
 static _Atomic int stop, hogs_run;
 
@@ -148,7 +148,7 @@ static void one_round(adaptq_model *first, adaptq_model *second, int n_hogs, wor
 int main(int count, char **arguments) {
   if (count < 2) fail("usage", "sessions MODEL.adaptq [TOKENS [FACTOR [THREADS [BURSTS [ROUNDS]]]]]");
   if (count > 2) tokens = atoi(arguments[2]);
-  double factor = count > 3 ? atof(arguments[3]) : 1.5;
+  double factor = count > 3 ? atof(arguments[3]) : 1.8;
   int threads = count > 4 ? atoi(arguments[4]) : 1;
   if (count > 5) bursts = atoi(arguments[5]);
   int rounds = count > 6 ? atoi(arguments[6]) : 3;
