@@ -32,6 +32,7 @@ help:
 	@echo 'make bench-matrix      time small products from C; PEER=PYTHON compares with onnxruntime there'
 	@echo 'make bench-large       time large products from C; PEER=PYTHON compares with onnxruntime, torch, openvino and ggml there'
 	@echo 'make bench-models      time whole inferences from C; PEER=PYTHON compares with onnxruntime, torch and openvino there'
+	@echo 'make bench-sessions    two sessions with budgets at once, in one runtime and in two: five minutes'
 	@echo 'make bench-budget      whether latency budgets hold beside stress-ng, automatic against fixed levels: some minutes'
 	@echo 'make bench-all         all four of them (PEER=PYTHON GGML=FOLDER): some minutes'
 	@echo 'make docs              pages about the C and C++ headers in build/docs (needs doxygen)'
@@ -155,6 +156,16 @@ bench-budget: all-levels
 	$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude Tests/Budget/host.c -o build/examples/budget-host -L$(RELEASE) \
 	  -Wl,-rpath,'$$ORIGIN/../../$(RELEASE)' -ladaptq -lm
 	python3 Tests/Budget/compare.py build/examples/budget-host --model '$(ALL_LEVELS)' $(BENCH_OPTIONS)
+
+# Two sessions at once, each the other's load, in one runtime and in two.
+.PHONY: bench-sessions
+bench-sessions: all-levels
+	@mkdir -p build/examples
+	ln -sf libadaptq.so $(RELEASE)/libadaptq.so.0
+	$(CC) -std=c11 -O2 -Wall -Wextra -Iinclude -pthread Tests/Budget/sessions.c -o build/examples/sessions -L$(RELEASE) \
+	  -Wl,-rpath,'$$ORIGIN/../../$(RELEASE)' -ladaptq -lm
+	build/examples/sessions '$(ALL_LEVELS)' 128 1.8 1
+	build/examples/sessions '$(ALL_LEVELS)' 128 1.8 2
 
 # Everything that is said about speed.
 .PHONY: bench-all

@@ -32,6 +32,8 @@
  *                    session_run, session_prepare,         any thread, one call at a time: ADAPTQ_BUSY at once while a
  *                    session_shadow, session_destroy       run, prepare or shadow run is in progress
  *                    session_output_shape, session_costs,  the same; a run that begins meanwhile gets ADAPTQ_BUSY
+ *                    _export_costs, _import_costs,
+ *                    _prepare_info,
  *                    session_plans, _plan_sites,
  *                    session_memory, session_set_trace,
  *                    session_reset_state,
@@ -45,7 +47,8 @@
  *                    session_set_quality_floor,
  *                    session_set_power_budget,
  *                    session_power_budget,
- *                    session_report_quality
+ *                    session_report_quality,
+ *                    session_set_budget
  *                    session_cancel                        any thread at any time
  *                    other matrix_*                        any thread; a multiplication without a workspace and destroy
  *                                                          get ADAPTQ_BUSY while another one without is in progress
@@ -171,7 +174,7 @@ ADAPTQ_API const char *adaptq_version_string(void);
  *  Names     "open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel", "trace",
  *            "memory-report", "metadata", "options", "code-generation", "threads", "parallel-for",
  *            "probe", "matrix", "states", "matrix-group", "power-sensors", "plans", "telemetry-file", "amx",
- *            "session-power", "poll-thread", "shadow"
+ *            "session-power", "poll-thread", "shadow", "costs"
  *  Since     0.2 */
 ADAPTQ_API int32_t adaptq_has_feature(const char *name);
 
@@ -704,7 +707,8 @@ typedef struct adaptq_tensor {
  *            may be NULL.
  *  Time      up to 24 runs per allowed level, at the largest and at smaller sizes: the costs the budget is held with.
  *            Fewer with adaptq_session_options.measure_ns: the largest size first; sizes that were not measured count as
- *            costing in proportion, and runs correct that. One allowed level and 1 ns make for the fastest start.
+ *            costing in proportion, and runs correct that. No run at all with costs that another session of the same kind has
+ *            exported, see adaptq_session_import_costs().
  *  Errors    ADAPTQ_BUSY, ADAPTQ_INVALID_ARGUMENT, ADAPTQ_OUT_OF_RANGE, ADAPTQ_OUT_OF_MEMORY, ADAPTQ_CANCELLED
  *  Since     0.1 */
 ADAPTQ_API adaptq_status adaptq_session_prepare(adaptq_session *session, const adaptq_tensor *max_inputs,
@@ -921,7 +925,8 @@ ADAPTQ_API adaptq_status adaptq_session_set_allowed_levels(adaptq_session *sessi
  *  Units     latency_ns in nanoseconds of monotonic time, above 0; percentile from 50 to 99.9. latency_ns 0 removes
  *            the budget (percentile is ignored).
  *  Method    the best plan whose predicted latency holds; down at once after misses, up by one step after a dwell.
- *            Plans not expected to be faster than a better one on this machine at this size are not steps.
+ *            Plans not expected to be faster than a better one on this machine at this size are not steps. Sessions of one
+ *            runtime share what they see of the machine's load: one that goes on after a pause (of more than a second) begins with what has changed for the others.
  *  Errors    ADAPTQ_INVALID_ARGUMENT, ADAPTQ_OUT_OF_RANGE
  *  Since     0.1 */
 ADAPTQ_API adaptq_status adaptq_session_set_latency_budget(adaptq_session *session, int64_t latency_ns,
@@ -1014,6 +1019,53 @@ typedef struct adaptq_level_cost {
 ADAPTQ_API adaptq_status adaptq_session_costs(adaptq_session *session, adaptq_level_cost *costs, size_t capacity,
                                               size_t *count);
 
+/** How a session came by its costs. */
+typedef struct adaptq_prepare_info {
+  size_t struct_size;
+  uint64_t measure_runs;   /* runs that the last adaptq_session_prepare() made to measure; 0 with imported costs */
+  int64_t measure_ns;      /* what they took */
+  int32_t costs_imported;  /* 1: costs were taken from adaptq_session_import_costs() */
+  int32_t threads;         /* that may work on a run, the calling one among them */
+} adaptq_prepare_info;
+
+/** Fills `info` for the last preparation that succeeded.
+ *
+ *  Threads   ADAPTQ_BUSY during a run, and a run that begins during this call gets ADAPTQ_BUSY.
+ *  Errors    ADAPTQ_NOT_PREPARED, ADAPTQ_BUSY, ADAPTQ_INVALID_ARGUMENT
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_session_prepare_info(adaptq_session *session, adaptq_prepare_info *info);
+
+/** Copies what this session knows about costs into the caller's memory: what was measured (or imported) and how runs have
+ *  corrected it since. For adaptq_session_import_costs(), in another process too; docs/costs-format.md defines every byte.
+ *
+ *  Memory    writes the bytes to `buffer`, which may lie at any alignment, and their number to *size. With a capacity below
+ *            that: ADAPTQ_BUFFER_TOO_SMALL, *size is the needed number, `buffer` is untouched; buffer may be NULL with
+ *            capacity 0. The number stays the same until the session is prepared again.
+ *  Threads   as adaptq_session_prepare_info(); not for a time-critical path
+ *  Errors    ADAPTQ_NOT_PREPARED, ADAPTQ_BUSY, ADAPTQ_BUFFER_TOO_SMALL
+ *            ADAPTQ_INVALID_ARGUMENT  size NULL, or buffer NULL with enough capacity
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_session_export_costs(adaptq_session *session, void *buffer, size_t capacity,
+                                                     size_t *size);
+
+/** Gives a session exported costs, between adaptq_session_create() and adaptq_session_prepare(): a preparation for the sizes
+ *  that they were measured with makes no measurement then, and one for other sizes measures as ever. A later call replaces
+ *  what an earlier one gave; what is prepared already stays as it is.
+ *
+ *  Meaning   costs hold for a CPU and the instructions that may be used, the kernels of this version, the model's file, the
+ *            number of threads, the levels that the session allows, and the prepared sizes. All but the sizes is compared here.
+ *            That the machine is as fast as it was, nobody checks: runs correct that, as they do after measuring.
+ *  Memory    `data` is read during the call, at any alignment, and copied. It need not be trusted: whatever it says is checked, and
+ *            on an error nothing changes.
+ *  Threads   as adaptq_session_prepare_info(); not for a time-critical path
+ *  Errors    ADAPTQ_UNSUPPORTED          costs of something else: the text names the field, its value and the one here. A host
+ *                                        goes on without them then
+ *            ADAPTQ_UNSUPPORTED_VERSION  another form of these bytes
+ *            ADAPTQ_INVALID_ARGUMENT     data NULL, no exported costs, cut off, damaged
+ *            ADAPTQ_BUSY
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_session_import_costs(adaptq_session *session, const void *data, size_t size);
+
 /* Plans: what the budget chooses from. A plan gives each linear site a level. A file that `adaptq tune` has written stores
  * plans that mix levels, with their quality; a session uses those whose levels it allows. Without stored plans there is one
  * per level. A fixed level is always the plan in which all linear sites have it. */
@@ -1085,13 +1137,16 @@ ADAPTQ_API adaptq_status adaptq_session_plans(adaptq_session *session, adaptq_pl
 ADAPTQ_API adaptq_status adaptq_session_plan_sites(adaptq_session *session, size_t index, adaptq_level *levels,
                                                    size_t count);
 
-/** Limits that adaptq_session_set_quality_floor() and adaptq_session_set_power_budget() may find to be out of reach. */
+/** Limits that adaptq_session_set_quality_floor(), adaptq_session_set_power_budget() and adaptq_session_set_budget() may find to be out
+ *  of reach. */
 enum {
   ADAPTQ_LIMIT_NONE = 0,        /* all hold */
   ADAPTQ_LIMIT_MEAN_COSINE = 1, /* no plan has such a mean; with a budget of power: none that the other limits leave */
   ADAPTQ_LIMIT_P5_COSINE = 2,   /* no plan with the wanted mean has such a 5th percentile */
   ADAPTQ_LIMIT_ENERGY = 3,      /* no plan takes so little; nearest in millijoules */
-  ADAPTQ_LIMIT_POWER = 4        /* static_mw alone is as much; nearest is that, any power above it may hold */
+  ADAPTQ_LIMIT_POWER = 4,       /* static_mw alone is as much; nearest is that, any power above it may hold */
+  ADAPTQ_LIMIT_LATENCY = 5,     /* no plan within the other limits is so fast; nearest in nanoseconds */
+  ADAPTQ_LIMIT_LEVELS = 6       /* a level is not in this session; nearest is the set of those that are */
 };
 
 /** Which limit cannot hold, and the nearest value that can. */
@@ -1099,7 +1154,7 @@ typedef struct adaptq_limit_report {
   size_t struct_size;
   int32_t limit;    /* ADAPTQ_LIMIT_* */
   int32_t reserved; /* 0 */
-  double nearest;   /* the value nearest to the wanted one that can hold; 0 with ADAPTQ_LIMIT_NONE */
+  double nearest;   /* the value nearest to the wanted one that can hold, in the unit of the limit; 0 with ADAPTQ_LIMIT_NONE */
 } adaptq_limit_report;
 
 /** Sets a floor under the quality of the plans that the budget may choose, also on the way to a deadline. A fixed level is not
@@ -1124,6 +1179,37 @@ typedef struct adaptq_limit_report {
  *  Since     0.2 */
 ADAPTQ_API adaptq_status adaptq_session_set_quality_floor(adaptq_session *session, double mean_cosine,
                                                           double p5_cosine, adaptq_limit_report *report);
+
+/** All limits of a session together. */
+typedef struct adaptq_budget {
+  size_t struct_size;
+  int64_t latency_ns;      /* as in adaptq_session_set_latency_budget(); 0: no budget */
+  double percentile;       /* the same; 0: 95 */
+  double mean_cosine;      /* as in adaptq_session_set_quality_floor() */
+  double p5_cosine;        /* the same */
+  uint32_t allowed_levels; /* as in adaptq_session_set_allowed_levels(); 0: all that the session allows */
+  int32_t reserved;        /* 0 */
+} adaptq_budget;
+
+/** Sets latency budget, quality floor and allowed levels at once, or, where they cannot hold together, none of them.
+ *
+ *  Meaning   The limits must leave a plan: made of the allowed levels, as good as the floor, and at the largest prepared size
+ *            typically as fast as latency_ns, as adaptq_session_prepare() measured it (or as costs were imported). Before a
+ *            preparation latency is not looked at. Where they do not, `report` and the error text name the first limit that cannot
+ *            hold beside those before it (levels, mean, 5th percentile, latency) and the nearest value that can. A percentile
+ *            needs some room above what runs typically take; that and the load of the machine no call can promise:
+ *            adaptq_run_report.budget_unreachable tells later. adaptq_session_set_latency_budget() takes any latency.
+ *  Memory    `budget` NULL removes all limits. `report` may be NULL; else set its struct_size. It is written when the call succeeds
+ *            and when it gives ADAPTQ_UNSUPPORTED; nothing has changed then. Allocates nothing.
+ *  Threads   any, at any time; holds from the next run on. A run that begins during this call may have the new floor and levels with the
+ *            old latency
+ *  Errors    ADAPTQ_UNSUPPORTED       the limits cannot hold together, or a level is not in this session
+ *            ADAPTQ_NOT_FOUND         the file stores no plans, so nothing is known about quality (without a floor: no error)
+ *            ADAPTQ_INVALID_ARGUMENT  wrong struct_size, reserved
+ *            ADAPTQ_OUT_OF_RANGE      a field outside of its bounds
+ *  Since     0.2 */
+ADAPTQ_API adaptq_status adaptq_session_set_budget(adaptq_session *session, const adaptq_budget *budget,
+                                                   adaptq_limit_report *report);
 
 /* ------------------------------------------------------------------------------------------ quality while the host runs */
 /* What a calibration set says about quality holds for inputs like those of the set. A session can look whether it still does: with
@@ -1561,6 +1647,20 @@ ADAPTQ_API adaptq_status adaptq_group_destroy(adaptq_group *group);
  *  Any thread, any time. */
 ADAPTQ_API adaptq_status adaptq_group_set_latency_budget(adaptq_group *group, int64_t latency_ns, double percentile);
 
+/** Gives every frame, from the next one on, a deadline: nanoseconds from adaptq_group_begin() to adaptq_group_end(), up to 2^50 - 1; 0
+ *  removes it. Set before a frame that is to have another one.
+ *
+ *  Meaning   The frame begins at the best plan predicted to end in time, of those that the budgets would choose or lower ones.
+ *            Before each adaptq_group_multiply() the time left is compared with what is predicted for the products that are
+ *            left: where it no longer suffices, this and all later ones go down to a plan that does, or to the fastest. Which
+ *            products are left is taken from the frame before (the first time: each matrix once), in whatever order they come;
+ *            a frame that makes other ones is predicted less well. Time that the host spends between products counts, as much
+ *            as it usually takes. Of levels written by adaptq_group_begin() the first ones hold only until a product goes down:
+ *            adaptq_matrix_multiply() never does. A fixed level stays: then the deadline is only reported.
+ *  Threads   any thread, any time
+ *  Errors    ADAPTQ_OUT_OF_RANGE  deadline_ns */
+ADAPTQ_API adaptq_status adaptq_group_set_deadline(adaptq_group *group, int64_t deadline_ns);
+
 /** All matrices at one level from the next frame on; ADAPTQ_LEVEL_AUTO returns to the budget. ADAPTQ_UNSUPPORTED if the level
  *  is not allowed in this group. Any thread, any time. */
 ADAPTQ_API adaptq_status adaptq_group_set_level(adaptq_group *group, adaptq_level level);
@@ -1625,7 +1725,8 @@ typedef struct adaptq_frame_report {
   int64_t latency_ns;      /* from adaptq_group_begin() to adaptq_group_end() */
   int64_t multiply_ns;     /* of these inside adaptq_group_multiply() */
   int64_t budget_ns;       /* 0: none */
-  int32_t plan;            /* as in adaptq_group_plans(); -1: a fixed level of which there is no plan */
+  int32_t plan;            /* as in adaptq_group_plans(); -1: a fixed level of which there is no plan; with a deadline: what the
+                              frame began with */
   int32_t reason;          /* ADAPTQ_REASON_* */
   int32_t budget_missed;   /* 1 if latency_ns > budget_ns > 0 */
   int32_t plan_changed;    /* 1 if the frame before had another plan, or there was none */
@@ -1633,6 +1734,9 @@ typedef struct adaptq_frame_report {
   int32_t power_unreachable;  /* 1 if no plan holds the power at this rate of frames, or the energy of a frame */
   double energy_mj;        /* modelled, without static power; 0 without a budget of power or energy */
   int64_t recommended_interval_ns; /* from begin to begin, with which the plan of least energy would hold the power; 0: none */
+  int64_t deadline_ns;     /* 0: none */
+  int32_t deadline_missed; /* 1 if latency_ns > deadline_ns > 0 */
+  int32_t dropped_products;/* products at a lower level than `plan` gives their matrix, because of the deadline */
 } adaptq_frame_report;
 
 /** Ends the open frame: its time counts for the budget. `report` may be NULL; else set struct_size.

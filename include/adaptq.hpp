@@ -591,6 +591,27 @@ class session : public detail::handle<adaptq_session, adaptq_session_destroy> {
     costs.resize(status == ADAPTQ_OK ? known : 0);
     return detail::outcome(status, std::move(costs));
   }
+  /** adaptq_session_prepare_info(). */
+  result<adaptq_prepare_info> try_prepare_info() const {
+    auto info = detail::sized<adaptq_prepare_info>();
+    adaptq_status status = adaptq_session_prepare_info(get(), &info);
+    return detail::outcome(status, adaptq_prepare_info(info));
+  }
+  /** adaptq_session_export_costs(). */
+  result<std::vector<std::byte>> try_export_costs() const {
+    std::size_t size = 0;
+    std::vector<std::byte> bytes;
+    adaptq_status status = adaptq_session_export_costs(get(), nullptr, 0, &size);
+    if (status == ADAPTQ_BUFFER_TOO_SMALL) {
+      bytes.resize(size);
+      status = adaptq_session_export_costs(get(), bytes.data(), bytes.size(), &size);
+    }
+    return detail::outcome(status, std::move(bytes));
+  }
+  /** adaptq_session_import_costs(). */
+  result<void> try_import_costs(span<const std::byte> bytes) {
+    return detail::outcome(adaptq_session_import_costs(get(), bytes.data(), bytes.size()));
+  }
   /** adaptq_session_plans(): what the budget chooses from, best first. */
   result<std::vector<adaptq_plan_info>> try_plans() const {
     std::vector<adaptq_plan_info> plans(64, detail::sized<adaptq_plan_info>());
@@ -642,6 +663,10 @@ class session : public detail::handle<adaptq_session, adaptq_session_destroy> {
     std::vector<adaptq_site_drift> sites(known, first);
     if (status == ADAPTQ_BUFFER_TOO_SMALL) status = adaptq_session_drift(get(), sites.data(), sites.size(), &known);
     return detail::outcome(status, std::move(sites));
+  }
+  /** adaptq_session_set_budget(). */
+  result<void> try_set_budget(const adaptq_budget &budget, adaptq_limit_report *report = nullptr) {
+    return detail::outcome(adaptq_session_set_budget(get(), &budget, report));
   }
   /** adaptq_session_telemetry(): the last inferences, oldest first. */
   result<std::vector<adaptq_telemetry>> try_telemetry() const {
@@ -705,6 +730,9 @@ class session : public detail::handle<adaptq_session, adaptq_session_destroy> {
   void remove_trace() { try_remove_trace().value(); }                                /**< No longer. */
   adaptq_memory memory() const { return try_memory().value(); }                      /**< adaptq_session_memory(). */
   std::vector<adaptq_level_cost> costs() const { return try_costs().value(); }       /**< adaptq_session_costs(). */
+  adaptq_prepare_info prepare_info() const { return try_prepare_info().value(); }    /**< adaptq_session_prepare_info(). */
+  std::vector<std::byte> export_costs() const { return try_export_costs().value(); } /**< adaptq_session_export_costs(). */
+  void import_costs(span<const std::byte> bytes) { try_import_costs(bytes).value(); }/**< adaptq_session_import_costs(). */
   std::vector<adaptq_plan_info> plans() const { return try_plans().value(); }        /**< adaptq_session_plans(). */
   /** adaptq_session_shadow() with the inputs of the last run. */
   adaptq_shadow_report shadow(const adaptq_shadow_options &options = shadow_options()) {
@@ -729,6 +757,10 @@ class session : public detail::handle<adaptq_session, adaptq_session_destroy> {
   void remove_power_budget() { try_remove_power_budget().value(); }
   /** adaptq_session_power_budget(). */
   adaptq_power_budget power_budget() const { return try_power_budget().value(); }
+  /** adaptq_session_set_budget(). */
+  void set_budget(const adaptq_budget &budget, adaptq_limit_report *report = nullptr) {
+    try_set_budget(budget, report).value();
+  }
   std::vector<adaptq_telemetry> telemetry() const { return try_telemetry().value(); }/**< adaptq_session_telemetry(). */
 #endif
 };

@@ -85,6 +85,16 @@ private func importance(_ values: UnsafePointer<Double>?, _ count: Int) throws(A
   }
 }
 
+@c @implementation public func adaptq_group_set_deadline(_ group: OpaquePointer?, _ nanoseconds: Int64) -> adaptq_status
+{
+  guarded { () throws(AdaptQError) in
+    try withHandle(group, as: GroupObject.self) { (object) throws(AdaptQError) in
+      try requireOption(nanoseconds, .groupDeadline)
+      object.group.setDeadline(nanoseconds: nanoseconds == 0 ? nil : Int(nanoseconds))
+    }
+  }
+}
+
 @c @implementation public func adaptq_group_set_power_budget(
   _ group: OpaquePointer?, _ budget: UnsafePointer<adaptq_power_budget>?
 ) -> adaptq_status {
@@ -178,7 +188,7 @@ private func importance(_ values: UnsafePointer<Double>?, _ count: Int) throws(A
       if !run.isOpen { throw noFrameError() }
       if wanted.level != ADAPTQ_LEVEL_AUTO { throw groupLevelError(wanted.level) }
       if wanted.workspace != nil || wanted.workspace_size != 0 { throw groupWorkspaceError() }
-      wanted.level = Int32(run.level(index).rawValue)
+      wanted.level = Int32(run.chooseLevel(index).rawValue)
       let call = try checkedCall(wanted, run.matrix(index))
       if call.rows > run.maximumRows { throw groupRowsError(call.rows, run.maximumRows) }
       run.multiply(index, call)
@@ -196,7 +206,7 @@ private func importance(_ values: UnsafePointer<Double>?, _ count: Int) throws(A
         _ = run.end()
         return
       }
-      let target = try OutStruct(report, "adaptq_frame_report")
+      let target = try OutStruct(report, "adaptq_frame_report", firstSize: FirstSize.frameReport)
       if !run.isOpen { throw noFrameError() }
       let frame = run.end()
       var value = adaptq_frame_report()
@@ -212,6 +222,9 @@ private func importance(_ values: UnsafePointer<Double>?, _ count: Int) throws(A
       value.power_unreachable = frame.power.isUnreachable ? 1 : 0
       value.energy_mj = frame.power.nanojoules * 1e-6
       value.recommended_interval_ns = Int64(frame.power.recommendedIntervalNanoseconds)
+      value.deadline_ns = Int64(frame.deadlineNanoseconds)
+      value.deadline_missed = frame.deadlineMissed ? 1 : 0
+      value.dropped_products = Int32(clamping: frame.droppedProducts)
       target.write(value)
     }
   }

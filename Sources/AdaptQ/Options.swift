@@ -17,7 +17,8 @@ enum Option: Int {
   case groupLevels, groupMaxRows, groupMeasureTime, groupImportance
   case shadowPlan, shadowThreads, shadowForget
   // The last of these ends the count.
-  case setLevel, setAllowedLevels, latency, percentile, meanFloor, p5Floor, score
+  case setLevel, setAllowedLevels, latency, percentile, groupDeadline
+  case budgetLatency, budgetPercentile, budgetMean, budgetP5, budgetLevels, meanFloor, p5Floor, score
 
   static let count = Option.score.rawValue + 1
 }
@@ -95,6 +96,12 @@ extension Option {
         owner: "adaptq_session_set_latency_budget", name: "percentile", type: ADAPTQ_OPTION_DOUBLE,
         minimum: 50, maximum: 99.9, status: .outOfRange,
         description: "share of runs that are to hold the latency, in per cent")
+    case .groupDeadline:
+      OptionRule(
+        owner: "adaptq_group_set_deadline", name: "deadline_ns", type: ADAPTQ_OPTION_INT64,
+        maximum: Double((Int64(1) << 50) - 1), status: .outOfRange,
+        description: "nanoseconds within which each frame should end; 0: no deadline")
+    case .budgetLatency, .budgetPercentile, .budgetMean, .budgetP5, .budgetLevels: budgetRule
     case .meanFloor, .p5Floor:
       OptionRule(
         owner: "adaptq_session_set_quality_floor", name: self == .meanFloor ? "mean_cosine" : "p5_cosine",
@@ -189,6 +196,11 @@ extension Option {
     case .telemetryRecords: MemoryLayout<adaptq_telemetry_file_options>.offset(of: \.max_records)
     case .telemetrySites: MemoryLayout<adaptq_telemetry_file_options>.offset(of: \.max_sites)
     case .allowedLevels: MemoryLayout<adaptq_session_options>.offset(of: \.allowed_levels)
+    case .budgetLatency: MemoryLayout<adaptq_budget>.offset(of: \.latency_ns)
+    case .budgetPercentile: MemoryLayout<adaptq_budget>.offset(of: \.percentile)
+    case .budgetMean: MemoryLayout<adaptq_budget>.offset(of: \.mean_cosine)
+    case .budgetP5: MemoryLayout<adaptq_budget>.offset(of: \.p5_cosine)
+    case .budgetLevels: MemoryLayout<adaptq_budget>.offset(of: \.allowed_levels)
     case .measureTime: MemoryLayout<adaptq_session_options>.offset(of: \.measure_ns)
     case .runLevel: MemoryLayout<adaptq_run_options>.offset(of: \.level)
     case .deadline: MemoryLayout<adaptq_run_options>.offset(of: \.deadline_ns)
@@ -196,7 +208,7 @@ extension Option {
     case .shadowPlan: MemoryLayout<adaptq_shadow_options>.offset(of: \.plan)
     case .shadowThreads: MemoryLayout<adaptq_shadow_options>.offset(of: \.max_threads)
     case .shadowForget: MemoryLayout<adaptq_shadow_options>.offset(of: \.forget)
-    case .setLevel, .setAllowedLevels, .latency, .percentile, .meanFloor, .p5Floor, .score: nil
+    case .setLevel, .setAllowedLevels, .latency, .percentile, .groupDeadline, .meanFloor, .p5Floor, .score: nil
     default: matrixOffset
     }
   }
@@ -257,7 +269,7 @@ private func optionError(_ value: @autoclosure () -> String, _ option: Option) -
   switch String(cString: name) {
   case "open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel", "trace",
     "memory-report", "metadata", "options", "code-generation", "threads", "parallel-for", "probe", "matrix", "states",
-    "matrix-group", "power-sensors", "plans", "telemetry-file", "amx", "session-power", "poll-thread", "shadow":
+    "matrix-group", "power-sensors", "plans", "telemetry-file", "amx", "session-power", "poll-thread", "shadow", "costs":
     return 1
   default: return 0
   }

@@ -109,7 +109,7 @@ private func addQuality(_ value: inout adaptq_plan_info, _ quality: RungQuality)
 
 /// Writes the report and throws unless the limits were set.
 func finish(
-  _ outcome: Session.LimitOutcome, _ target: OutStruct<adaptq_limit_report>?
+  _ outcome: Session.LimitOutcome, _ target: OutStruct<adaptq_limit_report>?, _ prefix: String = ""
 ) throws(AdaptQError) {
   var answer = adaptq_limit_report()
   switch outcome {
@@ -117,11 +117,12 @@ func finish(
   case .p5Unreachable(let nearest): (answer.limit, answer.nearest) = (Int32(ADAPTQ_LIMIT_P5_COSINE), nearest)
   case .energyUnreachable(let nearest): (answer.limit, answer.nearest) = (Int32(ADAPTQ_LIMIT_ENERGY), nearest)
   case .powerUnreachable(let nearest): (answer.limit, answer.nearest) = (Int32(ADAPTQ_LIMIT_POWER), nearest)
-  case .unknownQuality, .notInSession: throw limitError(outcome, "")
+  case .latencyUnreachable(let nearest): (answer.limit, answer.nearest) = (Int32(ADAPTQ_LIMIT_LATENCY), Double(nearest))
+  case .unknownQuality, .notInSession: throw limitError(outcome, prefix)
   case .set: break
   }
   if let target { target.write(answer) }
-  if outcome != .set { throw limitError(outcome, "") }
+  if outcome != .set { throw limitError(outcome, prefix) }
 }
 
 /// What a change of limits that was refused is called.
@@ -137,6 +138,8 @@ func limitError(_ outcome: Session.LimitOutcome, _ prefix: String) -> AdaptQErro
       "\(prefix)energy_mj cannot hold, the cheapest plan that is left takes \(nearest) mJ at the largest prepared size")
   case .powerUnreachable(let nearest):
     .unsupported("\(prefix)power_mw cannot hold, static_mw alone is \(nearest)")
+  case .latencyUnreachable(let nearest):
+    .unsupported("\(prefix)latency_ns cannot hold, the fastest allowed plan takes \(nearest) here")
   case .unknownQuality:
     AdaptQError(.notFound, "\(prefix)the file stores no plans, so the quality of its levels is not known (adaptq tune)")
   case .set, .notInSession: .internalError("limits: \(outcome)")

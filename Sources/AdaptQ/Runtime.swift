@@ -12,6 +12,8 @@ final class RuntimeObject: HandleObject, @unchecked Sendable {
 
   let log: Log
   let threads: Threads
+  /// What its sessions know of the load.
+  let load = SharedLoad()
   /// System calls, with the host's allocator if it gave one.
   let calls: SystemCalls
   let cpu: CPUFeatures

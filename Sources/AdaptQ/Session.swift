@@ -45,13 +45,14 @@ final class SessionObject: HandleObject, @unchecked Sendable {
       let allowed = try allowedLevels(wanted.allowed_levels, .allowedLevels)
       try requireOption(wanted.measure_ns, .measureTime)
       try requireOption(Int64(wanted.shadow), .allowShadow)
-      let kernels = model.runtime.kernels()
+      let kernels = model.runtime.kernelSet()
       let telemetryFile = model.runtime.telemetryFile
       let session = try Session(
-        model: model.model, allowed: allowed ?? Level.allCases, kernels: kernels.table, kernelOwner: kernels.owner,
+        model: model.model, allowed: allowed ?? Level.allCases, kernels: kernels.table, kernelOwner: kernels,
         calls: model.runtime.calls, threads: model.runtime.threads,
         measureNanoseconds: wanted.measure_ns == 0 ? nil : Int(wanted.measure_ns), telemetryFile: telemetryFile,
-        powerSignal: model.runtime.sampler.signal, shadows: wanted.shadow != 0)
+        powerSignal: model.runtime.sampler.signal, shadows: wanted.shadow != 0, load: model.runtime.load,
+        machine: CostMachine(model.runtime.cpu, model.runtime.features, kernels))
       if let telemetryFile, !session.isRecorded {
         model.runtime.log.warning(
           "the telemetry file has no section left for this session: it has \(telemetryFile.layout.sessions)")
@@ -89,6 +90,7 @@ final class SessionObject: HandleObject, @unchecked Sendable {
       if refused > 0 { object.model.runtime.log.warning("the system refused \(refused) threads") }
       object.model.runtime.log.info(
         "prepared for \(shapes): \(object.session.workingByteCount) bytes; "
+          + (object.session.preparation.costsAreImported ? "imported costs: " : "")
           + object.session.costs.map { "\($0.level.name) \($0.nanoseconds / 1000) us" }.joined(separator: ", "))
     }
   }

@@ -17,6 +17,7 @@ enum FirstSize {
   static let powerBudget = 64
   static let telemetry = 56
   static let planInfo = 96
+  static let frameReport = 80
 }
 
 /// Reads struct_size at `pointer` and checks it. The caller's struct may lie at any alignment.

@@ -46,6 +46,9 @@ struct RunCommand: ParsableCommand {
       plans came and how the sites' inputs differ from those that adaptq tune saw.
       """)
   var shadow = false
+  @Option(
+    help: "Take measured costs from this file, if it is there and was made here, and write them to it at the end.")
+  var costs: String?
 
   func validate() throws {
     for (name, value) in [("--budget-ms", budgetMs), ("--deadline-ms", deadlineMs)] {
@@ -72,18 +75,36 @@ struct RunCommand: ParsableCommand {
     let recorder = try reporting { () throws(AdaptQError) in
       try TraceRecording(trace: trace, telemetryFile: telemetryFile)
     }
-    try reporting { () throws(AdaptQError) in try embed(lines, sentences, level, recorder) }
+    let session = try reporting { () throws(AdaptQError) in
+      try sentences.session(
+        level.map { [$0] } ?? Level.allCases, telemetryFile: recorder.file, shadows: shadow)
+    }
+    if let costs { readCosts(costs, session) }
+    try reporting { () throws(AdaptQError) in try embed(lines, sentences, session, level, recorder) }
+    if let costs {
+      let exported = try reporting { () throws(AdaptQError) in try session.exportedCosts() }
+      var bytes = [UInt8](repeating: 0, count: exported.byteCount)
+      bytes.withUnsafeMutableBytes { bytes in if let base = bytes.baseAddress { exported.write(to: base) } }
+      try bytes.withUnsafeBytes { try writeFile(costs, $0) }
+    }
     if let trace {
       var text = recorder.text(asJSON: trace.hasSuffix(".json"))
       try text.withUTF8 { try writeFile(trace, UnsafeRawBufferPointer($0)) }
     }
   }
 
+  /// Costs that do not hold here are no failure: they are measured then.
+  private func readCosts(_ path: String, _ session: Session) {
+    do throws(AdaptQError) {
+      try MemoryBlock.read(path: path).withBytes { bytes throws(AdaptQError) in try session.importCosts(bytes) }
+    } catch {
+      if error.status != .notFound { printError("\(path): \(error.message); measuring instead\n") }
+    }
+  }
+
   private func embed(
-    _ lines: [String], _ sentences: SentenceModel, _ level: Level?, _ recorder: TraceRecording
+    _ lines: [String], _ sentences: SentenceModel, _ session: Session, _ level: Level?, _ recorder: TraceRecording
   ) throws(AdaptQError) {
-    let session = try sentences.session(
-      level.map { [$0] } ?? Level.allCases, telemetryFile: recorder.file, shadows: shadow)
     if let budgetMs {
       try session.setLatencyBudget(nanoseconds: nanoseconds(budgetMs), percentile: percentile)
     }

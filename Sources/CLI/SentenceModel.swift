@@ -13,13 +13,17 @@ struct SentenceModel {
   let model: Model
   let tokenizer: Tokenizer
   let kernels: KernelSet
+  /// What measured costs are kept for.
+  let machine: CostMachine
 
   init(path: String) throws(AdaptQError) {
     model = try Model(try MemoryBlock.read(path: path), source: "\"\(path)\"")
     guard let stored = model.tokenizer else { throw AdaptQError(.notFound, "\"\(path)\": no tokenizer in the file") }
     tokenizer = try Tokenizer(settings: stored.settings, vocabulary: stored.vocabulary)
-    kernels = KernelSet(
-      features: KernelFeatures(CPUFeatures.live(), maximum: try InstructionSet.maximumFromEnvironment()))
+    let cpu = CPUFeatures.live()
+    let features = KernelFeatures(cpu, maximum: try InstructionSet.maximumFromEnvironment())
+    kernels = KernelSet(features: features)
+    machine = CostMachine(cpu, features, kernels)
     let names = model.graph.inputs.map { model.graph.values[$0.index].name }
     let output = model.graph.outputs.first.map { model.graph.type(of: $0) }
     if names != ["input_ids", "attention_mask"] || model.graph.outputs.count != 1 || output?.rank != 2 {
@@ -33,7 +37,7 @@ struct SentenceModel {
   ) throws(AdaptQError) -> Session {
     try Session(
       model: model, allowed: levels, kernels: kernels.table, kernelOwner: kernels, measureRounds: measureRounds,
-      telemetryFile: telemetryFile, shadows: shadows)
+      telemetryFile: telemetryFile, shadows: shadows, machine: machine)
   }
 
   /// Longest sequence: the tokenizer's bound, or what the position table has.

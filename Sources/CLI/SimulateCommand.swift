@@ -52,6 +52,14 @@ struct SimulateCommand: ParsableCommand {
         if trace.isEmpty {
           shared.append(try SharedMachine((ladder, ladder), calls: calls, seed: seed, seeds: seeds))
           show(["  two sessions on one machine:"] + EvaluationReport.lines(shared[shared.count - 1]))
+          for isSharing in [false, true] {
+            shared.append(
+              try SharedMachine(
+                (ladder, ladder), calls: calls, seed: seed, seeds: seeds,
+                pauses: SharedMachine.Pauses(isSharing: isSharing)))
+            let how = isSharing ? "slow-down shared" : "each by itself"
+            show(["  the second one pauses, \(how):"] + EvaluationReport.lines(shared[shared.count - 1]))
+          }
         }
       }
       if json { print(EvaluationReport.json(evaluations, shared).text) }

@@ -116,7 +116,7 @@ extension LatencyController {
     loadHasGone()
   }
 
-  private mutating func loadHasGone() {
+  mutating func loadHasGone() {
     currentDwell = configuration.dwell
     probeInterval = Self.shortestProbeInterval
     // Its noise has gone, too.
@@ -124,7 +124,7 @@ extension LatencyController {
     slowdownAtDescent = slowdown
   }
 
-  private mutating func jump(_ factor: Double, _ noise: Double) {
+  mutating func jump(_ factor: Double, _ noise: Double) {
     slowdown = (slowdown * factor).clamped(to: Self.slowdownRange)
     slowdownVariance = max(slowdownVariance, noise)
     errorMean = 0

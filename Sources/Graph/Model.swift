@@ -77,6 +77,16 @@ public final class Model: @unchecked Sendable {
 
   public var byteCount: Int { owner.byteCount }
 
+  /// Of everything in the file but the bytes of tensors: graph, sizes, stored forms, plans, texts.
+  public var headerChecksum: UInt64 {
+    var checksum = Checksum()
+    let bytes = owner.bytes
+    // The header's length stands before it; reading the file has checked it.
+    let length = bytes.count < 8 ? 0 : Int(clamping: UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self)))
+    checksum.add(UnsafeRawBufferPointer(rebasing: bytes[..<min(length, bytes.count)]))
+    return checksum.value
+  }
+
   /// Levels that every linear site stores, best first.
   public var levels: [Level] { Model.levels(graph, forms) }
 

@@ -62,6 +62,7 @@ public struct EvaluationReport: Sendable {
     shared.sessions.map { session in
       "  \(session.ladder): missed \(percent(session.missed)), loss \(plain(session.loss)), switches"
         + " \(plain(session.switches)), of them later than 200 calls after a step \(plain(session.settledSwitches))"
+        + (session.missesAfterPause.map { ", misses in ten calls after a pause \(plain($0))" } ?? "")
     }
   }
 
@@ -121,6 +122,7 @@ public struct EvaluationReport: Sendable {
       .init("ladder", .string(result.ladder)), .init("missed", json(result.missed)), .init("loss", json(result.loss)),
       .init("switches_per_100", json(result.switches)),
       .init("settled_switches_per_100", json(result.settledSwitches)),
+      .init("misses_after_pause", result.missesAfterPause.map(json) ?? .null),
     ])
   }
 

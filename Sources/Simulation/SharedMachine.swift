@@ -14,6 +14,22 @@ public struct SharedMachine: Sendable {
     /// Switches per 100 calls, and those later than 200 calls after a step of the load from outside: swinging.
     public var switches: Interval
     public var settledSwitches: Interval
+    /// Misses that the fastest rung would not have had, in the ten calls after each pause; nil without pauses.
+    public var missesAfterPause: Interval?
+  }
+
+  /// The second session makes `calls` calls and then pauses for as long as the first one needs for `length` calls.
+  public struct Pauses: Sendable {
+    public var calls: Int
+    public var length: Int
+    /// Whether the sessions belong to one runtime: after a pause a session begins at the slow-down that the other one saw last.
+    public var isSharing: Bool
+
+    public init(calls: Int = 60, length: Int = 350, isSharing: Bool) {
+      self.calls = calls
+      self.length = length
+      self.isSharing = isSharing
+    }
   }
 
   public var sessions: [Result]
@@ -23,22 +39,27 @@ public struct SharedMachine: Sendable {
   /// - Parameters:
   ///   - ladders: of the two sessions.
   ///   - calls, seed, seeds: as in ``Evaluation``.
-  public init(_ ladders: (Ladder, Ladder), calls: Int, seed: Int, seeds: Int) throws(AdaptQError) {
+  ///   - pauses: of the second session; nil for none.
+  public init(
+    _ ladders: (Ladder, Ladder), calls: Int, seed: Int, seeds: Int, pauses: Pauses? = nil
+  ) throws(AdaptQError) {
     if !(1000...1_000_000).contains(calls) {
       throw AdaptQError(.outOfRange, "calls: \(calls), allowed are 1000 to 1000000")
     }
     if !(1...1000).contains(seeds) { throw AdaptQError(.outOfRange, "seeds: \(seeds), allowed are 1 to 1000") }
     var all: [[Session]] = [[], []]
     for run in 0..<seeds {
-      let both = try Self.run(ladders, calls: calls, seed: UInt64(truncatingIfNeeded: seed &+ run))
+      let both = try Self.run(ladders, calls: calls, seed: UInt64(truncatingIfNeeded: seed &+ run), pauses)
       all[0].append(both.0)
       all[1].append(both.1)
     }
     sessions = all.map { runs in
-      func interval(_ value: (Session) -> Double) -> Interval { Interval(runs.map { value($0) / Double(calls) }) }
+      func interval(_ value: (Session) -> Double) -> Interval { Interval(runs.map { value($0) / max($0.calls, 1) }) }
       return Result(
         ladder: runs.first?.machine.ladder.name ?? "", missed: interval { $0.missed }, loss: interval { $0.loss },
-        switches: interval { $0.switches * 100 }, settledSwitches: interval { $0.settledSwitches * 100 * 5 / 4 })
+        switches: interval { $0.switches * 100 }, settledSwitches: interval { $0.settledSwitches * 100 * 5 / 4 },
+        missesAfterPause: (runs.first?.pauses ?? 0) > 0
+          ? Interval(runs.map { $0.missedAfterPause / max($0.pauses, 1) }) : nil)
     }
   }
 
@@ -52,6 +73,12 @@ public struct SharedMachine: Sendable {
     var loss = 0.0
     var switches = 0.0
     var settledSwitches = 0.0
+    var calls = 0.0
+    var pauses = 0.0
+    var missedAfterPause = 0.0
+    var callsSincePause = Int.max / 2
+    /// Virtual nanoseconds.
+    var lastTime = 0
 
     init(_ ladder: Ladder, seed: UInt64) throws(AdaptQError) {
       machine = SimulatedMachine(ladder: ladder)
@@ -64,12 +91,24 @@ public struct SharedMachine: Sendable {
 
     mutating func decide() { rung = controller.decide(work: Ladder.referenceWork).rung }
 
+    /// - Parameter time: when the first call after the pause begins.
+    mutating func resume(_ history: [UInt64]?, time: Int) {
+      pauses += 1
+      callsSincePause = 0
+      if let history { controller.resume(change: LoadHistory.change(since: lastTime, at: time) { history[$0] }) }
+    }
+
     mutating func take(_ call: Int, _ moment: Moment, isSettled: Bool) {
+      calls += 1
+      callsSincePause += 1
       let sample = CallSample(seed: seed, call: call)
       let time = machine.latency(rung, moment, sample, isCold: lastRung >= 0 && rung != lastRung)
       let fastest = machine.latency(machine.fastest(moment), moment, sample, isCold: false)
       controller.observe(rung: rung, work: moment.work, latencyNanoseconds: clampedInt(time, in: 1...Int.max))
-      if time > machine.ladder.budget && fastest <= machine.ladder.budget { missed += 1 }
+      if time > machine.ladder.budget && fastest <= machine.ladder.budget {
+        missed += 1
+        if callsSincePause <= 10 { missedAfterPause += 1 }
+      }
       loss += machine.ladder.rungs[rung].loss
       if lastRung >= 0 && rung != lastRung {
         switches += 1
@@ -83,25 +122,42 @@ public struct SharedMachine: Sendable {
   private static let levels = [0, 0.3, 0, 0.5, 0.15]
 
   private static func run(
-    _ ladders: (Ladder, Ladder), calls: Int, seed: UInt64
+    _ ladders: (Ladder, Ladder), calls: Int, seed: UInt64, _ pauses: Pauses?
   ) throws(AdaptQError) -> (Session, Session) {
     var first = try Session(ladders.0, seed: seed &* 2)
     var second = try Session(ladders.1, seed: seed &* 2 &+ 1)
+    var history = [UInt64](repeating: 0, count: LoadHistory.wordCount)
+    func publish(_ slowdown: Double, _ time: Int) {
+      let shared = SharedSlowdown(word: history[0]).merged(slowdown: slowdown, time: time)
+      history[0] = shared.word
+      history[LoadHistory.word(at: time)] = shared.word
+    }
     let headroom = min(ladders.0.headroom, ladders.1.headroom) / (1 + coupling * 0.5)
     for call in 0..<calls {
+      let time = clampedInt(Double(call + 1) * ladders.0.budget, in: 1...Int.max)
+      var isActive = true
+      if let pauses {
+        let position = call % (pauses.calls + pauses.length)
+        isActive = position < pauses.calls
+        if position == 0 && call > 0 { second.resume(pauses.isSharing ? history : nil, time: time) }
+      }
       first.decide()
-      second.decide()
+      if isActive { second.decide() }
       let load = pow(max(headroom, 1), levels[call / 1000 % levels.count])
-      func moment(_ other: Session) -> Moment {
+      func moment(_ other: Session, isActive: Bool) -> Moment {
         var moment = Moment()
-        moment.compute = load * (1 + coupling * other.utilization)
+        moment.compute = load * (1 + (isActive ? coupling * other.utilization : 0))
         moment.memory = pow(moment.compute, 0.8)
         return moment
       }
-      let moments = (moment(second), moment(first))
+      let moments = (moment(second, isActive: isActive), moment(first, isActive: true))
       let isSettled = call % 1000 >= 200
       first.take(call, moments.0, isSettled: isSettled)
+      publish(first.controller.slowdown, time)
+      if !isActive { continue }
       second.take(call, moments.1, isSettled: isSettled)
+      second.lastTime = time
+      publish(second.controller.slowdown, time)
     }
     return (first, second)
   }

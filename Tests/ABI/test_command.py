@@ -85,6 +85,27 @@ def budget_and_deadline_are_in_the_trace():
     assert [int(row["misses"]) for row in rows] == list(range(1, 21))
 
 
+def costs_are_kept():
+    path = f"{folder}/costs"
+    arguments = [adaptq, "run", "--model", model, "--text", "one", "--costs", path]
+    kept = []
+    for _ in range(2):  # measured and written, then read and written
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0 and done.stderr == "", done.stderr
+        with open(path, "rb") as file:
+            kept.append(file.read())
+    assert kept[0][:8] == b"ADAQCOST" and len(kept[0]) == len(kept[1])
+    # All but what the run has taught: the second command measured nothing.
+    plans = struct.unpack_from("<I", kept[0], 84)[0]
+    assert kept[0][32:-16 * plans] == kept[1][32:-16 * plans]
+    with open(path, "wb") as file:
+        file.write(kept[0][:-1])
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and "measuring instead" in done.stderr, done.stderr
+    with open(path, "rb") as file:
+        assert len(file.read()) == len(kept[0])
+
+
 def plot_draws_both():
     for name in ["trace.csv", "trace.json", "budget.csv"]:
         assert "written" in run("plot", f"{folder}/{name}", "-o", f"{folder}/{name}.svg")
@@ -211,7 +232,7 @@ def terminal_is_given_back():
         process.wait(60)
 
 
-for body in [trace_is_csv_and_json, budget_and_deadline_are_in_the_trace, plot_draws_both, what_is_no_trace_is_refused,
+for body in [trace_is_csv_and_json, budget_and_deadline_are_in_the_trace, costs_are_kept, plot_draws_both, what_is_no_trace_is_refused,
              watch_shows_a_running_host, watch_says_that_the_host_is_gone, bench_limits_are_json, terminal_is_given_back]:
     test(body)
 subprocess.run(["rm", "-rf", folder])

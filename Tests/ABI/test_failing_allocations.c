@@ -108,6 +108,7 @@ static adaptq_status audio(adaptq_runtime *runtime, float *y) {
   adaptq_status status = ADAPTQ_OK;
   static float x[2 * 24 * 6], wide[2 * 24 * 10], hidden[2 * 40];
   unsigned char saved[4096];
+  static unsigned char costs[1 << 16];
   size_t size = 0;
   int32_t flag = 1;
   adaptq_tensor in[2], out[2];
@@ -117,6 +118,10 @@ static adaptq_status audio(adaptq_runtime *runtime, float *y) {
   const adaptq_session_options options = {.struct_size = sizeof options, .shadow = 1};
   TRY(adaptq_model_open(runtime, ADAPTQ_TESTS "/ABI/audio.adaptq", &model));
   TRY(adaptq_session_create(model, &options, &session));
+  TRY(adaptq_session_prepare(session, in, 2));
+  // Again with its own costs.
+  TRY(adaptq_session_export_costs(session, costs, sizeof costs, &size));
+  TRY(adaptq_session_import_costs(session, costs, size));
   TRY(adaptq_session_prepare(session, in, 2));
   TRY(adaptq_session_set_level(session, ADAPTQ_LEVEL_FP32));
   for (int i = 0; i < 3; i++) {

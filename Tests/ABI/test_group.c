@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "clock.h"
 
 extern void adaptq_test_count_begin(void) __attribute__((weak));
 extern long adaptq_test_count_end(void) __attribute__((weak));
@@ -195,6 +196,63 @@ static void energy_moves_plans(void) {
   CHECK_STATUS(adaptq_group_destroy(group), ADAPTQ_OK);
 }
 
+static void spin(int64_t ns) {
+  int64_t until = now_ns() + ns;
+  while (now_ns() < until) {}
+}
+
+// A frame of the products in `order`, held up before the second one.
+static adaptq_frame_report frame_of(adaptq_group *group, const size_t *order, size_t products, int64_t wait_ns) {
+  static float y[ROWS * N];
+  adaptq_frame_report report = {.struct_size = sizeof report};
+  CHECK_STATUS(adaptq_group_begin(group, 0, NULL, 0), ADAPTQ_OK);
+  for (size_t i = 0; i < products; i++) {
+    if (i == 1 && wait_ns > 0) spin(wait_ns);
+    adaptq_multiply c = product();
+    c.rows = ROWS;
+    c.y = y;
+    CHECK_STATUS(adaptq_group_multiply(group, order[i], &c), ADAPTQ_OK);
+  }
+  CHECK_STATUS(adaptq_group_end(group, &report), ADAPTQ_OK);
+  return report;
+}
+
+static void deadlines_move_the_products_that_are_left(void) {
+  static const size_t plain[COUNT] = {0, 1, 2}, other[] = {2, 2, 0, 1, 1, 1, 0};
+  adaptq_group *group = make_group(0);
+  size_t plans = 0;
+  CHECK_STATUS(adaptq_group_plans(group, NULL, 0, &plans), ADAPTQ_BUFFER_TOO_SMALL);
+  CHECK_STATUS(adaptq_group_set_deadline(group, 10000000000), ADAPTQ_OK);
+  adaptq_frame_report report = frame_of(group, plain, COUNT, 0);
+  CHECK(report.plan == 0 && report.deadline_ns == 10000000000 && !report.deadline_missed && report.dropped_products == 0);
+  // Nothing holds 1 ns: the fastest plan from the begin on, and the report says so.
+  CHECK_STATUS(adaptq_group_set_deadline(group, 1), ADAPTQ_OK);
+  report = frame_of(group, plain, COUNT, 0);
+  CHECK(report.plan > 0 || plans == 1);
+  CHECK(report.deadline_missed == 1 && report.deadline_ns == 1 && (report.reason == ADAPTQ_REASON_DEADLINE || plans == 1));
+  // Held up on the way: what is left goes down. Enough time at the begin.
+  CHECK_STATUS(adaptq_group_set_deadline(group, 20000000), ADAPTQ_OK);
+  for (int i = 0; i < 20; i++) (void)frame_of(group, plain, COUNT, 0);
+  report = frame_of(group, plain, COUNT, 25000000);
+  CHECK(report.deadline_missed == 1);
+  CHECK(plans == 1 || report.plan != 0 || (report.dropped_products >= 1 && report.reason == ADAPTQ_REASON_DEADLINE));
+  // Other products, in another order.
+  for (int i = 0; i < 50; i++) {
+    report = frame_of(group, i % 2 ? plain : other, i % 2 ? COUNT : 7, i % 5 == 0 ? 1000000 : 0);
+    CHECK(report.plan >= 0 && report.plan < (int32_t)plans && report.dropped_products <= 7);
+  }
+  // A fixed level stays.
+  CHECK_STATUS(adaptq_group_set_level(group, ADAPTQ_LEVEL_INT8), ADAPTQ_OK);
+  CHECK_STATUS(adaptq_group_set_deadline(group, 1), ADAPTQ_OK);
+  report = frame_of(group, plain, COUNT, 0);
+  CHECK(report.reason == ADAPTQ_REASON_FIXED && report.deadline_missed == 1 && report.dropped_products == 0);
+  CHECK_STATUS(adaptq_group_set_level(group, ADAPTQ_LEVEL_AUTO), ADAPTQ_OK);
+  CHECK_STATUS(adaptq_group_set_deadline(group, 0), ADAPTQ_OK);
+  report = frame_of(group, plain, COUNT, 0);
+  CHECK(report.plan == 0 && report.deadline_ns == 0 && report.deadline_missed == 0);
+  CHECK_STATUS(adaptq_group_destroy(group), ADAPTQ_OK);
+}
+
 // An importance that is overwhelming keeps its matrix at the best level until all others are at the lowest.
 static void importance_orders_the_plans(void) {
   static const double importance[COUNT] = {1, 1e9, 1};
@@ -223,7 +281,8 @@ static void *disturb(void *argument) {
   size_t count = 0;
   while (!stop) {
     adaptq_power_budget power = {.struct_size = sizeof power, .energy_mj = 1, .active_mw = 1 + (double)(check_random(&seed) % 9)};
-    switch (check_random(&seed) % 6) {
+    switch (check_random(&seed) % 7) {
+      case 6: CHECK_STATUS(adaptq_group_set_deadline(shared, (int64_t)(check_random(&seed) % 100000)), ADAPTQ_OK); break;
       case 4: CHECK_STATUS(adaptq_group_set_power_budget(shared, check_random(&seed) % 2 ? &power : NULL), ADAPTQ_OK); break;
       case 0: CHECK_STATUS(adaptq_group_set_latency_budget(shared, 1 + (int64_t)(check_random(&seed) % 100000), 90), ADAPTQ_OK); break;
       case 1: CHECK_STATUS(adaptq_group_set_level(shared, check_random(&seed) % 2 ? ADAPTQ_LEVEL_INT8 : 0), ADAPTQ_OK); break;
@@ -276,6 +335,7 @@ static void warm_frames_allocate_nothing(void) {
       adaptq_power_budget power = {.struct_size = sizeof power, .power_mw = 1000.0 + frame, .active_mw = 5000};
       failed |= adaptq_group_set_latency_budget(group, 1000 + frame * 1000 % 77777, 90);
       failed |= adaptq_group_set_power_budget(group, frame % 3 ? &power : NULL);
+      failed |= adaptq_group_set_deadline(group, frame % 4 ? frame * 100 : 0);
       failed |= adaptq_group_set_level(group, frame % 7 == 3 ? ADAPTQ_LEVEL_INT6 : ADAPTQ_LEVEL_AUTO);
       failed |= adaptq_group_begin(group, 1 + frame % ROWS, levels, COUNT);
       for (size_t i = 0; i < COUNT; i++) {
@@ -302,6 +362,7 @@ int main(void) {
   RUN(frames_open_and_close);
   RUN(the_budget_moves_plans);
   RUN(energy_moves_plans);
+  RUN(deadlines_move_the_products_that_are_left);
   RUN(importance_orders_the_plans);
   RUN(threads);
   for (int i = 0; i < COUNT; i++) CHECK_STATUS(adaptq_matrix_destroy(matrices[i]), ADAPTQ_OK);

@@ -175,6 +175,59 @@ static void floor_binds_what_the_budget_chooses(void) {
   close_world(&w);
 }
 
+// All limits at once: what cannot hold is named with the nearest value that can, and with that value the call succeeds.
+static void limits_are_set_together(void) {
+  OPEN_WORLD(w, 0);
+  adaptq_plan_info plans[PLANS] = {{.struct_size = sizeof plans[0]}};
+  size_t count = 0;
+  REQUIRE_OK(adaptq_session_plans(w.session, plans, PLANS, &count));
+  adaptq_limit_report limit = {.struct_size = sizeof limit};
+  adaptq_budget budget = {.struct_size = sizeof budget, .latency_ns = 1000000000, .percentile = 90, .mean_cosine = stored[3].mean};
+  CHECK_STATUS(adaptq_session_set_budget(w.session, &budget, &limit), ADAPTQ_OK);
+  CHECK(limit.limit == ADAPTQ_LIMIT_NONE && limit.nearest == 0);
+  CHECK_INT(run(&w, 0, 0).budget_ns, 1000000000);
+  CHECK_INT(run(&w, 0, 0).plan, 0);
+  // For every floor the fastest plan that is good enough says which latency can hold.
+  for (int i = 0; i < PLANS; i++) {
+    int64_t fastest = INT64_MAX;
+    for (int k = 0; k < PLANS; k++)
+      if (stored[k].mean >= stored[i].mean && plans[k].latency_ns < fastest) fastest = plans[k].latency_ns;
+    budget = (adaptq_budget){.struct_size = sizeof budget, .latency_ns = 1, .mean_cosine = stored[i].mean};
+    CHECK_ERROR(adaptq_session_set_budget(w.session, &budget, &limit), ADAPTQ_UNSUPPORTED, "latency_ns cannot hold");
+    CHECK_INT(limit.limit, ADAPTQ_LIMIT_LATENCY);
+    CHECK(limit.nearest >= (double)fastest - 1 && limit.nearest <= (double)fastest + 1);
+    CHECK_INT(run(&w, 0, 0).budget_ns, 1000000000);
+    budget.latency_ns = (int64_t)limit.nearest;
+    CHECK_STATUS(adaptq_session_set_budget(w.session, &budget, NULL), ADAPTQ_OK);
+    CHECK_INT(run(&w, 0, 0).budget_ns, (int64_t)limit.nearest);
+    budget.latency_ns = 1000000000;
+    CHECK_STATUS(adaptq_session_set_budget(w.session, &budget, NULL), ADAPTQ_OK);
+  }
+  // The floor comes before the latency, the levels before the floor.
+  budget = (adaptq_budget){.struct_size = sizeof budget, .latency_ns = 1, .mean_cosine = 1,
+                           .allowed_levels = ADAPTQ_ALLOW_FP16 | ADAPTQ_ALLOW_INT8};
+  CHECK_ERROR(adaptq_session_set_budget(w.session, &budget, &limit), ADAPTQ_UNSUPPORTED, "mean_cosine cannot hold");
+  CHECK(limit.limit == ADAPTQ_LIMIT_MEAN_COSINE && limit.nearest == 0.999999);
+  budget.mean_cosine = limit.nearest;
+  budget.p5_cosine = 1;
+  CHECK_ERROR(adaptq_session_set_budget(w.session, &budget, &limit), ADAPTQ_UNSUPPORTED, "p5_cosine cannot hold");
+  CHECK(limit.limit == ADAPTQ_LIMIT_P5_COSINE && limit.nearest == 0.999998);
+  CHECK_STATUS(adaptq_session_set_budget(w.session, NULL, &limit), ADAPTQ_OK);
+  CHECK(run(&w, 0, 0).budget_ns == 0 && run(&w, 0, 0).plan == 0);
+  CHECK_STATUS(adaptq_session_destroy(w.session), ADAPTQ_OK);
+  // Levels of which no stored plan is made, and such that the session does not have.
+  adaptq_session_options options = {.struct_size = sizeof options,
+                                    .allowed_levels = ADAPTQ_ALLOW_INT8 | ADAPTQ_ALLOW_INT6 | ADAPTQ_ALLOW_INT4};
+  REQUIRE_OK(adaptq_session_create(w.model, &options, &w.session));
+  budget = (adaptq_budget){.struct_size = sizeof budget, .latency_ns = 1, .allowed_levels = ADAPTQ_ALLOW_INT2 | ADAPTQ_ALLOW_INT8};
+  CHECK_ERROR(adaptq_session_set_budget(w.session, &budget, &limit), ADAPTQ_UNSUPPORTED, "allowed_levels is 9");
+  CHECK(limit.limit == ADAPTQ_LIMIT_LEVELS && limit.nearest == 14);
+  // Not prepared: latency is not looked at.
+  budget.allowed_levels = 0;
+  CHECK_STATUS(adaptq_session_set_budget(w.session, &budget, &limit), ADAPTQ_OK);
+  close_world(&w);
+}
+
 // Without stored plans: one per level, of unknown quality.
 static void without_plans(void) {
   adaptq_runtime *runtime = NULL;
@@ -210,6 +263,7 @@ int main(void) {
   RUN(only_allowed_levels);
   RUN(says_which_plan_ran);
   RUN(floor_binds_what_the_budget_chooses);
+  RUN(limits_are_set_together);
   RUN(without_plans);
   return check_end();
 }

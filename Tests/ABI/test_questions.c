@@ -36,6 +36,7 @@ static void options_are_described(void) {
       {"adaptq_runtime_options", sizeof(adaptq_runtime_options)},
       {"adaptq_session_options", sizeof(adaptq_session_options)},
       {"adaptq_run_options", sizeof(adaptq_run_options)},
+      {"adaptq_budget", sizeof(adaptq_budget)},
       {"adaptq_matrix_options", sizeof(adaptq_matrix_options)},
       {"adaptq_matrix_open_options", sizeof(adaptq_matrix_open_options)}};
   for (size_t s = 0; s < sizeof structs / sizeof structs[0]; s++) {
@@ -92,6 +93,7 @@ static adaptq_status use_option(world *w, const adaptq_option_info *info, double
     adaptq_matrix_options matrix;
     adaptq_matrix_open_options open;
     adaptq_group_options group;
+    adaptq_budget budget;
     adaptq_telemetry_file_options file;
     adaptq_shadow_options shadow;
     char bytes[256];
@@ -109,6 +111,7 @@ static adaptq_status use_option(world *w, const adaptq_option_info *info, double
   if (info->type == ADAPTQ_OPTION_INT32) as_int32 = (int32_t)value, memcpy(at, &as_int32, 4);
   if (info->type == ADAPTQ_OPTION_UINT32) as_uint32 = (uint32_t)value, memcpy(at, &as_uint32, 4);
   if (info->type == ADAPTQ_OPTION_INT64) as_int64 = (int64_t)value, memcpy(at, &as_int64, 8);
+  if (info->type == ADAPTQ_OPTION_DOUBLE && info->is_field) memcpy(at, &value, 8);
   adaptq_status status = ADAPTQ_INTERNAL_ERROR;
   if (strcmp(info->owner, "adaptq_runtime_options") == 0) {
     o.runtime.struct_size = sizeof o.runtime;
@@ -165,6 +168,19 @@ static adaptq_status use_option(world *w, const adaptq_option_info *info, double
     CHECK_STATUS(adaptq_session_destroy(session), ADAPTQ_OK);
   } else if (strcmp(info->name, "score") == 0) {
     status = adaptq_session_report_quality(w->session, 0, value);
+  } else if (strcmp(info->owner, "adaptq_group_set_deadline") == 0) {
+    adaptq_group_options group_options = {.struct_size = sizeof group_options, .measure_ns = 1};
+    adaptq_matrix *matrix = NULL;
+    adaptq_group *group = NULL;
+    CHECK_STATUS(adaptq_matrix_open(w->file, "", NULL, &matrix), ADAPTQ_OK);
+    CHECK_STATUS(adaptq_group_create(w->f->runtime, &matrix, 1, &group_options, &group), ADAPTQ_OK);
+    status = adaptq_group_set_deadline(group, (int64_t)value);
+    CHECK_STATUS(adaptq_group_destroy(group), ADAPTQ_OK);
+    CHECK_STATUS(adaptq_matrix_destroy(matrix), ADAPTQ_OK);
+  } else if (strcmp(info->owner, "adaptq_budget") == 0) {
+    o.budget.struct_size = sizeof o.budget;
+    if (strcmp(info->name, "percentile") == 0) o.budget.latency_ns = 1000000000000;
+    status = adaptq_session_set_budget(w->session, &o.budget, NULL);
   } else if (strcmp(info->owner, "adaptq_session_set_level") == 0) {
     status = adaptq_session_set_level(w->session, (adaptq_level)value);
   } else if (strcmp(info->owner, "adaptq_session_set_allowed_levels") == 0) {

@@ -55,6 +55,7 @@ int main(int argc, char **argv) {
   WRONG_RUN(session_run);
   WRONG_RUN(session_states);
   WRONG_RUN(session_set);
+  WRONG_RUN(session_exported_costs);
   WRONG_RUN(session_questions);
   WRONG_RUN(session_shadow);
   WRONG_RUN(tokenizer_create);

@@ -107,7 +107,7 @@ import Testing
           #expect(nearest < wanted.1 && left(levels, wanted.0, nearest.nextUp).isEmpty, "step \(step)")
           #expect(session.setQualityFloor(mean: wanted.0, p5: nearest) == .set)
           (mean, p5) = (wanted.0, nearest)
-        case .notInSession, .unknownQuality, .energyUnreachable, .powerUnreachable: Issue.record("step \(step)")
+        case .notInSession, .unknownQuality, .energyUnreachable, .powerUnreachable, .latencyUnreachable: Issue.record("step \(step)")
         }
       }
       let report = try session.run(symbols: [1, 5], inputs()).report
@@ -119,6 +119,66 @@ import Testing
     #expect(plain.setQualityFloor(mean: 0.5, p5: 0) == .unknownQuality)
     #expect(plain.setQualityFloor(mean: 0, p5: 0.1) == .unknownQuality)
     #expect(plain.setQualityFloor(mean: 0, p5: 0) == .set)
+  }
+
+  /// Latency, floors and levels at once: set exactly when some plan is within all of them, else the limit that is named can hold with
+  /// the value that is named, and nothing changes.
+  @Test func budgetsHoldTogetherOrAreNamed() throws {
+    let session = try Self.session()
+    var random = SeededRandom("budgetsHoldTogetherOrAreNamed")
+    let typical = session.ladder.indices.map { session.expectedNanoseconds(rung: $0).rounded() }
+    func fitting(_ budget: SessionBudget) -> [Int] {
+      session.ladder.indices.filter { rung in
+        let plan = Self.plans[rung]
+        let set = plan.levels.reduce(UInt64(0)) { $0 | $1.setBit }
+        return (budget.levels == 0 || set & ~budget.levels == 0) && plan.mean >= budget.mean
+          && max(plan.p5, 0) >= budget.p5 && budget.nanoseconds.map { typical[rung] <= Double($0) } ?? true
+      }
+    }
+    var seen: Set<Int> = []
+    for step in 0..<2000 {
+      var budget = SessionBudget()
+      let limit = (typical.randomElement(using: &random) ?? 1) * Double.random(in: 0.7...1.5, using: &random)
+      if Bool.random(using: &random) { budget.nanoseconds = max(Int(limit), 1) }
+      if Bool.random(using: &random) { budget.levels = UInt64.random(in: 1...63, using: &random) }
+      budget.mean = (Self.plans.map(\.mean) + [0, 0, 0]).randomElement(using: &random) ?? 0
+      if Int.random(in: 0..<4, using: &random) == 0 {
+        budget.p5 = max(Self.plans.randomElement(using: &random)?.p5 ?? 0, 0)
+      }
+      let before = (session.mailbox[0], session.mailbox[2])
+      let outcome = try session.setBudget(budget)
+      if outcome == .set {
+        seen.insert(0)
+        #expect(!fitting(budget).isEmpty, "step \(step)")
+        #expect(session.mailbox[0] & (1 << 50 - 1) == UInt64(budget.nanoseconds ?? 0))
+        continue
+      }
+      #expect(fitting(budget).isEmpty && before == (session.mailbox[0], session.mailbox[2]), "step \(step): \(outcome)")
+      // The limits before the one that is named are as they were; those behind it may be out of reach, too.
+      var other = budget
+      other.nanoseconds = nil
+      switch outcome {
+      case .meanUnreachable(let nearest):
+        seen.insert(2)
+        (other.mean, other.p5) = (nearest, 0)
+      case .p5Unreachable(let nearest):
+        seen.insert(3)
+        other.p5 = nearest
+      case .latencyUnreachable(let nearest):
+        seen.insert(4)
+        #expect(nearest > UInt64(budget.nanoseconds ?? 0))
+        other.nanoseconds = Int(nearest)
+      default: Issue.record("step \(step): \(outcome)")
+      }
+      #expect(try session.setBudget(other) == .set, "step \(step): \(outcome)")
+    }
+    #expect(seen == [0, 2, 3, 4])
+    var wrong = SessionBudget()
+    wrong.levels = 64
+    #expect(try session.setBudget(wrong) == .notInSession)
+    wrong = SessionBudget()
+    (wrong.nanoseconds, wrong.percentile) = (1000, 20)
+    #expect(throws: AdaptQError.self) { try session.setBudget(wrong) }
   }
 
   /// A call whose time is over goes down on the way: every site has the level of some plan, and those below the first plan's are

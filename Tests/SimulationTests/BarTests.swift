@@ -57,4 +57,22 @@ import Testing
       #expect(session.settledSwitches.mean <= 1)
     }
   }
+
+  /// One of two sessions pauses, and the load outside has changed by the time it goes on: it begins where the other one is, and
+  /// neither swings against the other.
+  @Test(arguments: Ladder.names) func aPauseCostsNoMisses(_ name: String) throws {
+    let ladder = try Ladder(named: name)
+    func run(_ isSharing: Bool) throws -> SharedMachine {
+      try SharedMachine(
+        (ladder, ladder), calls: 20_000, seed: 1, seeds: Self.isLong ? 10 : 2,
+        pauses: SharedMachine.Pauses(isSharing: isSharing))
+    }
+    let (shared, alone) = try (run(true), run(false))
+    for line in EvaluationReport.lines(alone) { print("simulation: pauses, each by itself:", line) }
+    for line in EvaluationReport.lines(shared) { print("simulation: pauses, shared:", line) }
+    for session in shared.sessions { #expect(session.missed.mean <= 0.01) }
+    let missed = (shared.sessions[1].missesAfterPause?.mean ?? 1, alone.sessions[1].missesAfterPause?.mean ?? 0)
+    #expect(missed.0 <= missed.1 + 0.02)
+    for (one, other) in zip(shared.sessions, alone.sessions) { #expect(one.switches.mean <= other.switches.mean + 0.5) }
+  }
 }

@@ -19,14 +19,22 @@ public struct FrameReport: BitwiseCopyable, Sendable {
   public var planChanged = false
   public var budgetUnreachable = false
   public var power = PowerOutcome()
+  /// 0 for none.
+  public var deadlineNanoseconds = 0
+  public var deadlineMissed = false
+  /// Products at a lower level than ``plan`` gives their matrix.
+  public var droppedProducts = 0
 
   public init() {}
 }
 
-/// What a group keeps between frames, in raw memory. Setters write the two words of the mailbox at any time; everything else
+/// What a group keeps between frames, in raw memory. Setters write the words of the mailbox at any time; everything else
 /// belongs to the call in progress.
 struct GroupState: BitwiseCopyable {
-  /// The budget as ``SessionState`` packs it; bits of the fixed level, 0 for automatic.
+  /// The budget as ``SessionState`` packs it; bits of the fixed level, 0 for automatic; the words of power; nanoseconds of the
+  /// deadline, 0 for none.
+  static let deadlineWord = 2 + PowerMailbox.wordCount
+  static let mailboxWords = deadlineWord + 1
   var mailbox: UnsafeMutablePointer<UInt64>
   var appliedBudget: UInt64 = 0
   var controller: LatencyController
@@ -41,12 +49,20 @@ struct GroupState: BitwiseCopyable {
   /// For the largest product of the group with that many rows.
   var workspace: UnsafeMutableRawPointer
   var power: PowerControl
+  var deadline: FrameDeadline
+  /// Rising numbers of rows that costs were measured with.
+  var sizes: InlineArray<4, Int>
+  var sizeCount: Int
 
   // MARK: The frame in progress
   var isOpen = false
   var start = 0
   var rows = 0
   var report = FrameReport()
+  /// The frame has a deadline, and its levels are not fixed.
+  var isWatched = false
+  /// Where ``levels`` come from.
+  var plan = -1
   var lastPlan = Int.min
   var sequence: UInt64 = 0
   /// Whether ``LatencyController/hostNanoseconds`` has been seen.
@@ -73,6 +89,9 @@ public struct GroupHandle: BitwiseCopyable, @unchecked Sendable {
     state.pointee.start = monotonicNanoseconds()
     state.pointee.rows = rows
     state.pointee.report = FrameReport()
+    let deadline = Int(truncatingIfNeeded: cmachine_atomic_load(state.pointee.mailbox + GroupState.deadlineWord))
+    state.pointee.report.deadlineNanoseconds = deadline
+    state.pointee.isWatched = false
     applyMailbox()
     let fixed = UInt8(truncatingIfNeeded: cmachine_atomic_load(state.pointee.mailbox + 1))
     if fixed != 0 {
@@ -84,6 +103,8 @@ public struct GroupHandle: BitwiseCopyable, @unchecked Sendable {
       var plan = min(max(decision.rung, 0), state.pointee.planCount &- 1)
       state.pointee.report.reason = decision.reason
       choosePower(&plan)
+      if deadline > 0 { watch(deadline, &plan) }
+      state.pointee.plan = plan
       state.pointee.report.budgetUnreachable = decision.budgetUnreachable
       state.pointee.report.plan = plan
       state.pointee.levels.update(from: state.pointee.plans + plan &* count, count: count)
@@ -91,12 +112,28 @@ public struct GroupHandle: BitwiseCopyable, @unchecked Sendable {
     state.pointee.isOpen = true
   }
 
-  /// One product of the open frame at the level of matrix `index`; `call.level` is that level, and its rows are at most
+  /// The level of the next product of the open frame, with matrix `index`: that of the plan, or what the deadline has left of it.
+  @inline(__always)
+  public func chooseLevel(_ index: Int) -> Level {
+    if state.pointee.isWatched {
+      let plan = state.pointee.deadline.before(index, time: monotonicNanoseconds())
+      if plan != state.pointee.plan {
+        state.pointee.plan = plan
+        state.pointee.report.reason = .deadline
+        state.pointee.levels.update(from: state.pointee.plans + plan &* count, count: count)
+      }
+    }
+    return level(index)
+  }
+
+  /// One product of the open frame; `call.level` is what ``chooseLevel(_:)`` has just said, and its rows are at most
   /// ``maximumRows``.
   public func multiply(_ index: Int, _ call: MatrixCall) {
     let start = monotonicNanoseconds()
     state.pointee.matrices[index].multiply(call, workspace: state.pointee.workspace)
-    state.pointee.report.multiplyNanoseconds &+= monotonicNanoseconds() &- start
+    let elapsed = monotonicNanoseconds() &- start
+    state.pointee.report.multiplyNanoseconds &+= elapsed
+    if state.pointee.isWatched { state.pointee.deadline.after(index, nanoseconds: elapsed) }
   }
 
   /// Ends the open frame and tells the controller how long it took.
@@ -110,11 +147,20 @@ public struct GroupHandle: BitwiseCopyable, @unchecked Sendable {
     state.pointee.report.budgetMissed = budget.map { latency > $0 } ?? false
     state.pointee.report.planChanged = plan != state.pointee.lastPlan
     state.pointee.lastPlan = plan
+    let deadline = state.pointee.report.deadlineNanoseconds
+    state.pointee.report.deadlineMissed = deadline > 0 && latency > deadline
+    var expectedShare = 1.0
+    if state.pointee.isWatched {
+      let host = state.pointee.controller.hostNanoseconds
+      expectedShare = state.pointee.deadline.finish(time: state.pointee.start &+ latency, host: host)
+      state.pointee.report.droppedProducts = state.pointee.deadline.droppedCount
+    }
     state.pointee.sequence &+= 1
     state.pointee.report.sequence = state.pointee.sequence
     if plan >= 0 {
       learnHost(latency &- state.pointee.report.multiplyNanoseconds)
-      state.pointee.controller.observe(rung: plan, work: state.pointee.rows, latencyNanoseconds: latency)
+      state.pointee.controller.observe(
+        rung: plan, work: state.pointee.rows, latencyNanoseconds: latency, expectedShare: expectedShare)
       if state.pointee.power.governor.hasBudget {
         state.pointee.power.observe(rung: plan, work: state.pointee.rows, &state.pointee.report.power)
       }
@@ -137,6 +183,28 @@ public struct GroupHandle: BitwiseCopyable, @unchecked Sendable {
       plan = chosen
       state.pointee.report.reason = .power
     }
+  }
+
+  /// Begins to watch the deadline; the frame begins at a plan that is predicted to hold it.
+  @inline(__always)
+  private func watch(_ deadline: Int, _ plan: inout Int) {
+    let rows = state.pointee.rows
+    var size = 0
+    // As a ratio: numbers of rows differ by factors.
+    for other in 1..<max(state.pointee.sizeCount, 1) {
+      let (low, high) = (state.pointee.sizes[size], state.pointee.sizes[other])
+      if rows > low && Double(rows) * Double(rows) > Double(low) * Double(high) { size = other }
+    }
+    let measured = state.pointee.controller.measuredNanoseconds(rung: plan, work: state.pointee.sizes[size])
+    let scale = state.pointee.controller.measuredNanoseconds(rung: plan, work: rows) / max(measured, 1)
+    let slowdown = state.pointee.controller.slowdown
+    state.pointee.deadline.begin(
+      rung: plan, size: size, scale: scale, start: state.pointee.start, deadline: deadline, slowdown: slowdown,
+      host: state.pointee.controller.hostNanoseconds * slowdown)
+    state.pointee.isWatched = true
+    if state.pointee.deadline.firstRung == plan { return }
+    plan = state.pointee.deadline.firstRung
+    state.pointee.report.reason = .deadline
   }
 
   /// What the host does between products costs the same whatever the levels: it is no part of what a plan saves. Unknown where

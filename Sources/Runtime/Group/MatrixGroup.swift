@@ -75,8 +75,12 @@ public final class MatrixGroup: @unchecked Sendable {
     let limit = ControllerConfiguration.maximumRungs
     var layout = BlockLayout()
     let stateAt = try layout.reserve(GroupState.self, 1)
-    let mailboxAt = try layout.reserve(UInt64.self, 2 + PowerMailbox.wordCount)
+    let mailboxAt = try layout.reserve(UInt64.self, GroupState.mailboxWords)
     let effortsAt = try layout.reserve(RungEffort.self, limit * MatrixGroup.mostSizes)
+    let columnsAt = try layout.reserve(UInt8.self, try checkedProduct(limit, handles.count, "count"))
+    let costsAt = try layout.reserve(
+      Float.self, try checkedProduct(MatrixGroup.mostSizes * levels.count, handles.count, "count"))
+    let countsAt = try layout.reserve(UInt32.self, try checkedProduct(2, handles.count, "count"))
     let handlesAt = try layout.reserve(MatrixHandle.self, handles.count)
     let plansAt = try layout.reserve(UInt8.self, try checkedProduct(limit, handles.count, "count"))
     let levelsAt = try layout.reserve(UInt8.self, handles.count)
@@ -124,6 +128,11 @@ public final class MatrixGroup: @unchecked Sendable {
           to: MatrixGroup.effort(matrices, levels, plan, size))
       }
     }
+    let deadline = MatrixGroup.deadline(
+      measured, picked, levelCount: levels.count, costs: base + costsAt, columns: base + columnsAt,
+      counts: base + countsAt)
+    var sizes = InlineArray<4, Int>(repeating: 0)
+    for (column, size) in measured.enumerated() { sizes[column] = size.rows }
     mailbox = (base + mailboxAt).assumingMemoryBound(to: UInt64.self)
     state = (base + stateAt).assumingMemoryBound(to: GroupState.self)
     state.initialize(
@@ -132,7 +141,8 @@ public final class MatrixGroup: @unchecked Sendable {
         planCount: picked.count, levels: (base + levelsAt).assumingMemoryBound(to: UInt8.self), maximumRows: rows,
         workspace: base + workspaceAt,
         power: PowerControl(
-          rungCount: picked.count, sizeCount: measured.count, efforts: efforts, mailbox: mailbox + 2)))
+          rungCount: picked.count, sizeCount: measured.count, efforts: efforts, mailbox: mailbox + 2),
+        deadline: deadline, sizes: sizes, sizeCount: measured.count))
     self.levels = levels
     self.matrices = matrices
   }
@@ -154,6 +164,11 @@ public final class MatrixGroup: @unchecked Sendable {
   /// - Parameter nanoseconds: nil for no budget.
   public func setLatencyBudget(nanoseconds: Int?, percentile: Double) throws(AdaptQError) {
     cmachine_atomic_store(mailbox, try packedBudget(nanoseconds: nanoseconds, percentile: percentile))
+  }
+
+  /// - Parameter nanoseconds: nil for none; below 2^50.
+  public func setDeadline(nanoseconds: Int?) {
+    cmachine_atomic_store(mailbox + GroupState.deadlineWord, UInt64(clamping: nanoseconds ?? 0))
   }
 
   /// - Parameter terms: finite numbers, none below 0, the window above 0.
@@ -221,6 +236,34 @@ public final class MatrixGroup: @unchecked Sendable {
       effort.bytes += weights * levels[column].bytesPerWeight
     }
     return effort
+  }
+
+  /// The tables of a ``FrameDeadline``, in memory for as many matrices.
+  private static func deadline(
+    _ measured: [Measured], _ plans: [[Int]], levelCount: Int, costs: UnsafeMutableRawPointer,
+    columns: UnsafeMutableRawPointer, counts: UnsafeMutableRawPointer
+  ) -> FrameDeadline {
+    let count = plans.first?.count ?? 0
+    let costs = costs.assumingMemoryBound(to: Float.self)
+    let columns = columns.assumingMemoryBound(to: UInt8.self)
+    let counts = counts.assumingMemoryBound(to: UInt32.self)
+    for (index, size) in measured.enumerated() {
+      for matrix in 0..<count {
+        for level in 0..<levelCount {
+          costs[(index * count + matrix) * levelCount + level] = Float(size.times[matrix][level])
+        }
+      }
+    }
+    for (rung, plan) in plans.enumerated() {
+      for (matrix, level) in plan.enumerated() {
+        columns[matrix * plans.count + rung] = UInt8(truncatingIfNeeded: level)
+      }
+    }
+    return FrameDeadline(
+      FrameDeadline.Tables(
+        costs: costs, columns: columns, expected: counts, done: counts + count, matrixCount: count,
+        levelCount: levelCount,
+        rungCount: plans.count))
   }
 
   private static func total(_ items: [[PlanChoice]], _ plan: [Int]) -> PlanChoice {

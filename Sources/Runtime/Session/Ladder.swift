@@ -43,7 +43,7 @@ public struct Rung: Sendable {
 }
 
 extension Level {
-  /// Bit of the level in a set.
+  /// Bit of the level in a set: those of ADAPTQ_ALLOW_*.
   var setBit: UInt64 {
     switch self {
     case .int2: 1

@@ -19,7 +19,7 @@ public final class PlanCosts: @unchecked Sendable {
   let byteCount: Int
 
   private let plan: ExecutionPlan
-  private let times: StepTimes
+  let times: StepTimes
   /// Nanoseconds of a run over the sum of what its steps took at least: `[size][level]`.
   private var scales: [[Double]] = []
   private let linearCount: Int

@@ -41,6 +41,8 @@ extension Session {
     case energyUnreachable(nearest: Double)
     /// What the machine takes anyway is as much.
     case powerUnreachable(nearest: Double)
+    /// No plan within the other limits typically takes so little; the fastest takes this.
+    case latencyUnreachable(nearest: UInt64)
   }
 
   /// Which levels the budget may choose from. Allocates nothing, so that a host may call it between any two runs.

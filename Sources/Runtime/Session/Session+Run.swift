@@ -72,6 +72,8 @@ extension SessionState {
     let work = plan.pointee.work
     var rung = -1
     if siteLevels == nil {
+      let change = state.pointee.load.change(start)
+      if change != 1 { state.pointee.controller.resume(change: change) }
       rung = chooseRung(state, callLevel, work, &report)
       choosePower(state, &rung, work, start, &report)
     } else {
@@ -140,6 +142,7 @@ extension SessionState {
     state.pointee.controller.observe(
       rung: rung, work: work, latencyNanoseconds: latency, expectedShare: expectedShare)
     if state.pointee.power.governor.hasBudget { state.pointee.power.observe(rung: rung, work: work, &report.power) }
+    state.pointee.load.end(state.pointee.controller.slowdown, start &+ latency)
     record(state, plan, report, rung, work)
     report.sequence = state.pointee.ring.total
     if let telemetry = state.pointee.telemetry {

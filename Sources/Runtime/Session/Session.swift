@@ -27,6 +27,8 @@ public final class Session: @unchecked Sendable {
   let slots: LadderSlots
   /// Where setters leave what they want; the state, which points there too, belongs to the run in progress.
   let mailbox: UnsafeMutablePointer<UInt64>
+  /// What each rung is expected to take at the largest prepared size, for setters; 0: unknown. Touched with atomics only.
+  let typicalNanoseconds: UnsafeMutablePointer<UInt64>
   /// Only initialized when ``isPrepared``.
   let context: UnsafeMutablePointer<PlanContext>
   /// Only initialized when prepared, and with ``shadow``.
@@ -35,7 +37,8 @@ public final class Session: @unchecked Sendable {
   let memory: MemoryBlock
   let states: StateMemory
   private let kernelOwner: AnyObject?
-  private let threads: Threads
+  let threads: Threads
+  private let load: SharedLoad
   /// Keeps what the state's writer points to.
   private let telemetry: TelemetrySection?
   let power: SessionPower
@@ -44,7 +47,11 @@ public final class Session: @unchecked Sendable {
   /// What ``prepare(maximumShapes:)`` may spend on measuring; nil: no limit.
   private let measureNanoseconds: Int?
   private let measureRounds: Int
-  private let calls: SystemCalls
+  let calls: SystemCalls
+  /// What measured costs belong to.
+  let machine: CostMachine
+  var importedCosts: ImportedCosts?
+  public private(set) var preparation = PreparationInfo()
   private var plan: ExecutionPlan?
   private var shareTable: ShareTable?
   private var trace = TraceHook()
@@ -59,10 +66,14 @@ public final class Session: @unchecked Sendable {
   ///   - powerSignal: what sensors show, for budgets of power; nil: their models alone count.
   ///   - telemetryFile: where runs leave records that other processes can read; see ``isRecorded``.
   ///   - shadows: allows shadow runs: memory for them, and a copy of the inputs in each run.
+  ///   - load: what it shares with other sessions; nil: with none.
+  ///   - machine: what exported costs are kept for.
   public init(
     model: Model, allowed: [Level], kernels: KernelTable, kernelOwner: AnyObject?, calls: SystemCalls = .live,
     threads: Threads = .alone, measureNanoseconds: Int? = nil, measureRounds: Int? = nil,
-    telemetryFile: TelemetryFile? = nil, powerSignal: PowerSignal? = nil, shadows: Bool = false
+    telemetryFile: TelemetryFile? = nil, powerSignal: PowerSignal? = nil, shadows: Bool = false,
+    load: SharedLoad? = nil,
+    machine: CostMachine = CostMachine(cpu: "", instructionSet: 0, features: 0, kernels: 0)
   ) throws(AdaptQError) {
     let levels = model.levels.filter { allowed.contains($0) }
     if levels.isEmpty {
@@ -88,10 +99,13 @@ public final class Session: @unchecked Sendable {
     let power = try SessionPower(rungCount: ladder.count, &layout, signal: powerSignal)
     let qualityAt = try layout.reserve(UInt64.self, QualityWords.wordCount(rungs: ladder.count))
     let shadowAt = try layout.reserve(ShadowSlots.self, 1)
+    let typicalAt = try layout.reserve(UInt64.self, ladder.count)
     memory = try MemoryBlock.allocate(byteCount: layout.byteCount, purpose: "session", calls: calls)
     shadow = shadows ? try ShadowMemory(model, rungs: ladder.count, calls: calls) : nil
     states = try StateMemory(model.graph, calls: calls)
     let base = memory.base
+    let load = load ?? SharedLoad()
+    self.load = load
 
     let slots = LadderSlots(
       rungs: (base + rungsAt).assumingMemoryBound(to: RungSlot.self), count: ladder.count,
@@ -114,10 +128,12 @@ public final class Session: @unchecked Sendable {
           base: (base + recordsAt).assumingMemoryBound(to: InferenceRecord.self), capacity: Session.telemetryCapacity),
         siteLevels: (base + siteLevelsAt).assumingMemoryBound(to: UInt8.self), siteCount: siteCount, ladder: slots,
         bindings: (base + bindingsAt).assumingMemoryBound(to: TensorBinding.self),
-        deadlineRun: (base + deadlineAt).assumingMemoryBound(to: DeadlineRun.self), power: power.control(base)))
+        deadlineRun: (base + deadlineAt).assumingMemoryBound(to: DeadlineRun.self), load: LoadView(words: load.words),
+        power: power.control(base)))
     self.power = power
     shadowSlots = (base + shadowAt).assumingMemoryBound(to: ShadowSlots.self)
     mailbox = state.pointee.mailbox
+    typicalNanoseconds = (base + typicalAt).assumingMemoryBound(to: UInt64.self)
     self.model = model
     self.levels = levels
     self.ladder = ladder
@@ -129,6 +145,7 @@ public final class Session: @unchecked Sendable {
     self.measureNanoseconds = measureNanoseconds
     self.measureRounds = max(measureRounds ?? CostMeasurement.rounds, 1)
     self.calls = calls
+    self.machine = machine
     telemetry = telemetryFile?.claim(
       sites: model.graph.sites.map { site in
         TelemetryFile.Site(
@@ -151,8 +168,7 @@ public final class Session: @unchecked Sendable {
   public var scratchByteCount: Int { workingByteCount - arenaByteCount }
   public var stateByteCount: Int {
     memory.byteCount + (shadow?.byteCount ?? 0) + states.byteCount + (plan?.tableByteCount ?? 0)
-      + (shareTable?.byteCount ?? 0)
-      + (planCosts?.byteCount ?? 0)
+      + (shareTable?.byteCount ?? 0) + (planCosts?.byteCount ?? 0) + (importedCosts?.byteCount ?? 0)
   }
 
   // MARK: - Preparation
@@ -169,19 +185,32 @@ public final class Session: @unchecked Sendable {
     let stepTimes = try StepTimes(
       levelCount: levels.count, stepCount: plan.context.stepCount, sizeCount: CostMeasurement.shares.count, calls: calls
     )
-    let costs = try CostMeasurement(plan, levels, executor, measureNanoseconds, rounds: measureRounds)
-      .measure(stepTimes)
+    var preparation = PreparationInfo()
+    preparation.threads = executor.width
+    let imported = importedCosts(for: plan, threads: executor.width)
+    let costs: [LevelCost]
+    if let imported {
+      costs = imported.costs(levels, stepTimes)
+      preparation.costsAreImported = true
+    } else {
+      let start = monotonicNanoseconds()
+      costs = try CostMeasurement(plan, levels, executor, measureNanoseconds, rounds: measureRounds).measure(stepTimes)
+      preparation.measurementRuns = stepTimes.runCount
+      preparation.measurementNanoseconds = monotonicNanoseconds() &- start
+    }
     let planCosts = try PlanCosts(plan, stepTimes, costs, calls: calls)
     let shareTable = try ShareTable(ladder, planCosts, stepCount: plan.context.stepCount, calls: calls)
     var controller = try LatencyController(ControllerConfiguration(rungCount: ladder.count))
     for (index, rung) in ladder.enumerated() {
       try controller.setCost(rung: index, points: planCosts.points(rung.levels))
+      if let imported { controller.setKnowledge(imported.record.rungs[index], rung: index) }
     }
     let shadowing = try shadow?.prepare(plan.context)
     self.plan = plan
     self.planCosts = planCosts
     self.shareTable = shareTable
     self.costs = costs
+    self.preparation = preparation
     state.pointee.shares = shareTable.shares
     state.pointee.ladder.sizeCount = shareTable.shares.sizeCount
     for (index, rung) in ladder.enumerated() {
@@ -191,6 +220,8 @@ public final class Session: @unchecked Sendable {
     }
     state.pointee.controller = controller
     state.pointee.power = power.publish(ladder, planCosts, memory.base)
+    // The slow-down counts from what was measured, under whatever load there was.
+    state.pointee.load.lastTime = imported == nil ? monotonicNanoseconds() : 0
     // The mailbox is applied anew to the new controller.
     state.pointee.appliedBudget = 0
     state.pointee.limitsAreNew = true
@@ -204,6 +235,7 @@ public final class Session: @unchecked Sendable {
       state.pointee.shadow = shadowSlots
     }
     prepared.pointee = true
+    publishTypicalNanoseconds()
   }
 
   private func maximumSymbols(_ shapes: [[Int]]) throws(AdaptQError) -> [Int] {

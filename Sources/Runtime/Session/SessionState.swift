@@ -40,6 +40,8 @@ struct SessionState: BitwiseCopyable {
   var shares = DeadlineShares()
   /// The threads of the preparation.
   var executor = ParallelExecutor.alone
+  /// What sessions of the runtime know of the load.
+  var load: LoadView
   /// Where each run leaves a record for other processes; nil without a telemetry file.
   var telemetry: TelemetryWriter?
   var power: PowerControl

@@ -19,6 +19,8 @@ final class StepTimes {
   private(set) var works: [Int] = []
   /// What each step does besides, at each measured size.
   private(set) var efforts: [[StepEffort]] = []
+  /// Runs that were measured.
+  private(set) var runCount = 0
   var byteCount: Int { memory.byteCount }
 
   init(levelCount: Int, stepCount: Int, sizeCount: Int, calls: SystemCalls) throws(AdaptQError) {
@@ -42,6 +44,7 @@ final class StepTimes {
 
   /// Before each run.
   func clear() {
+    runCount += 1
     current.update(repeating: 0, count: stepCount)
     currentCodes.update(repeating: 0, count: stepCount)
   }
@@ -53,6 +56,12 @@ final class StepTimes {
       products[index] = min(products[index], current[step] - currentCodes[step])
       codes[index] = min(codes[index], currentCodes[step])
     }
+  }
+
+  /// Instead of runs.
+  func set(_ step: Int, level: Int, size: Int, product: Int, coding: Int) {
+    products[row(size, level) + step] = product
+    codes[row(size, level) + step] = coding
   }
 
   /// All runs of this size are done.

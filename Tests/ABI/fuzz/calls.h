@@ -283,6 +283,24 @@ static adaptq_status session_costs(void) {
   SIZED(adaptq_level_cost, costs);
   return adaptq_session_costs(handle(SESSION), OUT_OR_NULL(costs), me->is_good ? 8 : index_or_count(8), OUT_OR_NULL(&count));
 }
+static adaptq_status session_prepare_info(void) {
+  SIZED(adaptq_prepare_info, info);
+  return adaptq_session_prepare_info(handle(SESSION), OUT_OR_NULL(info));
+}
+static adaptq_status session_export_costs(void) {
+  size_t size = 0;
+  return adaptq_session_export_costs(handle(SESSION), OUT_OR_NULL(odd_output()), rarely(3) ? below(BYTES - 1) : BYTES - 1,
+                                     OUT_OR_NULL(&size));
+}
+static adaptq_status session_import_costs(void) {
+  void *session = handle(SESSION);
+  size_t size = 0;
+  if (!rarely(4)) (void)adaptq_session_export_costs(session, output(), BYTES, &size);
+  if (size > BYTES) size = 0;
+  if (rarely(4)) ((unsigned char *)output())[below(400)] ^= 1;
+  if (rarely(8)) size = below(BYTES);
+  return adaptq_session_import_costs(session, OUT_OR_NULL(output()), size);
+}
 static adaptq_status session_plans(void) {
   size_t count = 0;
   SIZED(adaptq_plan_info, plans);
@@ -336,6 +354,18 @@ static adaptq_status session_drift(void) {
   size_t count = 0;
   SIZED(adaptq_site_drift, sites);
   return adaptq_session_drift(handle(SESSION), OUT_OR_NULL(sites), me->is_good ? 20 : index_or_count(20), OUT_OR_NULL(&count));
+}
+static adaptq_status session_set_budget(void) {
+  static const double shares[] = {0, 0.5, 0.999, 1, 50, 99.9, -1, 1e300, (double)__builtin_nanf("")};
+  SIZED(adaptq_limit_report, report);
+  SIZED(adaptq_budget, budget);
+  budget->latency_ns = number64(10000000);
+  budget->percentile = me->is_good ? 90 : shares[below(9)];
+  budget->mean_cosine = shares[below(me->is_good ? 3 : 9)];
+  budget->p5_cosine = shares[below(me->is_good ? 2 : 9)];
+  budget->allowed_levels = (uint32_t)number32(63);
+  budget->reserved = wrongly(20);
+  return adaptq_session_set_budget(handle(SESSION), rarely(4) ? NULL : budget, OUT_OR_NULL(report));
 }
 static adaptq_status session_telemetry(void) {
   size_t count = 0;
@@ -490,6 +520,7 @@ static adaptq_status group_create(void) {
 static adaptq_status group_set_latency_budget(void) {
   return adaptq_group_set_latency_budget(handle(GROUP), number64(1000000), wrongly(8) ? (double)number32(200) : 50 + (double)below(49));
 }
+static adaptq_status group_set_deadline(void) { return adaptq_group_set_deadline(handle(GROUP), number64(1000000)); }
 static adaptq_status group_set_power_budget(void) {
   adaptq_power_budget budget = {.struct_size = struct_size(sizeof budget), .power_mw = (double)below(9), .active_mw = (double)below(99)};
   budget.window_ns = number64(1000000);

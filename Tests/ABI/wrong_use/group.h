@@ -70,6 +70,11 @@ static void group_set(void) {
            adaptq_group_set_latency_budget(w.group, 0, NAN));
 #define POWER_WRONG(use, status, part, setup) \
   WRONG(adaptq_group_set_power_budget, use, status, part, setup, adaptq_group_set_power_budget(w.group, &in.power))
+  WRONG_HANDLES(adaptq_group_set_deadline, adaptq_group, w.dead_group, adaptq_group_set_deadline(in.handle, 1000));
+  WRONG(adaptq_group_set_deadline, "deadline_ns negative", ADAPTQ_OUT_OF_RANGE, "deadline_ns is -1; expected 0 to 1125899906842623",
+        (void)0, adaptq_group_set_deadline(w.group, -1));
+  WRONG(adaptq_group_set_deadline, "deadline_ns huge", ADAPTQ_OUT_OF_RANGE, "deadline_ns is 1125899906842624", (void)0,
+        adaptq_group_set_deadline(w.group, INT64_C(1) << 50));
   WRONG_HANDLES(adaptq_group_set_power_budget, adaptq_group, w.dead_group,
                 adaptq_group_set_power_budget(in.handle, &in.power));
   WRONG_STRUCT_SIZES(adaptq_group_set_power_budget, adaptq_power_budget, in.power.struct_size,

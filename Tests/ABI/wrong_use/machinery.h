@@ -54,6 +54,7 @@ typedef struct {
   adaptq_multiply multiply;
   adaptq_group_options group;
   adaptq_power_budget power;
+  adaptq_budget budget;
   adaptq_matrix *matrices[2];
   const char *path;
   int64_t ids[BATCH * LENGTH];
@@ -76,6 +77,7 @@ typedef struct {
   adaptq_plan_info plans[10];
   adaptq_limit_report limit;
   adaptq_power_budget power_budget;
+  adaptq_prepare_info prepare;
   adaptq_telemetry telemetry[8];
   adaptq_shadow_report shadow;
   adaptq_site_drift drift[4];
@@ -138,6 +140,8 @@ static void good_inputs(void) {
   in.group.struct_size = sizeof in.group;
   in.group.max_rows = ROWS;
   in.power.struct_size = sizeof in.power;
+  in.budget.struct_size = sizeof in.budget;
+  in.budget.latency_ns = 1000000000;
   in.power.power_mw = 1000;
   in.power.active_mw = 500;
   in.matrices[0] = w.matrix;
@@ -155,6 +159,7 @@ static void clean_results(void) {
   out.plans[0].struct_size = sizeof out.plans[0];
   out.limit.struct_size = sizeof out.limit;
   out.power_budget.struct_size = sizeof out.power_budget;
+  out.prepare.struct_size = sizeof out.prepare;
   out.telemetry[0].struct_size = sizeof out.telemetry[0];
   out.shadow.struct_size = sizeof out.shadow;
   out.drift[0].struct_size = sizeof out.drift[0];

@@ -316,6 +316,29 @@ static void session_set(void) {
   WRONG(adaptq_session_set_allowed_levels, "levels below the quality floor", ADAPTQ_UNSUPPORTED,
         "no plan of these levels holds the quality floor: mean_cosine cannot hold, the best allowed plan has 0.96", (void)0,
         allow_below_floor());
+#define BUDGET_WRONG(use, status, part, setup) \
+  WRONG(adaptq_session_set_budget, use, status, part, setup, adaptq_session_set_budget(w.session, &in.budget, &out.limit))
+  WRONG_HANDLES(adaptq_session_set_budget, adaptq_session, w.dead_session,
+                adaptq_session_set_budget(in.handle, &in.budget, &out.limit));
+  WRONG_STRUCT_SIZES(adaptq_session_set_budget, adaptq_budget, in.budget.struct_size,
+                     adaptq_session_set_budget(w.session, &in.budget, &out.limit));
+  WRONG_STRUCT_SIZES(adaptq_session_set_budget, adaptq_limit_report, out.limit.struct_size,
+                     adaptq_session_set_budget(w.session, &in.budget, &out.limit));
+  BUDGET_WRONG("latency_ns negative", ADAPTQ_OUT_OF_RANGE, "adaptq_budget.latency_ns is -1", in.budget.latency_ns = -1);
+  BUDGET_WRONG("percentile 49", ADAPTQ_OUT_OF_RANGE, "percentile: 49.0, allowed are 50 to 99.9", in.budget.percentile = 49);
+  BUDGET_WRONG("percentile NaN", ADAPTQ_OUT_OF_RANGE, "adaptq_budget.percentile is nan", in.budget.percentile = NAN);
+  BUDGET_WRONG("mean_cosine above 1", ADAPTQ_OUT_OF_RANGE, "adaptq_budget.mean_cosine is 1.5", in.budget.mean_cosine = 1.5);
+  BUDGET_WRONG("p5_cosine negative", ADAPTQ_OUT_OF_RANGE, "adaptq_budget.p5_cosine is -0.5", in.budget.p5_cosine = -0.5);
+  BUDGET_WRONG("allowed_levels with unknown bits", ADAPTQ_OUT_OF_RANGE, "adaptq_budget.allowed_levels is 64",
+               in.budget.allowed_levels = 64);
+  BUDGET_WRONG("reserved not 0", ADAPTQ_INVALID_ARGUMENT, "adaptq_budget.reserved is 1", in.budget.reserved = 1);
+  WRONG(adaptq_session_set_budget, "a latency that no plan has", ADAPTQ_UNSUPPORTED, "latency_ns cannot hold",
+        in.budget.latency_ns = 1, budget_refused(ADAPTQ_LIMIT_LATENCY));
+  WRONG(adaptq_session_set_budget, "a floor that no plan of the allowed levels has", ADAPTQ_UNSUPPORTED,
+        "mean_cosine cannot hold", (in.budget.mean_cosine = 0.99, in.budget.allowed_levels = ADAPTQ_ALLOW_INT2),
+        budget_refused(ADAPTQ_LIMIT_MEAN_COSINE));
+  HARMLESS(adaptq_session_set_budget, "budget and report NULL", "removes all limits", (void)0,
+           adaptq_session_set_budget(w.session, NULL, NULL));
   WRONG_HANDLES(adaptq_session_set_quality_floor, adaptq_session, w.dead_session,
                 adaptq_session_set_quality_floor(in.handle, 0.5, 0.5, &out.limit));
   WRONG(adaptq_session_set_quality_floor, "mean_cosine negative", ADAPTQ_OUT_OF_RANGE,
@@ -383,6 +406,12 @@ static void busy_questions(void) {
         adaptq_session_set_trace(w.session, NULL, NULL));
   WRONG(adaptq_session_costs, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
         adaptq_session_costs(w.session, out.costs, 8, &out.count));
+  WRONG(adaptq_session_prepare_info, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
+        adaptq_session_prepare_info(w.session, &out.prepare));
+  WRONG(adaptq_session_export_costs, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
+        adaptq_session_export_costs(w.session, NULL, 0, &out.count));
+  WRONG(adaptq_session_import_costs, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
+        adaptq_session_import_costs(w.session, odd_memory, 32));
   WRONG(adaptq_session_plans, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
         adaptq_session_plans(w.session, out.plans, 10, &out.count));
   WRONG(adaptq_session_plan_sites, when, ADAPTQ_BUSY, "a run or prepare is in progress", (void)0,
@@ -391,6 +420,51 @@ static void busy_questions(void) {
         adaptq_session_telemetry(w.session, out.telemetry, 8, &out.count));
   WRONG(adaptq_session_telemetry_sites, when, ADAPTQ_BUSY, "a run or prepare is in progress",
         (void)0, adaptq_session_telemetry_sites(w.session, 1, out.site_levels, 3));
+}
+static void session_exported_costs(void) {
+  static unsigned char costs[1 << 16];
+  size_t size = 0;
+  if (!is_table) REQUIRE_OK(adaptq_session_export_costs(w.session, costs, sizeof costs, &size));
+  WRONG_HANDLES(adaptq_session_prepare_info, adaptq_session, w.dead_session,
+                adaptq_session_prepare_info(in.handle, &out.prepare));
+  WRONG(adaptq_session_prepare_info, "info NULL", ADAPTQ_INVALID_ARGUMENT, "info is NULL", (void)0,
+        adaptq_session_prepare_info(w.session, NULL));
+  WRONG(adaptq_session_prepare_info, "not prepared", ADAPTQ_NOT_PREPARED, "the session is not prepared", (void)0,
+        adaptq_session_prepare_info(w.fresh, &out.prepare));
+  WRONG_STRUCT_SIZES(adaptq_session_prepare_info, adaptq_prepare_info, out.prepare.struct_size,
+                     adaptq_session_prepare_info(w.session, &out.prepare));
+  WRONG_HANDLES(adaptq_session_export_costs, adaptq_session, w.dead_session,
+                adaptq_session_export_costs(in.handle, out.state, sizeof out.state, &out.count));
+  WRONG(adaptq_session_export_costs, "not prepared", ADAPTQ_NOT_PREPARED, "the session is not prepared", (void)0,
+        adaptq_session_export_costs(w.fresh, out.state, sizeof out.state, &out.count));
+  WRONG(adaptq_session_export_costs, "size NULL", ADAPTQ_INVALID_ARGUMENT, "size is NULL", (void)0,
+        adaptq_session_export_costs(w.session, out.state, sizeof out.state, NULL));
+  WRONG(adaptq_session_export_costs, "buffer NULL with enough capacity", ADAPTQ_INVALID_ARGUMENT, "buffer is NULL", (void)0,
+        adaptq_session_export_costs(w.session, NULL, sizeof costs, &out.count));
+  WRONG(adaptq_session_export_costs, "capacity 0", ADAPTQ_BUFFER_TOO_SMALL, "capacity is 0, needs ", (void)0,
+        adaptq_session_export_costs(w.session, NULL, 0, &out.count));
+  WRONG(adaptq_session_export_costs, "capacity too small", ADAPTQ_BUFFER_TOO_SMALL, "capacity is 100, needs ", (void)0,
+        adaptq_session_export_costs(w.session, out.state, 100, &out.count));
+  WRONG_HANDLES(adaptq_session_import_costs, adaptq_session, w.dead_session,
+                adaptq_session_import_costs(in.handle, costs, size));
+  WRONG(adaptq_session_import_costs, "data NULL", ADAPTQ_INVALID_ARGUMENT, "data is NULL", (void)0,
+        adaptq_session_import_costs(w.session, NULL, size));
+  WRONG(adaptq_session_import_costs, "size 0", ADAPTQ_INVALID_ARGUMENT, "costs: magic: needs 8 bytes", (void)0,
+        adaptq_session_import_costs(w.session, costs, 0));
+  WRONG(adaptq_session_import_costs, "size huge", ADAPTQ_INVALID_ARGUMENT, "size is 18446744073709551615", (void)0,
+        adaptq_session_import_costs(w.session, costs, SIZE_MAX));
+  WRONG(adaptq_session_import_costs, "cut off", ADAPTQ_INVALID_ARGUMENT, "costs: size is ", (void)0,
+        adaptq_session_import_costs(w.session, costs, size - 8));
+  WRONG(adaptq_session_import_costs, "no exported costs", ADAPTQ_INVALID_ARGUMENT, "data is no exported costs", (void)0,
+        adaptq_session_import_costs(w.session, weights, 1000));
+  WRONG(adaptq_session_import_costs, "damaged", ADAPTQ_INVALID_ARGUMENT, "the checksum does not fit", (void)0,
+        import_flipped(costs, size, 100));
+  WRONG(adaptq_session_import_costs, "another version", ADAPTQ_UNSUPPORTED_VERSION, "version is 0, this library reads 1",
+        (void)0, import_flipped(costs, size, 8));
+  WRONG(adaptq_session_import_costs, "costs of another model", ADAPTQ_UNSUPPORTED, "costs were measured elsewhere: model is",
+        (void)0, adaptq_session_import_costs(w.listening, costs, size));
+  HARMLESS(adaptq_session_import_costs, "data at an odd address", "read as at an even one", (void)0,
+           import_odd(costs, size));
 }
 static void session_questions(void) {
   WRONG_HANDLES(adaptq_session_costs, adaptq_session, w.dead_session,

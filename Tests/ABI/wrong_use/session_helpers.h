@@ -53,6 +53,19 @@ static adaptq_status restore_odd(const unsigned char *saved, size_t size) {
   return adaptq_session_state_restore(w.listening, copy + 1, size);
 }
 
+// Exported costs with one bit of byte `at` flipped.
+static adaptq_status import_flipped(unsigned char *costs, size_t size, size_t at) {
+  costs[at] ^= 1;
+  adaptq_status status = adaptq_session_import_costs(w.session, costs, size);
+  costs[at] ^= 1;
+  return status;
+}
+static adaptq_status import_odd(const unsigned char *costs, size_t size) {
+  static unsigned char copy[(1 << 16) + 1];
+  memcpy(copy + 1, costs, size);
+  return adaptq_session_import_costs(w.session, copy + 1, size);
+}
+
 // Rows of a model whose states hold 8: prepared for `most` of them; one run appends 5, `runs` runs.
 static adaptq_status grow(int64_t most, int runs) {
   static float x[2 * 5 * 4], y[2 * 5 * 4], keys[2 * 8 * 4];
@@ -103,6 +116,13 @@ static adaptq_status power_refused(int32_t limit) {
   out.limit = out_before.limit;
   return status;
 }
+// Limits that cannot hold together; what the report says is checked and taken back.
+static adaptq_status budget_refused(int32_t limit) {
+  adaptq_status status = adaptq_session_set_budget(w.session, &in.budget, &out.limit);
+  if (out.limit.limit != limit || !(out.limit.nearest > 0)) return ADAPTQ_INTERNAL_ERROR;
+  out.limit = out_before.limit;
+  return status;
+}
 static adaptq_status allow_below_floor(void) {
   adaptq_session *session = NULL;
   adaptq_status status = adaptq_session_create(w.model, NULL, &session);
@@ -123,6 +143,8 @@ static void set_while_running(void) {
            adaptq_session_set_quality_floor(w.session, 0, 0, NULL));
   HARMLESS(adaptq_session_report_quality, when, "holds from the next run on", (void)0,
            adaptq_session_report_quality(w.session, 0, 1));
+  HARMLESS(adaptq_session_set_budget, when, "holds from the next run on", (void)0,
+           adaptq_session_set_budget(w.session, NULL, NULL));
 }
 
 #endif
