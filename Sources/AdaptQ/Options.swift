@@ -269,7 +269,8 @@ private func optionError(_ value: @autoclosure () -> String, _ option: Option) -
   switch String(cString: name) {
   case "open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel", "trace",
     "memory-report", "metadata", "options", "code-generation", "threads", "parallel-for", "probe", "matrix", "states",
-    "matrix-group", "power-sensors", "plans", "telemetry-file", "amx", "session-power", "poll-thread", "shadow", "costs":
+    "matrix-group", "power-sensors", "plans", "telemetry-file", "amx", "session-power", "poll-thread", "shadow",
+    "costs":
     return 1
   default: return 0
   }

@@ -107,7 +107,8 @@ import Testing
           #expect(nearest < wanted.1 && left(levels, wanted.0, nearest.nextUp).isEmpty, "step \(step)")
           #expect(session.setQualityFloor(mean: wanted.0, p5: nearest) == .set)
           (mean, p5) = (wanted.0, nearest)
-        case .notInSession, .unknownQuality, .energyUnreachable, .powerUnreachable, .latencyUnreachable: Issue.record("step \(step)")
+        case .notInSession, .unknownQuality, .energyUnreachable, .powerUnreachable, .latencyUnreachable:
+          Issue.record("step \(step)")
         }
       }
       let report = try session.run(symbols: [1, 5], inputs()).report
