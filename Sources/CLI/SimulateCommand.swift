@@ -26,6 +26,12 @@ struct SimulateCommand: ParsableCommand {
   @Option(help: "Runs, with a seed each; the intervals come from their differences.")
   var seeds = 10
 
+  @Option(help: "Of the budget, 50 to 99.9.")
+  var percentile = 99.0
+
+  @Flag(help: "The controller is not told which calls waited for the CPU.")
+  var unknownWaits = false
+
   @Flag(help: "One JSON object instead of a table.")
   var json = false
 
@@ -40,7 +46,8 @@ struct SimulateCommand: ParsableCommand {
       for name in ladder.isEmpty ? Ladder.names : ladder {
         let ladder = try Ladder(named: name)
         for source in sources {
-          let evaluation = try Evaluation(ladder, source, calls: calls, seed: seed, seeds: seeds)
+          let evaluation = try Evaluation(
+            ladder, source, calls: calls, seed: seed, seeds: seeds, percentile: percentile, knowsWaits: !unknownWaits)
           show([EvaluationReport.line(evaluation)] + EvaluationReport.stepLines(evaluation))
           if sources.count == 1 { show(EvaluationReport.policyLines(evaluation)) }
           evaluations.append(evaluation)

@@ -76,6 +76,7 @@ public struct GroupHandle: BitwiseCopyable, @unchecked Sendable {
   /// - Parameter rows: what the frame's products will have, 1 to ``maximumRows``.
   public func begin(rows: Int) {
     state.pointee.start = monotonicNanoseconds()
+    cmachine_watch_interruption()
     state.pointee.rows = rows
     state.pointee.report = FrameReport()
     applyMailbox()
@@ -107,6 +108,7 @@ public struct GroupHandle: BitwiseCopyable, @unchecked Sendable {
   /// Ends the open frame and tells the controller how long it took.
   public func end() -> FrameReport {
     let latency = monotonicNanoseconds() &- state.pointee.start
+    let interruption = cmachine_was_interrupted()
     state.pointee.isOpen = false
     let plan = state.pointee.report.plan
     let budget = state.pointee.controller.configuration.budgetNanoseconds
@@ -119,7 +121,9 @@ public struct GroupHandle: BitwiseCopyable, @unchecked Sendable {
     state.pointee.report.sequence = state.pointee.sequence
     if plan >= 0 {
       learnHost(latency &- state.pointee.report.multiplyNanoseconds)
-      state.pointee.controller.observe(rung: plan, work: state.pointee.rows, latencyNanoseconds: latency)
+      state.pointee.controller.observe(
+        rung: plan, work: state.pointee.rows, latencyNanoseconds: latency,
+        wasInterrupted: interruption < 0 ? nil : interruption > 0)
       if state.pointee.power.governor.hasBudget {
         state.pointee.report.nanojoules = state.pointee.power.governor.nanojoules(rung: plan, work: state.pointee.rows)
         state.pointee.power.governor.observe(rung: plan, work: state.pointee.rows)

@@ -40,6 +40,7 @@ extension SessionState {
     siteLevels: UnsafePointer<UInt8>? = nil
   ) -> RunReport {
     let start = monotonicNanoseconds()
+    cmachine_watch_interruption()
     // The host may have set another rounding mode or flush-to-zero: results must not depend on it.
     var outer = cmachine_floating()
     cmachine_enter_floating(&outer)
@@ -125,12 +126,23 @@ extension SessionState {
       if deadlineRun.pointee.watch.rung != rung { report.reason = .deadline }
     }
     state.pointee.controller.observe(
-      rung: rung, work: work, latencyNanoseconds: latency, expectedShare: expectedShare)
+      rung: rung, work: work, latencyNanoseconds: latency,
+      wasInterrupted: wasInterrupted(of: executor.width), expectedShare: expectedShare)
     record(state, plan, report, rung, work)
     report.sequence = state.pointee.ring.total
     if let telemetry = state.pointee.telemetry {
       let end = start &+ latency
       telemetry.append(facts(state, report, rung, work, end, deadline), levels: plan.pointee.levels)
+    }
+  }
+
+  /// Whether the run lost its CPU: certain where this thread did, else known only if there is no other.
+  @inline(__always)
+  private static func wasInterrupted(of width: Int) -> Bool? {
+    switch cmachine_was_interrupted() {
+    case 1: true
+    case 0: width == 1 ? false : nil
+    default: nil
     }
   }
 
