@@ -126,11 +126,13 @@ extension LatencyController {
 
   /// Misses out of so many runs that may be planned with: what the percentile tolerates but for two standard deviations,
   /// which chance, steps of the load and attempts to go up take, and what has been saved of them. Two or fewer are planned with
-  /// as they are: nothing less would ever hold.
+  /// as they are: nothing less would ever hold. Savings are for chance: where the last runs miss far more often than tolerated,
+  /// they would only delay what has to be done.
   mutating func plannedMisses(_ count: Int) -> Double {
     let tolerated = Double(count &- nearestRank(configuration.percentile, count))
     let least = tolerated <= 2 ? tolerated : max((tolerated - 2 * tolerated.squareRoot()).rounded(.down), 2)
-    return least + credit * Double(count) / Double(Self.noiseCapacity)
+    let saved = recentMisses > 2 &* toleratedInWindow &+ 1 ? 0 : credit
+    return least + saved * Double(count) / Double(Self.noiseCapacity)
   }
 
   /// Misses that may be saved: so many that a full window may be planned with what it tolerates and three standard deviations, so
