@@ -91,7 +91,7 @@ let package = Package(
       path: "Sources/CLI", swiftSettings: library),
 
     .target(name: "TestSupport", dependencies: ["Base", "Graph", "MachineCode"], path: "Tests/TestSupport"),
-    .testTarget(name: "BaseTests", dependencies: ["Base", "TestSupport"]),
+    .testTarget(name: "BaseTests", dependencies: ["Base", "CMachine", "TestSupport"]),
     .testTarget(name: "MachineCodeTests", dependencies: ["Base", "MachineCode", "TestSupport"]),
     // The system's shared hwloc, in a process of its own, with the environment that a test wants. HardwareTests run it, but no
     // target may depend on it: whatever does is linked with both hwlocs.

@@ -29,6 +29,12 @@ struct SimulateCommand: ParsableCommand {
   @Flag(help: "Sessions with a budget of power besides, with good and faulty meters, instead.")
   var power = false
 
+  @Option(help: "Of the budget, 50 to 99.9.")
+  var percentile = 99.0
+
+  @Flag(help: "The controller is not told which calls waited for the CPU.")
+  var unknownWaits = false
+
   @Flag(help: "One JSON object instead of a table.")
   var json = false
 
@@ -44,7 +50,8 @@ struct SimulateCommand: ParsableCommand {
       for name in ladder.isEmpty ? Ladder.names : ladder {
         let ladder = try Ladder(named: name)
         for source in sources {
-          let evaluation = try Evaluation(ladder, source, calls: calls, seed: seed, seeds: seeds)
+          let evaluation = try Evaluation(
+            ladder, source, calls: calls, seed: seed, seeds: seeds, percentile: percentile, knowsWaits: !unknownWaits)
           show([EvaluationReport.line(evaluation)] + EvaluationReport.stepLines(evaluation))
           if sources.count == 1 { show(EvaluationReport.policyLines(evaluation)) }
           evaluations.append(evaluation)

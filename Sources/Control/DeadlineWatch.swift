@@ -52,7 +52,7 @@ public struct DeadlineWatch: BitwiseCopyable {
     rungCount = min(controller.configuration.rungCount, DeadlineWatch.capacity)
     allowed = controller.allowed
     totals = InlineArray(repeating: 0)
-    for index in 0..<rungCount { totals[index] = controller.baseCost(index, Double(max(work, 1))) }
+    for index in 0..<rungCount { totals[index] = controller.baseCost(of: index, Double(max(work, 1))) }
     firstRung = self.rung(atStep: 0, time: start)
   }
 

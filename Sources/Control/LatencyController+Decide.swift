@@ -14,6 +14,7 @@ extension LatencyController {
       probesHeld = 0
     }
     isProbing = false
+    cacheTimes(amount)
     guard let limit = configuration.budgetNanoseconds else { return decideWithoutBudget(amount) }
     let budget = Double(limit)
     let pressure = slowdown * min(multiplier, Self.mostMultiplier(spread))
@@ -111,7 +112,7 @@ extension LatencyController {
   /// To the best rung below that holds, else the fastest.
   private mutating func goDown(_ selection: inout Selection, _ work: Double, _ budget: Double) -> DecisionReason? {
     var lower = lowerRung(selection, work, budget)
-    if lower.rung == selection.rung && missCount(selection.cost, budget) > noiseCount / 2
+    if lower.rung == selection.rung && missCount(selection.cost, budget) > Double(noiseCount / 2)
       && hasFasterBelow(lower.rung, work)
     {
       forgetRatios(lower.rung)
@@ -131,9 +132,10 @@ extension LatencyController {
       let next = select(work, pressure: held, budget: budget)
       if next.rung == lower.rung || next.cost <= 0 { return lower }
       lower = next
-      // The first run there is a cold one.
+      // The first run there is a cold one. Back from an attempt, that is its price.
       let first = lower.cost * slowdown * coldFactor * (1 + 1.5 * spread)
-      if first <= budget && !misses(lower, budget, margin: doubt(lower.rung), slack: 0) { return lower }
+      let isBack = lower.rung == rungBeforeAscent && isAttempt
+      if (first <= budget || isBack) && !misses(lower, budget, margin: doubt(lower.rung), slack: 0) { return lower }
     }
   }
 
@@ -168,7 +170,7 @@ extension LatencyController {
     better.cost = selection.betterCost
     if bears(better, budget) { return .held }
     let hope = hope(better.rung)
-    if hope <= 0 { return .none }
+    if hope <= 0 || credit < Self.priceOfAnAttempt { return .none }
     better.cost *= 1 - hope
     return bears(better, budget) ? .hoped : .none
   }
@@ -177,8 +179,9 @@ extension LatencyController {
     _ selection: inout Selection, _ attempt: Attempt, _ work: Double, _ budget: Double
   ) -> DecisionReason {
     let better = selection.betterRung
+    rungBeforeAscent = selection.rung
     // What single runs have proved, the noise of the rung in use does not refute.
-    if attempt == .proved { noiseCount = 0 }
+    if attempt == .proved { keepNoise(0) }
     // What never ran is taken for as fast as hoped; its first run corrects that.
     if attempt == .hoped && isUnknown(better) {
       ratios[better] = max(ratios[better] * (1 - hope(better)), Self.ratioRange.lowerBound)

@@ -9,7 +9,7 @@ extension LatencyController {
   static let ratioRange = 0.4...2.5
   private static let coldRange = 1.0...1.5
 
-  mutating func learn(_ rung: Int, _ observed: Double, _ expected: Double) {
+  mutating func learn(_ rung: Int, _ observed: Double, _ expected: Double, _ wasInterrupted: Bool) {
     let isFirst = rung != lastObservedRung
     lastObservedRung = rung
     runsSinceEntry = isFirst ? 0 : min(runsSinceEntry &+ 1, Self.runsOfEntry)
@@ -23,6 +23,12 @@ extension LatencyController {
     let variance = noise + Double(ratioVariances[rung]) + slowdownVariance + (isFirst ? 0.001 : 0)
     let width = max(Self.surprise * variance.squareRoot(), 0.08)
 
+    if wasInterrupted && residual > 1 / (1 + width) {
+      // How much of it was waiting nobody knows: it teaches nothing about speed, and is no alarm.
+      recordWait(residual, expected)
+      firstResidual = 0
+      return
+    }
     if residual > 1 + width {
       fastRuns = 0
       slowRuns &+= 1
@@ -59,7 +65,7 @@ extension LatencyController {
   }
 
   /// Whether a run on a rung of which little is known lies too far from both, the slow-down of before and that of the alarm.
-  private func cannotTell(_ residual: Double, _ variance: Double) -> Bool {
+  private mutating func cannotTell(_ residual: Double, _ variance: Double) -> Bool {
     let whole = alarm - 1
     return variance.squareRoot() > whole / 8 && residual - 1 > 0.25 * whole && residual - 1 < 0.75 * whole
   }
@@ -69,7 +75,9 @@ extension LatencyController {
 
   /// One step of a Kalman filter whose state are the logarithms of the slow-down and of this rung's ratio, without their
   /// covariance: what disagrees with the prediction belongs to whichever of the two is less known.
-  private mutating func track(_ rung: Int, _ observed: Double, _ expected: Double, _ isFirst: Bool, _ noise: Double) {
+  private mutating func track(
+    _ rung: Int, _ observed: Double, _ expected: Double, _ isFirst: Bool, _ noise: Double
+  ) {
     let residual = observed / slowdown / (isFirst ? coldFactor : 1)
     recordNoise(residual, expected)
     spread += (min(abs(residual - 1), 0.5) - spread) / 32
@@ -120,7 +128,7 @@ extension LatencyController {
     currentDwell = configuration.dwell
     probeInterval = Self.shortestProbeInterval
     // Its noise has gone, too.
-    noiseCount = min(noiseCount, configuration.dwell)
+    keepNoise(configuration.dwell)
     slowdownAtDescent = slowdown
   }
 
@@ -160,7 +168,7 @@ extension LatencyController {
   /// The noise of the last runs says that more is not needed.
   static func mostMultiplier(_ spread: Double) -> Double { 1.1 + 6 * spread }
 
-  private mutating func learnMultiplier(_ residual: Double) {
+  mutating func learnMultiplier(_ residual: Double) {
     let alpha = 1 - configuration.percentile / 100
     let rate = configuration.learningRate * max(spread, 0.005)
     var factor = residual > multiplier ? 1 + rate * (1 - alpha) : 1 - rate * alpha

@@ -17,7 +17,7 @@ extension LatencyController {
   /// Walks down the steps, best quality first, to the first one that fits; the fastest one when none does.
   ///
   /// A rung that is not clearly faster than the step before it is skipped: it would cost quality and win nothing.
-  /// Mutating only so that 16 KiB are not copied for the call, here and below.
+  /// Mutating only so that 20 KiB are not copied for the call, here and below.
   mutating func select(_ work: Double, pressure: Double, budget: Double) -> Selection {
     var result = Selection()
     var found = false
@@ -28,9 +28,10 @@ extension LatencyController {
       if firstAllowed < 0 { firstAllowed = rung }
       let cost = baseCost(rung, work)
       if cost <= 0 { continue }
-      let measured = curves[rung].nanoseconds(work)
+      let measured = measuredTime(rung, work)
       if found {
-        let most = 1 - configuration.minimumGain
+        // What runs have taught is not as coarse as what was measured once.
+        let most = 1 - configuration.minimumGain * (isUnknown(rung) ? 1 : 0.25)
         if isUnknown(rung) && rung < settledRung {
           // Better than the rung in use, and never tried: a step if it is as fast as may be hoped.
           if cost * (1 - hope(rung)) > result.fastestCost * most { continue }
@@ -107,24 +108,26 @@ extension LatencyController {
 
   // MARK: What is not known
 
-  @inline(__always) func isUnknown(_ rung: Int) -> Bool { ratioVariances[rung] > 0.9 * Self.initialRatioVariance }
+  @inline(__always) mutating func isUnknown(_ rung: Int) -> Bool {
+    ratioVariances[rung] > 0.9 * Self.initialRatioVariance
+  }
 
   /// By how much a rung may be faster than believed, as a share: who never tries does not learn. Nothing where no miss is
   /// tolerated, or where the rung is known as well as one run can tell.
-  func hope(_ rung: Int) -> Double {
+  mutating func hope(_ rung: Int) -> Double {
     if nearestRank(configuration.percentile, Self.noiseCapacity) == Self.noiseCapacity { return 0 }
     let known = max(spread * spread, 0.0004)
     return 1.25 * max(Double(ratioVariances[rung]) - known, 0).squareRoot()
   }
 
   /// By which factor a rung that the load forces us to may be slower than believed.
-  func doubt(_ rung: Int) -> Double { 1 + 0.7 * Double(ratioVariances[rung]).squareRoot() }
+  mutating func doubt(_ rung: Int) -> Double { 1 + 0.7 * Double(ratioVariances[rung]).squareRoot() }
 
   /// Whether some rung below was measured to be faster.
   mutating func hasFasterBelow(_ rung: Int, _ work: Double) -> Bool {
-    let limit = curves[rung].nanoseconds(work) * (1 - configuration.minimumGain)
+    let limit = measuredTime(rung, work) * (1 - configuration.minimumGain)
     for lower in 0..<configuration.rungCount where lower > rung && isAllowed(lower) && curves[lower].isMeasured {
-      if curves[lower].nanoseconds(work) < limit { return true }
+      if measuredTime(lower, work) < limit { return true }
     }
     return false
   }

@@ -3,58 +3,145 @@ import Base
 // How the last runs scattered, and what that means for a rung: each run took expected time · factor + wait.
 
 extension LatencyController {
-  /// What goes far beyond noise is waiting: it adds, whatever the rung.
+  /// A run that kept its CPU, as far as is known. What goes far beyond noise is a tail, or waiting that nobody has noticed: it
+  /// adds, and is as likely on every rung.
   mutating func recordNoise(_ residual: Double, _ expected: Double) {
     let most = 1 + max(5 * spread, 0.05)
-    factors[noiseNext] = Float(min(residual, most))
-    waits[noiseNext] = Float(max(residual - most, 0) * expected * slowdown)
+    record(min(residual, most), max(residual - most, 0) * expected * slowdown, slope: 0, base: 1)
+  }
+
+  /// A run that lost its CPU: what it took longer than expected is waiting. The longer a run computes, the more likely it meets
+  /// a wait.
+  mutating func recordWait(_ residual: Double, _ expected: Double) {
+    let computing = expected * slowdown
+    record(min(residual, 1), max(residual - 1, 0) * computing, slope: 1 / max(computing, 1), base: 0)
+  }
+
+  private mutating func record(_ factor: Double, _ wait: Double, slope: Double, base: Float) {
+    set(noiseNext, Float(factor), Float(wait), Float(slope), base)
     noiseNext = noiseNext &+ 1 == Self.noiseCapacity ? 0 : noiseNext &+ 1
     noiseCount = min(noiseCount &+ 1, Self.noiseCapacity)
   }
 
+  private mutating func set(_ slot: Int, _ factor: Float, _ wait: Float, _ slope: Float, _ base: Float) {
+    let (block, lane) = (slot / 8, slot % 8)
+    factors[block][lane] = factor
+    waits[block][lane] = wait
+    waitSlopes[block][lane] = slope
+    waitBases[block][lane] = base
+  }
+
   /// The newest run was no noise.
   mutating func clearNewestNoise() {
-    let newest = noiseNext == 0 ? Self.noiseCapacity &- 1 : noiseNext &- 1
-    factors[newest] = 1
-    waits[newest] = 0
+    set(noiseNext == 0 ? Self.noiseCapacity &- 1 : noiseNext &- 1, 1, 0, 0, 1)
   }
 
-  /// Runs of the window that, at a rung of this cost, would exceed the budget.
-  mutating func missCount(_ cost: Double, _ budget: Double) -> Int {
-    let expected = Float(cost * slowdown)
-    let limit = Float(budget)
-    var count = 0
-    // The last `noiseCount` before `noiseNext`, in two parts where the ring's end lies between them.
-    let first = max(noiseNext &- noiseCount, 0)
-    for index in first..<noiseNext where factors[index] * expected + waits[index] > limit { count &+= 1 }
-    let wrapped = noiseCount &- (noiseNext &- first)
-    for index in (Self.noiseCapacity &- wrapped)..<Self.noiseCapacity
-    where factors[index] * expected + waits[index] > limit { count &+= 1 }
-    return count
+  /// Only the last runs still say how runs scatter.
+  mutating func keepNoise(_ count: Int) {
+    var slot = noiseNext &- noiseCount
+    while noiseCount > count {
+      set(slot < 0 ? slot &+ Self.noiseCapacity : slot, 0, 0, 0, 0)
+      slot &+= 1
+      noiseCount &-= 1
+    }
   }
+
+  /// Runs of the window that, at a rung of this cost, would be expected to exceed the budget.
+  mutating func missCount(_ cost: Double, _ budget: Double) -> Double {
+    let expected = Float(cost * slowdown)
+    let limit = SIMD8<Float>(repeating: Float(budget))
+    let growing = Float(waitGrowth) * expected
+    let constant = SIMD8<Float>(repeating: Float(1 - waitGrowth))
+    var counts = SIMD8<Float>.zero
+    for block in 0..<32 {
+      let computing = factors[block] * expected
+      // Tails have a base of one, waits have a slope.
+      let weights = waitSlopes[block] * growing + pointwiseMax(waitBases[block], constant)
+      var missed = SIMD8<Float>.zero
+      missed.replace(with: weights, where: computing + waits[block] .> limit)
+      missed.replace(with: 1, where: computing .> limit)
+      counts += missed
+    }
+    return Double(min(counts.sum(), Float(noiseCount)))
+  }
+
+  /// Follows how often runs wait. Where they have not for so long that chance hardly explains it, what took the CPU has gone, and
+  /// the runs that met it tell nothing any more. Interruptions that cost next to nothing are none.
+  mutating func noteWait(_ expected: Double, _ observed: Double, _ wasInterrupted: Bool) {
+    let computing = max(expected * slowdown, 1)
+    let hasWaited = wasInterrupted && observed > slowdown * 1.1
+    interruptedShare += ((wasInterrupted ? 1 : 0) - interruptedShare) / 16
+    learnWaitGrowth(computing, hasWaited ? 1 : 0)
+    if hasWaited {
+      waitsMissed = 0
+      runsSinceWait = 0
+    } else {
+      waitsMissed += waitRate * computing
+      if runsSinceWait < Int.max { runsSinceWait &+= 1 }
+    }
+    waitRate += ((hasWaited ? 1 : 0) / computing - waitRate) / 64
+    if waitsMissed > Self.mostWaitsMissed {
+      waitsMissed = 0
+      waitRate = 0
+      keepNoise(runsSinceWait)
+      currentDwell = configuration.dwell
+    }
+  }
+
+  /// Least squares over the last runs, forgotten over some 500; where all take the same time, what was learned stays.
+  private mutating func learnWaitGrowth(_ computing: Double, _ waited: Double) {
+    if meanTime == 0 { meanTime = computing }
+    let gain = 1.0 / 512
+    let distance = min(computing, 1e15) - meanTime
+    meanTime += gain * distance
+    waitShare += gain * (waited - waitShare)
+    timeVariance += gain * (distance * distance - timeVariance)
+    waitCovariance += gain * (distance * (waited - waitShare) - waitCovariance)
+    let spread = timeVariance / (meanTime * meanTime)
+    if spread < 0.01 || waitShare < 0.002 { return }
+    let found = waitCovariance / timeVariance * meanTime / waitShare
+    waitGrowth += min(spread, 1) / 64 * (min(max(found, 0), 1) - waitGrowth)
+  }
+
+  /// With so many expected, none is met once in a thousand times.
+  private static let mostWaitsMissed = 7.0
 
   /// Whether runs at a rung would miss more often than they may, by the noise of the last runs: more often than the
-  /// percentile tolerates, and than on the fastest step, where waiting makes all of them miss.
+  /// percentile tolerates. Misses that the fastest step would not avoid either count as long as the fastest step holds; where
+  /// waiting makes it miss more often than tolerated, only those count that it would avoid.
   ///
   /// - Parameters:
   ///   - margin: factor on the expected time.
   ///   - slack: misses in the window that count as chance.
   mutating func misses(_ selection: Selection, _ budget: Double, margin: Double, slack: Int) -> Bool {
     if noiseCount < 8 { return false }
-    let tolerated = plannedMisses(noiseCount)
+    let tolerated = plannedMisses(noiseCount) + Double(slack)
     let here = missCount(selection.cost * margin, budget)
-    if here <= tolerated &+ slack { return false }
+    if here <= tolerated { return false }
+    // Nothing holds: the fastest misses by the least.
+    if selection.fastestCost * margin * slowdown > budget { return true }
     let fastest = missCount(selection.fastestCost * margin, budget)
-    return here > max(tolerated, fastest) &+ slack || fastest > noiseCount / 2
+    return here > (fastest > tolerated ? fastest + tolerated : tolerated)
   }
 
   /// Misses out of so many runs that may be planned with: what the percentile tolerates but for two standard deviations,
-  /// which chance, steps of the load and attempts to go up take. Two or fewer are planned with as they are: nothing less would
-  /// ever hold.
-  func plannedMisses(_ count: Int) -> Int {
-    let tolerated = count &- nearestRank(configuration.percentile, count)
-    if tolerated <= 2 { return tolerated }
-    return max(clampedInt(Double(tolerated) - 2 * Double(tolerated).squareRoot(), in: 0...count), 2)
+  /// which chance, steps of the load and attempts to go up take, and what has been saved of them. Two or fewer are planned with
+  /// as they are: nothing less would ever hold. Savings are for chance: where the last runs miss far more often than tolerated,
+  /// they would only delay what has to be done.
+  mutating func plannedMisses(_ count: Int) -> Double {
+    let tolerated = Double(count &- nearestRank(configuration.percentile, count))
+    let least = tolerated <= 2 ? tolerated : max((tolerated - 2 * tolerated.squareRoot()).rounded(.down), 2)
+    let saved = recentMisses > 2 &* toleratedInWindow &+ 1 ? 0 : credit
+    return least + saved * Double(count) / Double(Self.noiseCapacity)
+  }
+
+  /// Misses that may be saved: so many that a full window may be planned with what it tolerates and three standard deviations, so
+  /// that chance alone hardly moves a rung that holds. None where a window tolerates no miss.
+  mutating func mostCredit() -> Double {
+    let tolerated = Double(Self.noiseCapacity) * (1 - configuration.percentile / 100)
+    if tolerated < 1 { return 0 }
+    let least = tolerated <= 2 ? tolerated : max(tolerated - 2 * tolerated.squareRoot(), 2)
+    return tolerated - least + 3 * tolerated.squareRoot()
   }
 
   /// Whether a rung would hold with a little room to spare, and typically also in its first run, which is cold. After a long
@@ -72,12 +159,16 @@ extension LatencyController {
     // The last run was far too fast: no time to believe in slowness.
     if selection.cost <= 0 || fastRuns > 0 { return false }
     if runsSinceRise >= Self.runsOfARise && recentMisses < (toleratedInWindow &+ 1) / 2 { return false }
+    // An attempt shall teach what the rung takes, which its cold first run does not, whether it misses or not.
+    if isAttempt && runsSinceAscent < Self.runsOfAttempt && recentMisses < 2 { return false }
     return misses(selection, budget, margin: 0.995, slack: noiseCount < 64 ? 2 : 1)
   }
 
   /// Misses that the percentile tolerates in a window.
   var toleratedInWindow: Int {
-    configuration.windowLength &- nearestRank(configuration.percentile, configuration.windowLength)
+    mutating get {
+      configuration.windowLength &- nearestRank(configuration.percentile, configuration.windowLength)
+    }
   }
 
   // MARK: Single runs that see for themselves
@@ -96,7 +187,7 @@ extension LatencyController {
     return above(limit) <= roomLength / 2
   }
 
-  var roomLength: Int { min(configuration.dwell, configuration.windowLength) }
+  var roomLength: Int { mutating get { min(configuration.dwell, configuration.windowLength) } }
 
   /// Runs of the last dwell with observed / expected above `limit`.
   private mutating func above(_ limit: Double) -> Int {

@@ -5,9 +5,13 @@ extension LatencyController {
   ///
   /// Any integers are safe: an unknown rung is ignored, work and latency below 1 count as 1.
   ///
-  /// - Parameter expectedShare: share of the rung's cost that the run was expected to take, above 0: below 1 where later steps
-  ///   went to a lower rung.
-  public mutating func observe(rung: Int, work: Int, latencyNanoseconds: Int, expectedShare: Double = 1) {
+  /// - Parameters:
+  ///   - wasInterrupted: whether the run lost its CPU for some time, however short; nil where nobody knows.
+  ///   - expectedShare: share of the rung's cost that the run was expected to take, above 0: below 1 where later steps went to a
+  ///     lower rung.
+  public mutating func observe(
+    rung: Int, work: Int, latencyNanoseconds: Int, wasInterrupted: Bool? = nil, expectedShare: Double = 1
+  ) {
     if rung < 0 || rung >= configuration.rungCount { return }
     let nanoseconds = min(max(latencyNanoseconds, 1), CostCurve.maximumNanoseconds)
     let amount = Double(max(work, 1))
@@ -35,16 +39,18 @@ extension LatencyController {
     let expected = baseCost(rung, amount) * (expectedShare > 0 ? expectedShare : 1)
     let observed = Double(nanoseconds) / expected
     observedRatios[slot] = Float(min(observed, 1e6))
+    if let wasInterrupted { noteWait(expected, observed, wasInterrupted) }
     if wasProbe {
       // What it tells is whether it held. Costs and slow-down belong to the rung in use, which it must not move by itself.
       lastObservedRung = -1
       return
     }
-    learn(rung, observed, expected)
+    learn(rung, observed, expected, wasInterrupted == true && interruptedShare < Self.mostInterrupted)
   }
 
   private mutating func noteOutcome(_ rung: Int, _ work: Double, _ nanoseconds: Int, _ slot: Int) {
     var outcome: UInt8 = 0
+    credit = min(credit + (1 - configuration.percentile / 100) * Self.savedShare, mostCredit())
     if let budget = configuration.budgetNanoseconds, nanoseconds > budget {
       counters.misses &+= 1
       outcome = 1
@@ -52,6 +58,8 @@ extension LatencyController {
       let saved = (baseCost(rung, work) - fastestCost(work)) * slowdown
       if Double(nanoseconds) - max(saved, 0) > Double(budget) {
         counters.unavoidableMisses &+= 1
+      } else {
+        credit = max(credit - 1, 0)
       }
       if isProbing { outcome = 2 }
     }

@@ -1,7 +1,7 @@
 import Base
 
 /// Chooses one rung of a ladder before each run, so that latencies stay within a budget at a percentile, at the best
-/// quality. Pure: observations in, decisions out; trivially copyable, about 16 KiB, nothing is allocated after `init`.
+/// quality. Pure: observations in, decisions out; trivially copyable, about 20 KiB, nothing is allocated after `init`.
 ///
 /// A run on rung k takes
 ///
@@ -11,17 +11,21 @@ import Base
 ///   A Kalman filter follows both: what disagrees with the prediction belongs to whichever of the two is less known. A rung is
 ///   known after a few runs on it and less and less while others run; the load moves always, and faster where errors have
 ///   one sign.
-/// - `factor` and `wait` are noise: the last 256 runs, each with its factor, and what goes far beyond the noise as waiting,
-///   which adds to any rung. Whether a rung would hold is counted: how many of these runs would have missed on it.
+/// - `factor` and `wait` are noise: the last 256 runs, each with its factor and its wait, which adds to any rung. Whether a rung
+///   would hold is counted: how many of these runs would have missed on it. A run that computes for half the time meets half the
+///   waits, until rungs of different times show that it meets as many. Which runs lost their CPU the caller tells: what such a run
+///   took longer than expected is waiting. Where nobody knows, what goes far beyond the noise may be the load or a wait.
 ///
-/// A run that is far too slow (an alarm) may be the load or chance. The next run goes as low as that load would ask for,
+/// A run that is far too slow although it kept its CPU (an alarm) may be the load or chance. The next run goes as low as that load would ask for,
 /// where the percentile bears no further miss; if it is slow, too, the slow-down jumps, else everything is as before. Where
 /// the rung it ran on is not known well enough to tell, a second look on the rung of the alarm does. Two runs that are far too
 /// fast let the slow-down fall.
 ///
 /// Down, by as many rungs as it takes, when the runs of the window would miss more often on the rung in use than may be planned
-/// with: what the percentile tolerates but for two standard deviations, which chance and attempts take. Up, by one rung, when they would not on the better one, a dwell after going down and a quarter of a dwell after
-/// going up. A rung that is not known well is tried when it would hold at the speed that may be hoped for; an attempt that
+/// with: what the percentile tolerates but for two standard deviations, which chance and attempts take, and what was saved of it
+/// before. Misses that the fastest rung would not avoid do not count once waiting makes even that one miss too often. Up, by one
+/// rung, when they would not on the better one, a dwell after going down and a quarter of a dwell after going up. A rung that is
+/// not known well is tried when it would hold at the speed that may be hoped for and enough misses are saved; an attempt that
 /// teaches nothing, and fails, doubles the dwell, until the load goes away.
 ///
 /// Noise does not scale with cost: a neighbour on the same core may slow one rung down by half and another by a tenth. Where
@@ -48,6 +52,9 @@ public struct LatencyController: BitwiseCopyable, Sendable {
   public var hostNanoseconds = 0.0
 
   var curves: InlineArray<64, CostCurve>
+  /// What the curves say for one amount of work, which is mostly the one asked for; -1 for none.
+  var cachedWork = -1.0
+  var cachedTimes = InlineArray<64, Double>(repeating: 0)
   var ratios: InlineArray<64, Double>
   var allowed: UInt64
 
@@ -93,12 +100,38 @@ public struct LatencyController: BitwiseCopyable, Sendable {
 
   // Noise, see +Noise.
 
-  var factors: InlineArray<256, Float>
-  var waits: InlineArray<256, Float>
+  // Runs in eights, so that counting them takes vectors; what does not count any more has no factor and no wait.
+  var factors: InlineArray<32, SIMD8<Float>>
+  var waits: InlineArray<32, SIMD8<Float>>
+  /// For how many runs a run that waited stands at a rung of a nanosecond, were the chance to wait in proportion to the time, and
+  /// for how many a tail does: one, whatever the rung.
+  var waitSlopes: InlineArray<32, SIMD8<Float>>
+  var waitBases: InlineArray<32, SIMD8<Float>>
   var noiseNext = 0
   /// Runs that count, back from `noiseNext`.
   var noiseCount = 0
   static let noiseCapacity = 256
+  /// How much of the chance to wait grows with the time that a run takes: 1, all of it, until runs of different length tell.
+  var waitGrowth = 1.0
+  /// Of the last runs: mean time, variance of it, share that waited, covariance of both.
+  var meanTime = 0.0
+  var timeVariance = 0.0
+  var waitShare = 0.0
+  var waitCovariance = 0.0
+  /// Waits per nanosecond of computing, and how many the runs since the last one would have met at that rate.
+  var waitRate = 0.0
+  /// Share of the last runs that lost their CPU. Where nearly all do, waiting grows with the time as a slower speed does, and no
+  /// run would be left to learn from.
+  var interruptedShare = 0.0
+  static let mostInterrupted = 0.95
+  var waitsMissed = 0.0
+  var runsSinceWait = Int.max
+  /// Misses that the percentile tolerates and that did not happen, of late, see `plannedMisses`.
+  var credit = LatencyController.priceOfAnAttempt
+  /// Of what is tolerated, this much may be saved; the rest is for what no plan foresees.
+  static let savedShare = 0.7
+  /// Misses that an attempt with a rung not known well costs as a rule: its first run, and another one.
+  static let priceOfAnAttempt = 2.0
   /// Mean distance of the residuals from 1, large ones clipped.
   var spread = 0.05
 
@@ -142,10 +175,14 @@ public struct LatencyController: BitwiseCopyable, Sendable {
   var settledReason = DecisionReason.initial
   var runsSinceDescent = Int.max
   var runsSinceAscent = Int.max / 2
-  /// At the last ascent: slow-down, ratio of the rung, and whether it was an attempt with a rung not known well.
+  /// At the last ascent: the rung before, slow-down, ratio of the rung, and whether it was an attempt with a rung not known well.
+  var rungBeforeAscent = -1
   var slowdownAtAscent = 1.0
   var ratioAtAscent = 1.0
   var ascendedByHope = false
+  /// Runs after an ascent in which what misses is the attempt, unless the load has grown since.
+  static let runsOfAttempt = 8
+  var isAttempt: Bool { mutating get { runsSinceAscent < Self.runsOfEntry && runsSinceRise > runsSinceAscent } }
   /// At the last descent, or where the load has gone since.
   var slowdownAtDescent = 1.0
   var onProbation = false
@@ -167,8 +204,10 @@ public struct LatencyController: BitwiseCopyable, Sendable {
     ratios = InlineArray(repeating: 1)
     allowed = Self.all(configuration.rungCount)
     ratioVariances = InlineArray(repeating: Self.initialRatioVariance)
-    factors = InlineArray(repeating: 1)
-    waits = InlineArray(repeating: 0)
+    factors = InlineArray(repeating: .zero)
+    waits = InlineArray(repeating: .zero)
+    waitSlopes = InlineArray(repeating: .zero)
+    waitBases = InlineArray(repeating: .zero)
     observedRatios = InlineArray(repeating: 1)
     latencies = LatencyWindow(length: configuration.windowLength)
     outcomes = InlineArray(repeating: 0)
@@ -183,6 +222,7 @@ public struct LatencyController: BitwiseCopyable, Sendable {
       throw AdaptQError(.outOfRange, "rung: \(rung), allowed are 0 to \(configuration.rungCount - 1)")
     }
     curves[rung] = try CostCurve(points: points)
+    cachedWork = -1
     ratios[rung] = 1
     ratioVariances[rung] = Self.initialRatioVariance
     chooseAfresh(.levelsChanged)
@@ -231,12 +271,32 @@ public struct LatencyController: BitwiseCopyable, Sendable {
   }
 
   /// Expected time of a rung without slow-down; 0 where unknown.
-  @inline(__always) func baseCost(_ rung: Int, _ work: Double) -> Double {
+  /// Mutating only so that no array is copied for the call, here and below.
+  @inline(__always) mutating func baseCost(_ rung: Int, _ work: Double) -> Double {
+    let own = measuredTime(rung, work)
+    return own == 0 ? 0 : (own + hostNanoseconds) * ratios[rung]
+  }
+
+  /// As measured, without what runs have taught.
+  @inline(__always) mutating func measuredTime(_ rung: Int, _ work: Double) -> Double {
+    work == cachedWork ? cachedTimes[rung] : curves[rung].nanoseconds(work)
+  }
+
+  /// The same for those who only look.
+  func baseCost(of rung: Int, _ work: Double) -> Double {
     let own = curves[rung].nanoseconds(work)
     return own == 0 ? 0 : (own + hostNanoseconds) * ratios[rung]
   }
 
-  @inline(__always) func isAllowed(_ rung: Int) -> Bool { allowed >> UInt64(truncatingIfNeeded: rung) & 1 == 1 }
+  mutating func cacheTimes(_ work: Double) {
+    if work == cachedWork { return }
+    for rung in 0..<configuration.rungCount { cachedTimes[rung] = curves[rung].nanoseconds(work) }
+    cachedWork = work
+  }
+
+  @inline(__always) func isAllowed(_ rung: Int) -> Bool {
+    allowed >> UInt64(truncatingIfNeeded: rung) & 1 == 1
+  }
 
   /// The mask of the first `count` rungs, 1 to 64.
   private static func all(_ count: Int) -> UInt64 { UInt64.max >> UInt64(max(64 - count, 0)) }

@@ -29,6 +29,8 @@ public struct Evaluation: Sendable {
     public var excess: Interval?
     /// Switches per 100 calls.
     public var switches: Interval
+    /// Energy beyond the oracle's, as a share of it: time that calls ran, without waiting.
+    public var energy: Interval
   }
 
   /// How the controller takes the steps of a trace, over all seeds.
@@ -58,7 +60,7 @@ public struct Evaluation: Sendable {
   public var steps: Steps?
 
   /// The share of calls that may miss, in per cent of all, is 100 minus this.
-  public static let percentile = 99.0
+  public var percentile: Double
   /// By how much the measured cost of every level is wrong, up or down.
   public static let costError = 0.2
 
@@ -66,9 +68,12 @@ public struct Evaluation: Sendable {
   ///   - calls: 1000 to 1,000,000.
   ///   - seed: of the first run; the others follow.
   ///   - seeds: runs, 1 to 1000; the intervals come from their differences.
+  ///   - percentile: of the budget, 50 to 99.9.
+  ///   - knowsWaits: whether the controller is told which calls waited for the CPU.
   /// - Throws: `outOfRange`, or what the trace says.
   public init(
-    _ ladder: Ladder, _ source: Source, calls: Int, seed: Int, seeds: Int
+    _ ladder: Ladder, _ source: Source, calls: Int, seed: Int, seeds: Int, percentile: Double = 99,
+    knowsWaits: Bool = true
   ) throws(AdaptQError) {
     if !(1000...1_000_000).contains(calls) {
       throw AdaptQError(.outOfRange, "calls: \(calls), allowed are 1000 to 1000000")
@@ -77,23 +82,26 @@ public struct Evaluation: Sendable {
     self.ladder = ladder
     self.calls = calls
     self.seeds = seeds
+    self.percentile = percentile
     trace = source.name
     var sums = Array(repeating: [Simulation.Summary](), count: ladder.rungs.count + 3)
     var steps = Steps()
     var answers: [Simulation.StepAnswer] = []
     for run in 0..<seeds {
       let number = UInt64(truncatingIfNeeded: seed &+ run)
-      let courses = try Self.courses(ladder, source, calls: calls, seed: number)
+      let courses = try Self.courses(ladder, source, calls, number, percentile, knowsWaits)
       for (index, summary) in courses.summaries.enumerated() { sums[index].append(summary) }
       answers += courses.answers
     }
     let oracleLosses = sums[0].map(\.loss)
+    let oracleRan = sums[0].map(\.ran)
     let worst = ladder.rungs.map(\.loss).max() ?? 0
     func result(_ name: String, _ summaries: [Simulation.Summary]) -> Result {
       let excess = zip(summaries, oracleLosses).compactMap { $1 < worst ? ($0.loss - $1) / (worst - $1) : nil }
       return Result(
         policy: name, missed: Interval(summaries.map(\.avoidablyMissed)), loss: Interval(summaries.map(\.loss)),
-        excess: excess.isEmpty ? nil : Interval(excess), switches: Interval(summaries.map(\.switches)))
+        excess: excess.isEmpty ? nil : Interval(excess), switches: Interval(summaries.map(\.switches)),
+        energy: Interval(zip(summaries, oracleRan).map { $0.ran / $1 - 1 }))
     }
     oracle = result("oracle", sums[0])
     controller = result("controller", sums[1])
@@ -104,7 +112,7 @@ public struct Evaluation: Sendable {
   }
 
   private static func courses(
-    _ ladder: Ladder, _ source: Source, calls: Int, seed: UInt64
+    _ ladder: Ladder, _ source: Source, _ calls: Int, _ seed: UInt64, _ percentile: Double, _ knowsWaits: Bool
   ) throws(AdaptQError) -> (summaries: [Simulation.Summary], answers: [Simulation.StepAnswer]) {
     let trace: LoadTrace
     switch source {
@@ -113,7 +121,8 @@ public struct Evaluation: Sendable {
       trace = try LoadTrace(name: name, csv: csv, calls: calls, period: ladder.budget)
     }
     let simulation = Simulation(ladder, trace, seed: seed)
-    var controller = ControllerPolicy(controller: try Self.controller(ladder, seed: seed))
+    var controller = ControllerPolicy(
+      controller: try Self.controller(ladder, seed: seed, percentile: percentile), knowsWaits: knowsWaits)
     let oracle = Oracle(dwell: controller.controller.configuration.dwell, percentile: percentile)
     var planned = PlannedPolicy(rungs: oracle.plan(simulation.machine, trace))
     let best = simulation.run(&planned)
@@ -129,7 +138,9 @@ public struct Evaluation: Sendable {
   }
 
   /// A controller with costs that are wrong.
-  static func controller(_ ladder: Ladder, seed: UInt64) throws(AdaptQError) -> LatencyController {
+  static func controller(_ ladder: Ladder, seed: UInt64, percentile: Double = 99) throws(AdaptQError)
+    -> LatencyController
+  {
     var random = SimulationRandom(seed: seed, stream: 2)
     let measured = ladder.measuredTimes(errorShare: costError, &random)
     return try ladder.controller(measured: measured, percentile: percentile)
@@ -137,7 +148,7 @@ public struct Evaluation: Sendable {
 
   /// The best rung that, used all the time, misses no more than tolerated; nil where none does.
   public var bestFixed: Result? {
-    fixed.filter { $0.missed.mean <= 1 - Self.percentile / 100 }.min { $0.loss.mean < $1.loss.mean }
+    fixed.filter { $0.missed.mean <= 1 - percentile / 100 }.min { $0.loss.mean < $1.loss.mean }
   }
 }
 

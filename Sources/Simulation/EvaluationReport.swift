@@ -3,7 +3,8 @@ import Base
 /// Evaluations as a table and as JSON: plain figures beside what they should be.
 public struct EvaluationReport: Sendable {
   public static let header = [
-    "Missed: per cent of all calls above the budget, without those that the fastest rung would miss, too; bar: 1.",
+    "Missed: per cent of all calls above the budget, without those that the fastest rung would miss, too; bar: 1 at the 99th",
+    "percentile. Energy: beyond the oracle's, in per cent of it; bar: 3.",
     "Excess: (loss - oracle's) / (worst rung's - oracle's) in per cent; bar: 5. Loss: mean, in levels. Switches: per 100 calls.",
     "Means over seeds with 95 % intervals (Student's t).",
   ]
@@ -11,10 +12,11 @@ public struct EvaluationReport: Sendable {
   /// The table's first line.
   public static var columns: String {
     row(
-      ["ladder", "trace"], ["missed", "excess", "loss", "oracle", "switches", "PID missed", "PID excess", "best fixed"])
+      ["ladder", "trace"],
+      ["missed", "excess", "loss", "oracle", "energy", "switches", "PID missed", "PID excess", "best fixed"])
   }
 
-  private static let widths = [15, 15, 8, 8, 14, 11, 11, 16]
+  private static let widths = [15, 15, 8, 8, 8, 14, 11, 11, 16]
 
   private static func row(_ names: [String], _ cells: [String]) -> String {
     var line = ""
@@ -31,7 +33,8 @@ public struct EvaluationReport: Sendable {
       [
         percent(evaluation.controller.missed), percent(evaluation.controller.excess),
         fixed(evaluation.controller.loss.mean, 2), fixed(evaluation.oracle.loss.mean, 2),
-        plain(evaluation.controller.switches), fixed(evaluation.pid.missed.mean * 100, 2),
+        fixed(evaluation.controller.energy.mean * 100, 1), plain(evaluation.controller.switches),
+        fixed(evaluation.pid.missed.mean * 100, 2),
         evaluation.pid.excess.map { fixed($0.mean * 100, 1) } ?? "-",
         best.map { "\($0.policy) " + ($0.excess.map { fixed($0.mean * 100, 1) } ?? "-") } ?? "none",
       ])
@@ -79,7 +82,8 @@ public struct EvaluationReport: Sendable {
 
   public static func json(_ evaluations: [Evaluation], _ shared: [SharedMachine]) -> JSON {
     .object([
-      .init("percentile", .number(Evaluation.percentile)), .init("cost_error", .number(Evaluation.costError)),
+      .init("percentile", .number(evaluations.first?.percentile ?? 99)),
+      .init("cost_error", .number(Evaluation.costError)),
       .init("evaluations", .array(evaluations.map(json))),
       .init(
         "shared",
@@ -114,6 +118,7 @@ public struct EvaluationReport: Sendable {
     .object([
       .init("policy", .string(result.policy)), .init("missed", json(result.missed)), .init("loss", json(result.loss)),
       .init("excess", result.excess.map(json) ?? .null), .init("switches_per_100", json(result.switches)),
+      .init("energy", json(result.energy)),
     ])
   }
 

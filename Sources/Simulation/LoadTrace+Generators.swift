@@ -4,9 +4,8 @@ import Glibc
 extension LoadTrace {
   /// The traces that ``generated(_:calls:ladder:seed:)`` makes.
   public static let names = [
-    "steady", "step", "ramp", "periodic", "bursts", "wander", "contention", "tails", "stalls", "quota", "thermal",
-    "battery",
-    "sizes",
+    "steady", "step", "ramp", "periodic", "bursts", "wander", "contention", "tails", "stalls", "slices",
+    "interrupted", "quota", "thermal", "battery", "sizes",
   ]
 
   /// A generated trace. Loads are measured by what the ladder bears: level 0 is the idle machine, at level 1 the fastest
@@ -29,6 +28,8 @@ extension LoadTrace {
     case "contention": maker.contention()
     case "tails": maker.tails()
     case "stalls": maker.stalls()
+    case "slices": maker.slices()
+    case "interrupted": maker.interrupted()
     case "quota": maker.quota()
     case "thermal": maker.thermal()
     case "battery": maker.battery()
@@ -129,6 +130,32 @@ private struct TraceMaker {
     for call in trace.moments.indices {
       load(call, 0.2)
       trace.moments[call].stallShare = segment(call, 2500) % 2 == 0 ? 0.005 : 0.05
+    }
+  }
+
+  /// Threads that compute all the time take the CPU for 3 to 4 ms at a time, as EEVDF with a tick of 4 ms does it: none, one that
+  /// the other CPUs take most of the time, two on two CPUs (a third of ours is theirs), none, a rare one, one on our CPU.
+  mutating func slices() {
+    let runs = [0, 40e6, 8e6, 0, 1000e6, 4e6]
+    for call in trace.moments.indices {
+      trace.moments[call].quotaRuns = runs[segment(call, 2000) % runs.count]
+      trace.moments[call].quotaWaits = 3.5e6
+      trace.moments[call].quotaSpread = 1.0 / 7
+    }
+  }
+
+  /// An idle machine on which something else awakes every 400 calls or so and shares the CPU for two to four of them.
+  mutating func interrupted() {
+    var call = 0
+    while call < trace.moments.count {
+      call += clampedInt(-400 * log(1 - random.uniform()), in: 20...4000)
+      let end = min(call + clampedInt(random.uniform(2...5), in: 2...4), trace.moments.count)
+      for inside in call..<max(end, call) {
+        trace.moments[inside].quotaRuns = 4e6
+        trace.moments[inside].quotaWaits = 3.5e6
+        trace.moments[inside].quotaSpread = 1.0 / 7
+      }
+      call = end
     }
   }
 

@@ -18,6 +18,9 @@ public struct Moment: Hashable, Sendable {
   /// Nanoseconds of a period that a CPU quota lets run, and nanoseconds that it then takes away; 0 for no quota.
   public var quotaRuns = 0.0
   public var quotaWaits = 0.0
+  /// Share by which the waits of a call are shorter or longer than that, all of them alike: what a scheduler gives to another
+  /// thread is no fixed time.
+  public var quotaSpread = 0.0
 
   public init() {}
 }
@@ -42,6 +45,13 @@ struct CallSample {
   }
 }
 
+/// What one call took.
+struct CallTime {
+  var nanoseconds: Double
+  /// Of these, waiting for the CPU.
+  var waited: Double
+}
+
 /// The machine in virtual time. It differs from what the controller assumes: two slow-downs instead of one, waiting that adds
 /// instead of multiplying, and first runs after a switch that are cold.
 struct SimulatedMachine {
@@ -60,12 +70,16 @@ struct SimulatedMachine {
 
   /// Nanoseconds of one call.
   func latency(_ rung: Int, _ moment: Moment, _ sample: CallSample, isCold: Bool) -> Double {
+    time(rung, moment, sample, isCold: isCold).nanoseconds
+  }
+
+  func time(_ rung: Int, _ moment: Moment, _ sample: CallSample, isCold: Bool) -> CallTime {
     var time = typical(rung, moment) * exp(moment.sigma * sample.noise)
     if isCold { time *= 1 + ladder.coldShare }
     if sample.tail < moment.tailShare { time *= 1 + Self.tail(sample.tailSize, moment) }
-    time += Self.quotaWait(time, moment, sample.phase)
-    if sample.stall < moment.stallShare { time += Self.stall(sample.stallSize) }
-    return time
+    var waited = Self.quotaWait(time, moment, sample.phase, sample.stallSize)
+    if sample.stall < moment.stallShare { waited += Self.stall(sample.stallSize) }
+    return CallTime(nanoseconds: time + waited, waited: waited)
   }
 
   private static func tail(_ uniform: Double, _ moment: Moment) -> Double {
@@ -75,13 +89,20 @@ struct SimulatedMachine {
   private static func stall(_ uniform: Double) -> Double { 2e6 + 2e6 * uniform }
 
   /// The call begins anywhere in what a period lets run.
-  private static func quotaWait(_ time: Double, _ moment: Moment, _ phase: Double) -> Double {
+  private static func quotaWait(_ time: Double, _ moment: Moment, _ phase: Double, _ size: Double) -> Double {
     if moment.quotaRuns <= 0 { return 0 }
-    return (phase + time / moment.quotaRuns).rounded(.down) * moment.quotaWaits
+    return (phase + time / moment.quotaRuns).rounded(.down) * wait(moment, size)
   }
 
-  /// Points at which the distributions of tails, stalls and phases are evaluated.
+  /// One wait of a call, `uniform` from 0 to 1 of the way from the shortest to the longest.
+  private static func wait(_ moment: Moment, _ uniform: Double) -> Double {
+    moment.quotaWaits * (1 + moment.quotaSpread * (2 * uniform - 1))
+  }
+
+  /// Points at which the distributions of tails, stalls and lengths of waits are evaluated.
   private static let points = 16
+  /// Points for phases: more, since rare slices hit a share of less than a hundredth of them.
+  private static let phases = 256
 
   /// Probability that a warm call takes longer than `limit`.
   func missProbability(_ rung: Int, _ moment: Moment, limit: Double) -> Double {
@@ -90,11 +111,13 @@ struct SimulatedMachine {
     func above(_ left: Double, _ factor: Double) -> Double {
       if moment.quotaRuns <= 0 { return Self.above(left, median * factor, moment.sigma) }
       var sum = 0.0
-      for point in 0..<Self.points {
-        let phase = (Double(point) + 0.5) / Double(Self.points)
-        sum += Self.above(Self.computingWithin(left, moment, phase), median * factor, moment.sigma)
+      let sizes = moment.quotaSpread > 0 ? Self.points : 1
+      for point in 0..<Self.phases * sizes {
+        let phase = (Double(point / sizes) + 0.5) / Double(Self.phases)
+        let wait = Self.wait(moment, (Double(point % sizes) + 0.5) / Double(sizes))
+        sum += Self.above(Self.computingWithin(left, moment, phase, wait), median * factor, moment.sigma)
       }
-      return sum / Double(Self.points)
+      return sum / Double(Self.phases * sizes)
     }
     func withTail(_ left: Double) -> Double {
       var result = (1 - moment.tailShare) * above(left, 1)
@@ -117,13 +140,13 @@ struct SimulatedMachine {
   }
 
   /// The longest computing time whose waits still end within `limit`.
-  private static func computingWithin(_ limit: Double, _ moment: Moment, _ phase: Double) -> Double {
+  private static func computingWithin(_ limit: Double, _ moment: Moment, _ phase: Double, _ wait: Double) -> Double {
     if limit <= 0 { return 0 }
     // With n waits, computing lies in [n - phase, n + 1 - phase) times what a period runs.
-    let period = moment.quotaRuns + moment.quotaWaits
+    let period = moment.quotaRuns + wait
     let waits = max(((limit + phase * moment.quotaRuns) / period).rounded(.down), 0)
     let next = (waits + 1 - phase) * moment.quotaRuns
-    return min(limit - waits * moment.quotaWaits, next)
+    return min(limit - waits * wait, next)
   }
 
   /// Probability that a lognormal with this median exceeds `limit`.

@@ -4,17 +4,20 @@ import Control
 /// Chooses a rung before each call and sees the latency after it.
 protocol Policy {
   mutating func choose(work: Int) -> Int
-  mutating func observe(rung: Int, work: Int, nanoseconds: Int)
+  mutating func observe(rung: Int, work: Int, nanoseconds: Int, waited: Int)
 }
 
 /// The code that ships.
 struct ControllerPolicy: Policy {
   var controller: LatencyController
+  /// Whether it is told which calls waited for the CPU, as the runtime tells it where the system does.
+  var knowsWaits = true
 
   mutating func choose(work: Int) -> Int { controller.decide(work: work).rung }
 
-  mutating func observe(rung: Int, work: Int, nanoseconds: Int) {
-    controller.observe(rung: rung, work: work, latencyNanoseconds: nanoseconds)
+  mutating func observe(rung: Int, work: Int, nanoseconds: Int, waited: Int) {
+    controller.observe(
+      rung: rung, work: work, latencyNanoseconds: nanoseconds, wasInterrupted: knowsWaits ? waited > 0 : nil)
   }
 }
 
@@ -22,7 +25,7 @@ struct FixedPolicy: Policy {
   let rung: Int
 
   mutating func choose(work: Int) -> Int { rung }
-  mutating func observe(rung: Int, work: Int, nanoseconds: Int) {}
+  mutating func observe(rung: Int, work: Int, nanoseconds: Int, waited: Int) {}
 }
 
 /// A plain controller of the textbook: the rung is a number that follows the distance of the latency from a set point, in
@@ -49,7 +52,7 @@ struct PIDPolicy: Policy {
 
   mutating func choose(work: Int) -> Int { clampedInt(position, in: 0...(rungCount - 1)) }
 
-  mutating func observe(rung: Int, work: Int, nanoseconds: Int) {
+  mutating func observe(rung: Int, work: Int, nanoseconds: Int, waited: Int) {
     // Positive: too slow, so further down the ladder. The velocity form, whose sum cannot wind up.
     let error = Double(nanoseconds) / budget - setPoint
     let change = proportional * (error - last) + integral * error + derivative * (error - 2 * last + beforeLast)
@@ -71,5 +74,5 @@ struct PlannedPolicy: Policy {
     return call < rungs.count ? Int(rungs[call]) : 0
   }
 
-  mutating func observe(rung: Int, work: Int, nanoseconds: Int) {}
+  mutating func observe(rung: Int, work: Int, nanoseconds: Int, waited: Int) {}
 }

@@ -104,7 +104,8 @@ public struct SharedMachine: Sendable {
       let sample = CallSample(seed: seed, call: call)
       let time = machine.latency(rung, moment, sample, isCold: lastRung >= 0 && rung != lastRung)
       let fastest = machine.latency(machine.fastest(moment), moment, sample, isCold: false)
-      controller.observe(rung: rung, work: moment.work, latencyNanoseconds: clampedInt(time, in: 1...Int.max))
+      controller.observe(
+        rung: rung, work: moment.work, latencyNanoseconds: clampedInt(time, in: 1...Int.max), wasInterrupted: false)
       if time > machine.ladder.budget && fastest <= machine.ladder.budget {
         missed += 1
         if callsSincePause <= 10 { missedAfterPause += 1 }

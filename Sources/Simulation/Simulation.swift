@@ -27,6 +27,8 @@ struct Simulation {
   struct Course {
     var rungs: [UInt8] = []
     var missed: [Bool] = []
+    /// Nanoseconds that all calls ran, without waiting.
+    var ran = 0.0
   }
 
   func run(_ policy: inout some Policy) -> Course {
@@ -36,10 +38,13 @@ struct Simulation {
     var last = -1
     for (call, moment) in trace.moments.enumerated() {
       let rung = policy.choose(work: moment.work)
-      let time = machine.latency(rung, moment, samples[call], isCold: last >= 0 && rung != last)
-      policy.observe(rung: rung, work: moment.work, nanoseconds: clampedInt(time, in: 1...Int.max))
+      let time = machine.time(rung, moment, samples[call], isCold: last >= 0 && rung != last)
+      policy.observe(
+        rung: rung, work: moment.work, nanoseconds: clampedInt(time.nanoseconds, in: 1...Int.max),
+        waited: clampedInt(time.waited, in: 0...Int.max))
       course.rungs.append(UInt8(truncatingIfNeeded: rung))
-      course.missed.append(time > machine.ladder.budget)
+      course.missed.append(time.nanoseconds > machine.ladder.budget)
+      course.ran += time.nanoseconds - time.waited
       last = rung
     }
     return course
@@ -56,6 +61,8 @@ extension Simulation {
     var loss = 0.0
     /// Switches per 100 calls.
     var switches = 0.0
+    /// Time that the calls ran, as a share of the budget: energy, where computing and fetching draw the same power.
+    var ran = 0.0
   }
 
   func summary(_ course: Course) -> Summary {
@@ -69,6 +76,7 @@ extension Simulation {
       result.loss += machine.ladder.rungs[Int(course.rungs[call])].loss / count
       if call > 0 && course.rungs[call] != course.rungs[call - 1] { result.switches += 100 / count }
     }
+    result.ran = course.ran / count / machine.ladder.budget
     return result
   }
 

@@ -2,7 +2,7 @@
 """Whether a latency budget holds on this machine: the automatic choice beside fixed levels, unloaded and beside stress-ng.
 
 compare.py HOST [--model MODEL.adaptq] [--workload model|matrices] [--load "cpu 1"|none] [--calls N] [--percentile P]
-           [--factor F] [--wait SECONDS] [--matrices 8x4096] [--tokens N] [--cpus 1] [--json FILE] [--csv FILE]
+           [--factor F] [--budget MILLISECONDS] [--wait SECONDS] [--matrices 8x4096] [--tokens N] [--cpus 1] [--json FILE] [--csv FILE]
 
 HOST is the built host.c; it runs with one thread on fixed CPUs (by default the last one that is allowed), the load wherever the
 system puts it. The budget is F times the unloaded median of FP16, from 300 rounds in which nothing else runs. Then every phase
@@ -37,6 +37,7 @@ parser.add_argument("--load", action="append", help='stress-ng\'s option without
 parser.add_argument("--calls", type=int, default=2000, help="of every contestant in a phase")
 parser.add_argument("--percentile", type=float, default=95)
 parser.add_argument("--factor", type=float, default=1.3)
+parser.add_argument("--budget", type=float, help="milliseconds, for a machine that is never quiet; instead of F times that median")
 parser.add_argument("--calibration", type=int, default=300, help="unloaded rounds for the median of FP16")
 parser.add_argument("--wait", type=float, default=60, help="seconds to wait for a moment in which nothing else runs, for that median")
 parser.add_argument("--matrices", default="8x4096", help="how many and of what size")
@@ -248,7 +249,7 @@ def measure(workload, arguments, unit, loads, writer):
                 break
             time.sleep(5)
         unloaded = statistics.median(call[0] for call in calm["FP16"])
-        budget = int(unloaded * options.factor)
+        budget = int(options.budget * 1e6 if options.budget else unloaded * options.factor)
         print(f"\n== {workload}: {host.about[0]}, CPU {options.cpus}")
         for text in host.about[1:]:
             print(f"   {text}")
@@ -257,7 +258,7 @@ def measure(workload, arguments, unit, loads, writer):
                   " it may be too large")
         print(f"   {len(host.plans)} plans, " + ", ".join(f"{p['name']} {p['quality']:.6g}" for p in host.plans
                                                         if not p["name"].startswith("mix")) + f" ({unit})")
-        print(f"budget {budget / 1e6:.3f} ms for {options.percentile:g} % of the calls: {options.factor:g} x the unloaded median of"
+        print(f"budget {budget / 1e6:.3f} ms for {options.percentile:g} % of the calls: {budget / unloaded:.3g} x the unloaded median of"
               f" FP16, {unloaded / 1e6:.3f} ms; {options.calls} calls each, at most"
               f" {options.calls * (1 - options.percentile / 100):.0f} misses (two sigma: {margin(options.calls):.0f})", flush=True)
         phases = []

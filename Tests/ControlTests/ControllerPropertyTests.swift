@@ -69,7 +69,11 @@ import Testing
         let decision = controller.decide(work: work)
         #expect(decision.rung < rungs && mask >> UInt64(decision.rung) & 1 == 1, "seed \(seed) step \(step)")
         controller.observe(
-          rung: Bool.random(using: &random) ? decision.rung : number(), work: number(), latencyNanoseconds: number())
+          rung: Bool.random(using: &random) ? decision.rung : number(), work: number(), latencyNanoseconds: number(),
+          wasInterrupted: [nil, false, true].randomElement(using: &random) ?? nil,
+          expectedShare: Bool.random(using: &random) ? 1 : Double.random(in: -1...2, using: &random))
+        #expect(controller.credit.isFinite && controller.waitRate.isFinite && controller.waitsMissed.isFinite)
+        #expect((0...LatencyController.noiseCapacity).contains(controller.noiseCount))
         #expect(controller.slowdown.isFinite && controller.multiplier.isFinite && controller.held.isFinite)
         #expect(controller.recentMisses >= 0 && controller.slowdownVariance.isFinite && controller.spread.isFinite)
         #expect(controller.recentMisses <= controller.configuration.windowLength)

@@ -17,7 +17,7 @@ import Testing
     for moment in one.moments {
       #expect(moment.compute >= 1 && moment.compute <= 1000 && moment.memory >= 1 && moment.work > 0)
     }
-    for chance in ["bursts", "wander", "sizes"] where chance == name {
+    for chance in ["bursts", "wander", "interrupted", "sizes"] where chance == name {
       #expect(try one.moments != trace(name, seed: 2).moments)
     }
   }

@@ -58,8 +58,9 @@ import Testing
   }
 
   /// The probabilities that it plans with are those that calls have.
-  @Test(arguments: ["steady", "tails", "stalls", "quota"]) func probabilitiesAreThoseOfTheMachine(_ name: String) throws
-  {
+  @Test(arguments: ["steady", "tails", "stalls", "slices", "quota"]) func probabilitiesAreThoseOfTheMachine(
+    _ name: String
+  ) throws {
     let ladder = try Ladder(named: "levels")
     let machine = SimulatedMachine(ladder: ladder)
     let trace = try LoadTrace.generated(name, calls: 6000, ladder: ladder, seed: 1)

@@ -87,6 +87,7 @@ public struct GroupHandle: BitwiseCopyable, @unchecked Sendable {
   /// - Parameter rows: what the frame's products will have, 1 to ``maximumRows``.
   public func begin(rows: Int) {
     state.pointee.start = monotonicNanoseconds()
+    cmachine_watch_interruption()
     state.pointee.rows = rows
     state.pointee.report = FrameReport()
     let deadline = Int(truncatingIfNeeded: cmachine_atomic_load(state.pointee.mailbox + GroupState.deadlineWord))
@@ -139,6 +140,7 @@ public struct GroupHandle: BitwiseCopyable, @unchecked Sendable {
   /// Ends the open frame and tells the controller how long it took.
   public func end() -> FrameReport {
     let latency = monotonicNanoseconds() &- state.pointee.start
+    let interruption = cmachine_was_interrupted()
     state.pointee.isOpen = false
     let plan = state.pointee.report.plan
     let budget = state.pointee.controller.configuration.budgetNanoseconds
@@ -160,7 +162,8 @@ public struct GroupHandle: BitwiseCopyable, @unchecked Sendable {
     if plan >= 0 {
       learnHost(latency &- state.pointee.report.multiplyNanoseconds)
       state.pointee.controller.observe(
-        rung: plan, work: state.pointee.rows, latencyNanoseconds: latency, expectedShare: expectedShare)
+        rung: plan, work: state.pointee.rows, latencyNanoseconds: latency,
+        wasInterrupted: interruption < 0 ? nil : interruption > 0, expectedShare: expectedShare)
       if state.pointee.power.governor.hasBudget {
         state.pointee.power.observe(rung: plan, work: state.pointee.rows, &state.pointee.report.power)
       }

@@ -43,6 +43,7 @@ extension SessionState {
     defer { state.pointee.control.end() }
     let waited = siteLevels == nil ? waitForPower(state) : 0
     let start = monotonicNanoseconds()
+    cmachine_watch_interruption()
     // The host may have set another rounding mode or flush-to-zero: results must not depend on it.
     var outer = cmachine_floating()
     cmachine_enter_floating(&outer)
@@ -140,7 +141,8 @@ extension SessionState {
       if deadlineRun.pointee.watch.rung != rung { report.reason = .deadline }
     }
     state.pointee.controller.observe(
-      rung: rung, work: work, latencyNanoseconds: latency, expectedShare: expectedShare)
+      rung: rung, work: work, latencyNanoseconds: latency,
+      wasInterrupted: wasInterrupted(of: executor.width), expectedShare: expectedShare)
     if state.pointee.power.governor.hasBudget { state.pointee.power.observe(rung: rung, work: work, &report.power) }
     state.pointee.load.end(state.pointee.controller.slowdown, start &+ latency)
     record(state, plan, report, rung, work)
@@ -148,6 +150,16 @@ extension SessionState {
     if let telemetry = state.pointee.telemetry {
       let end = start &+ latency
       telemetry.append(facts(state, report, rung, work, end, deadline), levels: plan.pointee.levels)
+    }
+  }
+
+  /// Whether the run lost its CPU: certain where this thread did, else known only if there is no other.
+  @inline(__always)
+  private static func wasInterrupted(of width: Int) -> Bool? {
+    switch cmachine_was_interrupted() {
+    case 1: true
+    case 0: width == 1 ? false : nil
+    default: nil
     }
   }
 
