@@ -131,7 +131,7 @@ extension LatencyController {
   mutating func plannedMisses(_ count: Int) -> Double {
     let tolerated = Double(count &- nearestRank(configuration.percentile, count))
     let least = tolerated <= 2 ? tolerated : max((tolerated - 2 * tolerated.squareRoot()).rounded(.down), 2)
-    let saved = recentMisses > 2 &* toleratedInWindow &+ 1 ? 0 : credit
+    let saved = recentMisses > 2 &* toleratedInWindow &+ 3 ? 0 : credit
     return least + saved * Double(count) / Double(Self.noiseCapacity)
   }
 

@@ -9,8 +9,8 @@ import Testing
 
   private func evaluation(_ ladder: String, _ trace: String, _ meter: PowerEvaluation.Meter) throws -> PowerEvaluation {
     let one = try PowerEvaluation(
-      try Ladder(named: ladder), trace: trace, meter: meter, calls: Self.isLong ? 20_000 : 8000, seed: 1,
-      seeds: Self.isLong ? 10 : 2)
+      try Ladder(named: ladder), trace: trace, meter: meter, calls: 20_000, seed: 1,
+      seeds: Self.isLong ? 10 : 3)
     print("simulation: power:", PowerReport.line(one))
     return one
   }
