@@ -1,3 +1,4 @@
+import Base
 import CMachine
 import Control
 
@@ -40,7 +41,7 @@ struct PowerSignalHandle: BitwiseCopyable, @unchecked Sendable {
 
   @inline(__always)
   func add(modelled nanojoules: Double) {
-    _ = cmachine_atomic_add(memory, UInt64(min(max(nanojoules, 0), 1e15)))
+    _ = cmachine_atomic_add(memory, UInt64(clampedInt(nanojoules, in: 0...1_000_000_000_000_000)))
   }
 
   private var sequence: UnsafeMutablePointer<UInt64> { memory + 8 }
