@@ -30,8 +30,9 @@ extension LatencyController {
       if cost <= 0 { continue }
       let measured = measuredTime(rung, work)
       if found {
-        // What runs have taught is not as coarse as what was measured once.
-        let most = 1 - configuration.minimumGain * (isUnknown(rung) ? 1 : 0.25)
+        // What was measured to be clearly faster may turn out to be a little faster only.
+        let clear = 1 - configuration.minimumGain
+        let most = isUnknown(rung) || measured > fastestMeasured * clear ? clear : 1 - configuration.minimumGain / 4
         if isUnknown(rung) && rung < settledRung {
           // Better than the rung in use, and never tried: a step if it is as fast as may be hoped.
           if cost * (1 - hope(rung)) > result.fastestCost * most { continue }
