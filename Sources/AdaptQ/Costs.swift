@@ -31,13 +31,7 @@ import Runtime
       let size = try required(size, "size")
       if !object.session.isPrepared { throw notPrepared() }
       let exported = try object.session.exportedCosts()
-      let needed = exported.byteCount
-      if UInt(bitPattern: capacity) < UInt(needed) {
-        size.pointee = needed
-        throw AdaptQError(.bufferTooSmall, "capacity is \(UInt(bitPattern: capacity)), needs \(needed)")
-      }
-      exported.write(to: try required(buffer, "buffer"))
-      size.pointee = needed
+      try giveBytes(exported.byteCount, buffer, capacity, size) { exported.write(to: $0) }
     }
   }
 }

@@ -55,3 +55,16 @@ func required<Pointer>(_ pointer: Pointer?, _ name: StaticString) throws(AdaptQE
   guard let pointer else { throw .invalidArgument("\(name) is NULL") }
   return pointer
 }
+
+/// Bytes that the library writes into a host's buffer: `size` gets their number, also where `capacity` is too small for them.
+func giveBytes(
+  _ needed: Int, _ buffer: UnsafeMutableRawPointer?, _ capacity: Int, _ size: UnsafeMutablePointer<Int>,
+  _ write: (UnsafeMutableRawPointer) -> Void
+) throws(AdaptQError) {
+  if UInt(bitPattern: capacity) < UInt(bitPattern: needed) {
+    size.pointee = needed
+    throw AdaptQError(.bufferTooSmall, "capacity is \(UInt(bitPattern: capacity)), needs \(needed)")
+  }
+  write(try required(buffer, "buffer"))
+  size.pointee = needed
+}

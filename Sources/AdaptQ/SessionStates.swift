@@ -18,13 +18,7 @@ import Runtime
   guarded { () throws(AdaptQError) in
     try withRunningHandle(session, as: SessionObject.self) { (object) throws(AdaptQError) in
       let size = try required(size, "size")
-      let needed = object.session.savedStateByteCount
-      if UInt(bitPattern: capacity) < UInt(needed) {
-        size.pointee = needed
-        throw AdaptQError(.bufferTooSmall, "capacity is \(UInt(bitPattern: capacity)), needs \(needed)")
-      }
-      object.session.saveState(into: try required(buffer, "buffer"))
-      size.pointee = needed
+      try giveBytes(object.session.savedStateByteCount, buffer, capacity, size) { object.session.saveState(into: $0) }
     }
   }
 }

@@ -1,51 +1,23 @@
 // Plans that mix levels: what a session lists, which one ran, and the floor under their quality. The model is the one of
 // make_small.py, whose plans and qualities are known.
 #define _GNU_SOURCE
-#include "fixture.h"
+#include "small_session.h"
 
 #ifndef ADAPTQ_TESTS
 #define ADAPTQ_TESTS "Tests"
 #endif
 
-enum { PLANS = 10, SITES = 3, WIDTH = 32, LENGTH = 6 };
 
 static const struct { int32_t up, down; double mean, p5; } stored[PLANS] = {
     {32, 32, 1, 1},          {16, 16, 0.999999, 0.999998}, {16, 8, 0.9998, 0.9995}, {8, 8, 0.9995, 0.9985},
     {8, 6, 0.999, 0.9986},   {6, 6, 0.998, 0.99},          {8, 2, 0.97, 0.9},       {4, 4, 0.96, 0.94},
     {2, 4, 0.75, 0.5},       {2, 2, 0.5, -0.25}};
 
-typedef struct {
-  adaptq_runtime *runtime;
-  adaptq_model *model;
-  adaptq_session *session;
-  int64_t ids[LENGTH], mask[LENGTH];
-  float y[WIDTH];
-  adaptq_tensor inputs[2], output;
-} world;
-
 static int open_world(world *w, uint32_t levels) {
-  memset(w, 0, sizeof *w);
-  const char *path = getenv("ADAPTQ_TEST_SMALL_MODEL");
-  for (int i = 0; i < LENGTH; i++) { w->ids[i] = i; w->mask[i] = 1; }
-  tensor_shape(&w->inputs[0], ADAPTQ_TYPE_INT64, 2, 1, LENGTH, 1, w->ids);
-  tensor_shape(&w->inputs[1], ADAPTQ_TYPE_INT64, 2, 1, LENGTH, 1, w->mask);
-  tensor_shape(&w->output, ADAPTQ_TYPE_FLOAT32, 2, 1, WIDTH, 1, w->y);
   adaptq_session_options options = {.struct_size = sizeof options, .allowed_levels = levels};
-  if (path && adaptq_runtime_create(NULL, &w->runtime) == ADAPTQ_OK &&
-      adaptq_model_open(w->runtime, path, &w->model) == ADAPTQ_OK &&
-      adaptq_session_create(w->model, &options, &w->session) == ADAPTQ_OK &&
-      adaptq_session_prepare(w->session, w->inputs, 2) == ADAPTQ_OK)
-    return 1;
-  check_fail(__FILE__, __LINE__, "no session: %s", path ? adaptq_last_error() : "ADAPTQ_TEST_SMALL_MODEL is not set");
-  return 0;
+  return open_small_session(w, NULL, &options);
 }
 #define OPEN_WORLD(w, levels) world w; if (!open_world(&w, levels)) return
-
-static void close_world(world *w) {
-  CHECK_STATUS(adaptq_session_destroy(w->session), ADAPTQ_OK);
-  CHECK_STATUS(adaptq_model_destroy(w->model), ADAPTQ_OK);
-  CHECK_STATUS(adaptq_runtime_destroy(w->runtime), ADAPTQ_OK);
-}
 
 static adaptq_run_report run(world *w, adaptq_level level, int64_t deadline) {
   adaptq_run_options options = {.struct_size = sizeof options, .level = level, .deadline_ns = deadline};

@@ -6,47 +6,19 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "fixture.h"
+#include "small_session.h"
 
-enum { PLANS = 10, WIDTH = 32, LENGTH = 6 };
 
 static const double mean[PLANS] = {1, 0.999999, 0.9998, 0.9995, 0.999, 0.998, 0.97, 0.96, 0.75, 0.5};
 // Bytes of weights per pair of them, scales included: energy by pj_per_byte alone does not depend on this machine's speed.
 static const double bytes[PLANS] = {8, 4, 2 + 1.0625, 2.125, 1.0625 + 0.8125, 1.625, 1.0625 + 0.3125, 1.125, 0.3125 + 0.5625, 0.625};
 
-typedef struct {
-  adaptq_runtime *runtime;
-  adaptq_model *model;
-  adaptq_session *session;
-  int64_t ids[LENGTH], mask[LENGTH];
-  float y[WIDTH];
-  adaptq_tensor inputs[2], output;
-} world;
-
 static int open_world_at(world *w, const char *sensors) {
-  memset(w, 0, sizeof *w);
-  const char *path = getenv("ADAPTQ_TEST_SMALL_MODEL");
-  for (int i = 0; i < LENGTH; i++) { w->ids[i] = i; w->mask[i] = 1; }
-  tensor_shape(&w->inputs[0], ADAPTQ_TYPE_INT64, 2, 1, LENGTH, 1, w->ids);
-  tensor_shape(&w->inputs[1], ADAPTQ_TYPE_INT64, 2, 1, LENGTH, 1, w->mask);
-  tensor_shape(&w->output, ADAPTQ_TYPE_FLOAT32, 2, 1, WIDTH, 1, w->y);
   adaptq_runtime_options options = {.struct_size = sizeof options, .sensor_root = sensors};
-  if (path && adaptq_runtime_create(&options, &w->runtime) == ADAPTQ_OK &&
-      adaptq_model_open(w->runtime, path, &w->model) == ADAPTQ_OK &&
-      adaptq_session_create(w->model, NULL, &w->session) == ADAPTQ_OK &&
-      adaptq_session_prepare(w->session, w->inputs, 2) == ADAPTQ_OK)
-    return 1;
-  check_fail(__FILE__, __LINE__, "no session: %s", path ? adaptq_last_error() : "ADAPTQ_TEST_SMALL_MODEL is not set");
-  return 0;
+  return open_small_session(w, &options, NULL);
 }
 static int open_world(world *w) { return open_world_at(w, "/nonexistent"); }
 #define OPEN_WORLD(w) world w; if (!open_world(&w)) return
-
-static void close_world(world *w) {
-  CHECK_STATUS(adaptq_session_destroy(w->session), ADAPTQ_OK);
-  CHECK_STATUS(adaptq_model_destroy(w->model), ADAPTQ_OK);
-  CHECK_STATUS(adaptq_runtime_destroy(w->runtime), ADAPTQ_OK);
-}
 
 static adaptq_run_report run(world *w, adaptq_level level) {
   adaptq_run_options options = {.struct_size = sizeof options, .level = level};

@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "fixture.h"
+#include "small_session.h"
 
 extern void adaptq_test_count_begin(void) __attribute__((weak));
 extern long adaptq_test_count_end(void) __attribute__((weak));
@@ -13,42 +13,15 @@ extern long adaptq_test_count_end(void) __attribute__((weak));
 #define ADAPTQ_TESTS "Tests"
 #endif
 
-enum { PLANS = 10, SITES = 3, WIDTH = 32, LENGTH = 6, ENOUGH = 16 };
-
-typedef struct {
-  adaptq_runtime *runtime;
-  adaptq_model *model;
-  adaptq_session *session;
-  int64_t ids[LENGTH], mask[LENGTH];
-  float y[WIDTH];
-  adaptq_tensor inputs[2], output;
-} world;
+enum { ENOUGH = 16 };
 
 static int open_world_threads(world *w, int32_t shadow, int32_t threads) {
-  memset(w, 0, sizeof *w);
-  const char *path = getenv("ADAPTQ_TEST_SMALL_MODEL");
-  for (int i = 0; i < LENGTH; i++) { w->ids[i] = i; w->mask[i] = 1; }
-  tensor_shape(&w->inputs[0], ADAPTQ_TYPE_INT64, 2, 1, LENGTH, 1, w->ids);
-  tensor_shape(&w->inputs[1], ADAPTQ_TYPE_INT64, 2, 1, LENGTH, 1, w->mask);
-  tensor_shape(&w->output, ADAPTQ_TYPE_FLOAT32, 2, 1, WIDTH, 1, w->y);
   adaptq_session_options options = {.struct_size = sizeof options, .shadow = shadow};
   adaptq_runtime_options runtime = {.struct_size = sizeof runtime, .threads = threads};
-  if (path && adaptq_runtime_create(&runtime, &w->runtime) == ADAPTQ_OK &&
-      adaptq_model_open(w->runtime, path, &w->model) == ADAPTQ_OK &&
-      adaptq_session_create(w->model, &options, &w->session) == ADAPTQ_OK &&
-      adaptq_session_prepare(w->session, w->inputs, 2) == ADAPTQ_OK)
-    return 1;
-  check_fail(__FILE__, __LINE__, "no session: %s", path ? adaptq_last_error() : "ADAPTQ_TEST_SMALL_MODEL is not set");
-  return 0;
+  return open_small_session(w, &runtime, &options);
 }
 static int open_world(world *w, int32_t shadow) { return open_world_threads(w, shadow, 0); }
 #define OPEN_WORLD(w, shadow) world w; if (!open_world(&w, shadow)) return
-
-static void close_world(world *w) {
-  CHECK_STATUS(adaptq_session_destroy(w->session), ADAPTQ_OK);
-  CHECK_STATUS(adaptq_model_destroy(w->model), ADAPTQ_OK);
-  CHECK_STATUS(adaptq_runtime_destroy(w->runtime), ADAPTQ_OK);
-}
 
 static adaptq_run_report run(world *w) {
   adaptq_run_report report = {.struct_size = sizeof report};

@@ -20,38 +20,19 @@ public struct HalfArguments: BitwiseCopyable {
   static let largestExponent = -4
 
   /// Rows as ``RoundArguments`` leaves them for these kernels: e, then FP16 numbers, an odd K with a zero behind it.
-  public var x: UnsafeRawPointer
-  public var xRowStride: Int
+  var x: UnsafeRawPointer
+  var xRowStride: Int
   /// `[k][16]` FP16.
-  public var w: UnsafeRawPointer
+  var w: UnsafeRawPointer
   /// From one block's weights to the next one's; unused with one block.
-  public var blockStride: Int
+  var blockStride = 0
   /// As in ``DenseArguments``; with two blocks `start` and `y` go on behind the first 16.
-  public var start: UnsafePointer<Float>
-  public var startRowStride: Int
-  public var y: UnsafeMutablePointer<Float>
-  public var yRowStride: Int
-  public var k: Int
-  public var rows: Int
+  var start: UnsafePointer<Float>
+  var startRowStride: Int
+  var y: UnsafeMutablePointer<Float>
+  var yRowStride: Int
+  var k: Int
+  var rows: Int
   /// 1 or 2.
-  public var blocks: Int
-
-  public init(
-    x: UnsafeRawPointer, xRowStride: Int, w: UnsafeRawPointer, blockStride: Int = 0,
-    start: UnsafePointer<Float>,
-    startRowStride: Int, y: UnsafeMutablePointer<Float>, yRowStride: Int, k: Int, rows: Int,
-    blocks: Int
-  ) {
-    self.x = x
-    self.xRowStride = xRowStride
-    self.w = w
-    self.blockStride = blockStride
-    self.start = start
-    self.startRowStride = startRowStride
-    self.y = y
-    self.yRowStride = yRowStride
-    self.k = k
-    self.rows = rows
-    self.blocks = blocks
-  }
+  var blocks: Int
 }

@@ -7,17 +7,20 @@ import NestedFormat
 
 /// ``BFloat16HalfArguments``: one tile of as many rows as there are, or none at all, which leaves the panel alone.
 func emitBFloat16Half(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(AdaptQError) {
-  var variants: [(tile: BFloat16HalfTile, label: Label)] = []
-  for keepsPanel in [false, true] {
+  func variants(_ rows: [Int], keepsPanel: Bool) throws(AdaptQError) -> [(key: Int, variant: BFloat16HalfTile)] {
+    var result: [(key: Int, variant: BFloat16HalfTile)] = []
     for blocks in 1...BFloat16Arguments.mostBlocks {
-      for rows in keepsPanel ? [0, spec.rows] : Array(1...spec.rows) {
+      for rows in rows {
         let tile = try BFloat16HalfTile(rows: rows, blocks: blocks, keepsPanel: keepsPanel, spec)
-        variants.append((tile, asm.newLabel()))
+        result.append((variantKey(rows: rows, blocks: blocks), tile))
       }
     }
+    return result
   }
+  let single = try variants(Array(1...spec.rows), keepsPanel: false)
+  let keeping = try variants([0, spec.rows], keepsPanel: true)
   let g = BFloat16GeneralRegisters(rows: spec.rows)
-  let (done, keeping) = (asm.newLabel(), asm.newLabel())
+  let (keeps, done) = (asm.newLabel(), asm.newLabel())
   pushAll(asm, calleeSaved)
   // `product` comes first: its fields lie where they do in its own type.
   loadFields(
@@ -27,25 +30,12 @@ func emitBFloat16Half(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Ad
     (g.y, \BFloat16Arguments.y), (g.rows, \BFloat16Arguments.rows), (g.count, \BFloat16Arguments.blocks))
   asm.mov(g.tileW, GPR64.rdi[offset(\BFloat16HalfArguments.panel)])
   asm.vmovdqu64(BFloat16HalfTile.interleave, asm.constant512(BFloat16HalfTile.interleaving))
-  // 16 · blocks + rows tells the tiles apart.
-  asm.shl(g.count, 4)
-  asm.add(g.count, g.rows)
   asm.test(g.tileW, g.tileW)
-  asm.jnz(keeping)
-  for keepsPanel in [false, true] {
-    if keepsPanel { asm.bind(keeping) }
-    for (tile, label) in variants where tile.keepsPanel == keepsPanel {
-      asm.cmp(g.count, 16 * tile.tile.blocks + tile.tile.rows)
-      asm.je(label)
-    }
-    asm.jmp(done)
-  }
-  for (tile, label) in variants {
-    asm.align(16)
-    asm.bind(label)
-    tile.emit(asm, g)
-    asm.jmp(done)
-  }
+  asm.jnz(keeps)
+  emitVariants(asm, single, key: g.count, rows: g.rows) { asm, tile in tile.emit(asm, g) }
+  asm.jmp(done)
+  asm.bind(keeps)
+  emitVariants(asm, keeping, key: g.count, rows: g.rows) { asm, tile in tile.emit(asm, g) }
   asm.bind(done)
   asm.vzeroupper()
   popAll(asm, calleeSaved)

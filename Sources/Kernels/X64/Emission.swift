@@ -108,3 +108,42 @@ func emitRowTiles(
   }
   asm.bind(done)
 }
+
+/// Jumps to the code of one of `variants`, each of which has its own number of rows and of blocks (``variantKey(rows:blocks:)``), and
+/// goes on behind all of it. `key` holds the number of blocks, and is overwritten; other numbers of rows do nothing.
+func emitVariants<Variant>(
+  _ asm: borrowing X64Assembler, _ variants: [(key: Int, variant: Variant)], key: GPR64, rows: GPR64,
+  _ emit: (borrowing X64Assembler, Variant) -> Void
+) {
+  let done = asm.newLabel()
+  let labels = variants.map { _ in asm.newLabel() }
+  asm.shl(key, 4)
+  asm.add(key, rows)
+  for (label, (number, _)) in zip(labels, variants) {
+    asm.cmp(key, number)
+    asm.je(label)
+  }
+  asm.jmp(done)
+  for (label, (_, variant)) in zip(labels, variants) {
+    asm.align(16)
+    asm.bind(label)
+    emit(asm, variant)
+    asm.jmp(done)
+  }
+  asm.bind(done)
+}
+
+/// Tells tiles of fewer than 16 rows apart.
+func variantKey(rows: Int, blocks: Int) -> Int { 16 * blocks + rows }
+
+/// k1 for the first `count` of up to 15 lanes, and k2 for as many rounded up to even. Overwrites `count` and `bits`.
+func emitEvenTailMasks(_ asm: borrowing X64Assembler, count: GPR64, bits: GPR32) {
+  for mask in [OpMask.k1, .k2] {
+    asm.mov(bits, 1)
+    asm.shl.byCL(bits)
+    asm.dec(bits)
+    asm.kmovd(mask, bits)
+    asm.inc(count)
+    asm.and(count, -2)
+  }
+}

@@ -7,37 +7,19 @@ import NestedFormat
 
 /// ``HalfArguments``: one tile of as many rows as there are.
 func emitHalf(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(AdaptQError) {
-  var variants: [(tile: HalfTile, label: Label)] = []
+  var variants: [(key: Int, variant: HalfTile)] = []
   for blocks in 1...2 {
     for rows in 1...spec.rows {
-      variants.append((try HalfTile(rows: rows, blocks: blocks, spec), asm.newLabel()))
+      variants.append((variantKey(rows: rows, blocks: blocks), try HalfTile(rows: rows, blocks: blocks, spec)))
     }
   }
   let g = HalfRegisters()
-  let done = asm.newLabel()
   pushAll(asm, calleeSaved)
   loadFields(
-    asm, (g.rows, \HalfArguments.x), (g.x.stride, \HalfArguments.xRowStride),
-    (g.w, \HalfArguments.w),
-    (g.blockStride, \HalfArguments.blockStride), (g.count, \HalfArguments.k),
-    (g.work, \HalfArguments.blocks))
-  asm.lea(g.x.bases[0], g.rows[HalfArguments.headerByteCount])
+    asm, (g.x.stride, \HalfArguments.xRowStride), (g.w, \HalfArguments.w), (g.blockStride, \HalfArguments.blockStride),
+    (g.count, \HalfArguments.k), (g.work, \HalfArguments.blocks), (g.rows, \HalfArguments.rows))
   asm.vmovdqu64(HalfTile.interleave, asm.constant512(BFloat16HalfTile.interleaving))
-  // 16 · blocks + rows tells the tiles apart.
-  asm.shl(g.work, 4)
-  asm.add(g.work, GPR64.rdi[offset(\HalfArguments.rows)])
-  for (tile, label) in variants {
-    asm.cmp(g.work, 16 * tile.blocks + tile.rows)
-    asm.je(label)
-  }
-  asm.jmp(done)
-  for (tile, label) in variants {
-    asm.align(16)
-    asm.bind(label)
-    tile.emit(asm, g)
-    asm.jmp(done)
-  }
-  asm.bind(done)
+  emitVariants(asm, variants, key: g.work, rows: g.rows) { asm, tile in tile.emit(asm, g) }
   asm.vzeroupper()
   popAll(asm, calleeSaved)
   asm.ret()
@@ -49,7 +31,7 @@ struct HalfRegisters {
   let blockStride = GPR64.r13
   /// Inputs left.
   let count = GPR64.rcx
-  /// Where the rows begin.
+  /// How many there are, then where they begin.
   let rows = GPR64.r11
   let start = GPR64.r9
   let startStride = GPR64.r10
@@ -80,6 +62,8 @@ struct HalfTile {
 
   func emit(_ asm: borrowing X64Assembler, _ g: HalfRegisters) {
     let (done, noHalfPair) = (asm.newLabel(), asm.newLabel())
+    asm.mov(g.rows, GPR64.rdi[offset(\HalfArguments.x)])
+    asm.lea(g.x.bases[0], g.rows[HalfArguments.headerByteCount])
     g.x.derive(asm, rows: rows)
     for total in totals { asm.vpxord(total, total, total) }
     emitWholeTurns(asm, g.count, of: HalfArguments.chunkInputs) { asm in
@@ -169,94 +153,4 @@ struct HalfTile {
       asm.add(g.y, g.yStride)
     }
   }
-}
-
-/// ``RoundArguments`` for ``HalfArguments``: a row is read for its largest magnitude, then once more.
-func emitRoundHalf(_ asm: borrowing X64Assembler) {
-  let (x, xStride, output, outputStride) = (GPR64.rsi, GPR64.r8, GPR64.rdx, GPR64.r9)
-  let (rows, source, target, count) = (GPR64.r10, GPR64.rax, GPR64.r11, GPR64.rcx)
-  let (k, bits) = (GPR64.rdi, GPR64.rbx.r32)
-  let (number, largest, exponent) = (ZMM(0), ZMM(1), ZMM(2))
-  let (magnitude, sign, shift) = (ZMM(3), ZMM(4), ZMM(5))
-  let (done, noTail, rowDone) = (asm.newLabel(), asm.newLabel(), asm.newLabel())
-  asm.push(.rbx)
-  loadFields(
-    asm, (x, \RoundArguments.x), (xStride, \RoundArguments.xRowStride),
-    (output, \RoundArguments.output),
-    (outputStride, \RoundArguments.outputRowStride), (rows, \RoundArguments.rows),
-    (k, \RoundArguments.k))
-  asm.vpbroadcastd(magnitude, asm.constant32(UInt32(0x7FFF_FFFF)))
-  asm.vpbroadcastd(sign, asm.constant32(UInt32(0x8000_0000)))
-  // The field of an exponent is 127 more than it.
-  let offset = Float(126 + HalfArguments.largestExponent)
-  asm.vpbroadcastd(shift, asm.constant32(offset.bitPattern))
-  asm.cmp(rows, 1)
-  asm.jl(done)
-  // Masks of as many inputs as a last vector has, and of as many rounded up to even.
-  asm.mov(count, k)
-  asm.and(count, 15)
-  for mask in [OpMask.k1, .k2] {
-    asm.mov(bits, 1)
-    asm.shl.byCL(bits)
-    asm.dec(bits)
-    asm.kmovd(mask, bits)
-    asm.inc(count)
-    asm.and(count, -2)
-  }
-  asm.align(16)
-  let row = asm.here()
-  asm.mov(source, x)
-  asm.mov(count, k)
-  asm.vpxord(largest, largest, largest)
-  emitWholeTurns(asm, count, of: 16) { asm in
-    asm.vpandd(number, magnitude, source[0])
-    asm.vpmaxud(largest, largest, number)
-    asm.add(source, 64)
-  }
-  asm.jz(noTail)
-  asm.vmovups(number.zeroed(.k1), source[0])
-  asm.vpandd(number, number, magnitude)
-  asm.vpmaxud(largest, largest, number)
-  asm.bind(noTail)
-  asm.vextracti64x4(number.ymm, largest, 1)
-  asm.vpmaxud(largest.ymm, largest.ymm, number.ymm)
-  asm.vextracti128(number.xmm, largest.ymm, 1)
-  asm.vpmaxud(largest.xmm, largest.xmm, number.xmm)
-  for swap in [0x4E, 0xB1] {
-    asm.vpshufd(number.xmm, largest.xmm, swap)
-    asm.vpmaxud(largest.xmm, largest.xmm, number.xmm)
-  }
-  asm.vpbroadcastd(largest, largest.xmm)
-  asm.vpsrld(exponent, largest, 23)
-  asm.vcvtdq2ps(exponent, exponent)
-  asm.vsubps(exponent, exponent, shift)
-  asm.vpxord(exponent, exponent, sign)
-  asm.mov(source, x)
-  asm.lea(target, output[HalfArguments.headerByteCount])
-  asm.mov(count, k)
-  emitWholeTurns(asm, count, of: 16) { asm in
-    asm.vmovups(number, source[0])
-    asm.vscalefps(number, number, exponent)
-    asm.vcvtps2ph(number.ymm, number, 0)
-    asm.vmovdqu32(target[0], number.ymm)
-    asm.add(source, 64)
-    asm.add(target, 32)
-  }
-  asm.jz(rowDone)
-  asm.vmovups(number.zeroed(.k1), source[0])
-  asm.vscalefps(number, number, exponent)
-  asm.vcvtps2ph(number.ymm, number, 0)
-  asm.vmovdqu16(target[0].masked(.k2), number.ymm)
-  asm.bind(rowDone)
-  // Last, since rows may be rounded in place.
-  asm.vpxord(exponent, exponent, sign)
-  asm.vmovd(output[0], exponent.xmm)
-  asm.add(x, xStride)
-  asm.add(output, outputStride)
-  asm.dec(rows)
-  asm.jnz(row)
-  asm.bind(done)
-  asm.vzeroupper()
-  asm.pop(.rbx)
-  asm.ret()
 }

@@ -33,19 +33,9 @@ func emitRoundBF16(_ asm: borrowing X64Assembler) {
   }
   let next = asm.newLabel()
   asm.jz(next)
-  // Masks of as many inputs, and of as many rounded up to even.
-  func emitMask(_ mask: OpMask) {
-    asm.mov(bits, 1)
-    asm.shl.byCL(bits)
-    asm.dec(bits)
-    asm.kmovd(mask, bits)
-  }
+  emitEvenTailMasks(asm, count: count, bits: bits)
   let tail = numbers[0]
-  emitMask(.k1)
   asm.vmovups(tail.zeroed(.k1), source[0])
-  asm.inc(count)
-  asm.and(count, -2)
-  emitMask(.k2)
   asm.vcvtneps2bf16(tail.ymm, tail)
   asm.vmovdqu16(target[0].masked(.k2), tail.ymm)
   asm.bind(next)
