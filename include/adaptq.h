@@ -1430,8 +1430,28 @@ typedef struct adaptq_matrix_file adaptq_matrix_file;
 enum {
   ADAPTQ_WEIGHTS_FLOAT32 = 1, /* IEEE 754 binary32 */
   ADAPTQ_WEIGHTS_FLOAT16 = 2, /* IEEE 754 binary16 */
-  ADAPTQ_WEIGHTS_BFLOAT16 = 3 /* the upper half of binary32 */
+  ADAPTQ_WEIGHTS_BFLOAT16 = 3, /* the upper half of binary32 */
+  ADAPTQ_WEIGHTS_INT8 = 4,     /* codes -128 to 127 of a model that was quantized before, see weight_scales */
+  ADAPTQ_WEIGHTS_UINT8 = 5     /* codes 0 to 255 */
 };
+
+/** How the 8-bit codes of a matrix become weights. s is stored per output and group of inputs, `code` without a sign; a level with b
+ *  bits keeps the b upper bits of a code. */
+enum {
+  ADAPTQ_SCALES_MINIMUM = 0,   /* lo + s (code + 1/2): FP16 s and lo; fits any range */
+  ADAPTQ_SCALES_SYMMETRIC = 1, /* s (code - 128): FP16 s; half as many bytes of scales, less exact below INT8 */
+  ADAPTQ_SCALES_OUTPUT = 2     /* s (code - zero point): FP32 s and an integer per output, one group of all inputs; what most
+                                  libraries write */
+};
+
+/** What shares a scale when activations are coded for an integer level. */
+enum {
+  ADAPTQ_ACTIVATION_SCALES_GROUP = 0, /* 64 inputs of a row */
+  ADAPTQ_ACTIVATION_SCALES_ROW = 1    /* all inputs of a row: faster with many rows, less exact where few inputs are large */
+};
+
+/** adaptq_matrix_options.group_size: all inputs of an output share a scale. */
+#define ADAPTQ_GROUP_ALL 2147483647
 
 /** Whether a second copy of the INT8 codes is kept, one byte per weight, from which calls with up to four rows at INT8 are
  *  faster on CPUs without AVX-VNNI and AVX-512 VNNI; results have the same bits. The default is yes for up to 1,048,576
@@ -1461,10 +1481,16 @@ typedef struct adaptq_matrix_options {
   int64_t column_stride; /* 0: 1. Weights stored [k][n]: column_stride n, row_stride 1 */
   const float *bias;     /* n floats; NULL: none */
   int32_t weight_type;   /* ADAPTQ_WEIGHTS_*; 0: ADAPTQ_WEIGHTS_FLOAT32 */
-  int32_t group_size;    /* inputs that share a scale; 0 or 64. Other sizes are ADAPTQ_UNSUPPORTED */
+  int32_t group_size;    /* inputs that share a scale: 64, 128, ADAPTQ_GROUP_ALL; 0: 64, or all with ADAPTQ_SCALES_OUTPUT.
+                            Other sizes are ADAPTQ_UNSUPPORTED */
   uint32_t keep;         /* ADAPTQ_ALLOW_FP16, ADAPTQ_ALLOW_FP32 or both: kept beside the integer levels; 0: neither */
   int32_t expand;        /* ADAPTQ_EXPAND_* */
   int64_t max_rows;      /* of a call without a workspace of its own; 0: 16 */
+  int32_t scale_kind;    /* ADAPTQ_SCALES_* */
+  int32_t activation_scales; /* ADAPTQ_ACTIVATION_SCALES_* */
+  const float *weight_scales;  /* weights that are codes: n steps, so that a weight is
+                                  weight_scales[i] * (code - zero_points[i]); else NULL. Implies ADAPTQ_SCALES_OUTPUT */
+  const int32_t *zero_points;  /* n codes; NULL: all 0. Only with weight_scales */
 } adaptq_matrix_options;
 
 /** Encodes weights. Constructor.
@@ -1474,10 +1500,12 @@ typedef struct adaptq_matrix_options {
  *            weights are FP32 with column_stride 1, 4 bytes per weight during the call.
  *  Errors    ADAPTQ_INVALID_ARGUMENT  NULL, unknown value, a name that is not UTF-8, strides below 1 or with which two
  *                                     weights share an element, a weight or bias that is NaN or infinite (the text names
- *                                     row and column)
+ *                                     row and column), codes without weight_scales or weight_scales without codes, a step
+ *                                     that is not zero or positive and normal, a zero point that is no code, codes with
+ *                                     another scale_kind or with `keep`
  *            ADAPTQ_OUT_OF_RANGE      n, k or max_rows out of range, sizes that overflow (before anything is allocated), or
  *                                     a weight beyond 65504 with ADAPTQ_ALLOW_FP16 in `keep`
- *            ADAPTQ_UNSUPPORTED       the group size
+ *            ADAPTQ_UNSUPPORTED       the group size, alone or with the scale kind
  *            ADAPTQ_OUT_OF_MEMORY
  *  Since     0.2 */
 ADAPTQ_API adaptq_status adaptq_matrix_create(adaptq_runtime *runtime, const adaptq_matrix_options *options,
@@ -1497,9 +1525,11 @@ typedef struct adaptq_matrix_info {
   int64_t stored_bytes;   /* all forms of the weights, the expanded one included */
   int64_t workspace_bytes;/* the matrix's own working memory */
   uint32_t levels;        /* ADAPTQ_ALLOW_*: levels that adaptq_matrix_multiply() takes */
-  int32_t group_size;     /* inputs that share a scale */
+  int32_t group_size;     /* inputs that share a scale, or ADAPTQ_GROUP_ALL */
   int32_t has_bias;       /* 1 if there is one */
   int32_t is_expanded;    /* 1 if the second copy of the INT8 codes is there */
+  int32_t scale_kind;     /* ADAPTQ_SCALES_* */
+  int32_t activation_scales; /* ADAPTQ_ACTIVATION_SCALES_* */
 } adaptq_matrix_info;
 
 /** Describes a matrix. `info->struct_size` is read. Any thread, any time. */
@@ -1535,7 +1565,8 @@ typedef struct adaptq_multiply {
  *  Threads   Without a workspace one call at a time per matrix, a second one returns ADAPTQ_BUSY at once. With a workspace of
  *            its own each, any number of calls run at once. The calling thread does all the work.
  *  Errors    ADAPTQ_INVALID_ARGUMENT  NULL, wrong struct_size, unknown level or activation, rows or a stride below what the
- *                                     sizes need, both or neither of x and codes, overlap
+ *                                     sizes need, both or neither of x and codes, overlap, or, at an integer level of a
+ *                                     matrix with ADAPTQ_ACTIVATION_SCALES_ROW, codes with different scales in a row
  *            ADAPTQ_UNSUPPORTED       a level that the matrix does not hold, ADAPTQ_LEVEL_AUTO
  *            ADAPTQ_OUT_OF_RANGE      more rows than max_rows without a workspace, or sizes that overflow
  *            ADAPTQ_BUFFER_TOO_SMALL  workspace_size below adaptq_matrix_workspace_size()
@@ -1549,7 +1580,8 @@ ADAPTQ_API adaptq_status adaptq_matrix_workspace_size(adaptq_matrix *matrix, int
 
 /** Codes activations once for several matrices with the same k (the q, k and v projections of a layer).
  *
- *  Meaning   Per row and group of 64 inputs (the last one may be shorter): scale = max|x| / 127, code = x / scale to nearest,
+ *  Meaning   Per row and group of 64 inputs (the last one may be shorter), or with ADAPTQ_ACTIVATION_SCALES_ROW per row, whose
+ *            groups then have the same scale: scale = max|x| / 127, code = x / scale to nearest,
  *            ties to even, -127 to 127. Below a max|x| of 2^-118 all are 0. A group with a NaN or an infinity has the scale
  *            NaN and unspecified codes. Multiplying these gives the bits that multiplying x gives, at integer levels; at
  *            FP16 and FP32 code * scale is multiplied.

@@ -68,11 +68,12 @@ final class CTexts: @unchecked Sendable {
   guardedNewHandle(out) { () throws(AdaptQError) in
     try withHandle(runtime, as: RuntimeObject.self) { (runtime) throws(AdaptQError) in
       var wanted = adaptq_matrix_options()
-      try readStruct(required(options, "options"), "adaptq_matrix_options", into: &wanted)
+      try readStruct(
+        required(options, "options"), "adaptq_matrix_options", firstSize: FirstSize.matrixOptions, into: &wanted)
       let source = try matrixSource(wanted)
       let options = try matrixOptions(
         maxRows: wanted.max_rows, .matrixMaxRows, expand: wanted.expand, .matrixExpand)
-      let (table, owner) = runtime.kernels()
+      let (table, owner) = runtime.kernels(source.form)
       return MatrixObject(
         try Matrix(source, options: options, kernels: table, kernelOwner: owner, calls: runtime.calls), runtime.calls)
     }
@@ -97,10 +98,9 @@ private func matrixSource(_ wanted: adaptq_matrix_options) throws(AdaptQError) -
   }
   try requireOption(Int64(wanted.weight_type), .matrixWeightType)
   source.element = MatrixSource.Element(rawValue: wanted.weight_type) ?? .float32
-  try requireOption(Int64(wanted.group_size), .matrixGroupSize)
-  if wanted.group_size != 0 {
-    source.groupSize = Int(wanted.group_size)
-  }
+  source.form = try matrixForm(wanted)
+  source.steps = UnsafeRawPointer(wanted.weight_scales)
+  source.zeroPoints = UnsafeRawPointer(wanted.zero_points)
   let kept = UInt32(ADAPTQ_ALLOW_FP16 | ADAPTQ_ALLOW_FP32)
   try requireOption(Int64(wanted.keep), .matrixKeep)
   if wanted.keep & ~kept != 0 {
@@ -115,6 +115,23 @@ private func matrixSource(_ wanted: adaptq_matrix_options) throws(AdaptQError) -
   if wanted.row_stride == 0 { source.rowStride = source.columnStride == 1 ? k : 1 }
   source.bias = UnsafeRawPointer(wanted.bias)
   return source
+}
+
+private func matrixForm(_ wanted: adaptq_matrix_options) throws(AdaptQError) -> NestedForm {
+  try requireOption(Int64(wanted.group_size), .matrixGroupSize)
+  try requireOption(Int64(wanted.scale_kind), .matrixScaleKind)
+  try requireOption(Int64(wanted.activation_scales), .matrixActivationScales)
+  var kind = ScaleKind(rawValue: UInt8(truncatingIfNeeded: wanted.scale_kind)) ?? .stepAndMinimum
+  if wanted.weight_scales != nil && kind == .stepAndMinimum { kind = .perOutput }
+  let size =
+    switch wanted.group_size {
+    case Int32(ADAPTQ_GROUP_ALL): NestedForm.allInputs
+    case 0: kind == .perOutput ? NestedForm.allInputs : 64
+    default: Int(wanted.group_size)
+    }
+  return try NestedForm(
+    groupSize: size, scaleKind: kind,
+    activations: ActivationScales(rawValue: UInt8(truncatingIfNeeded: wanted.activation_scales)) ?? .perRowAndGroup)
 }
 
 private func matrixOptions(
@@ -133,7 +150,8 @@ private func matrixOptions(
 ) -> adaptq_status {
   guarded { () throws(AdaptQError) in
     try withHandle(matrix, as: MatrixObject.self) { (object) throws(AdaptQError) in
-      let target = try OutStruct(required(info, "info"), "adaptq_matrix_info")
+      let target = try OutStruct(
+        required(info, "info"), "adaptq_matrix_info", firstSize: FirstSize.matrixInfo)
       let matrix = object.matrix
       var value = adaptq_matrix_info()
       value.name = matrix.nameText
@@ -143,7 +161,12 @@ private func matrixOptions(
       value.stored_bytes = Int64(matrix.forms.storedByteCount + matrix.expandedByteCount)
       value.workspace_bytes = Int64(matrix.workspaceByteCount)
       value.levels = Level.allCases.reduce(0) { matrix.forms.holds($1) ? $0 | allowBit($1) : $0 }
-      value.group_size = Int32(matrix.groupSize)
+      let form = matrix.form
+      value.group_size =
+        form.groupSize == NestedForm.allInputs
+        ? Int32(ADAPTQ_GROUP_ALL) : Int32(truncatingIfNeeded: form.groupSize)
+      value.scale_kind = Int32(form.scaleKind.rawValue)
+      value.activation_scales = Int32(form.activations.rawValue)
       value.has_bias = matrix.forms.bias == nil ? 0 : 1
       value.is_expanded = matrix.expandedByteCount == 0 ? 0 : 1
       target.write(value)
@@ -251,7 +274,7 @@ private func matrixOptions(
       guard let stored = object.file.matrices.first(where: { $0.name.utf8.elementsEqual(text.utf8) }) else {
         throw AdaptQError(.notFound, "name \"\(text)\": the file has no such matrix")
       }
-      let (table, owner) = object.runtime.kernels()
+      let (table, owner) = object.runtime.kernels(stored.form)
       return MatrixObject(
         try Matrix(
           stored, weightsOwner: object.file.owner, options: options, kernels: table, kernelOwner: owner,

@@ -87,6 +87,7 @@ func checkedCall(_ wanted: adaptq_multiply, _ run: MatrixHandle) throws(AdaptQEr
       UnsafeRawPointer(scales), rows, run.groups, call.scaleStride, 4, "adaptq_multiply.scales_stride")
     if output.overlaps(input) { throw overlapError("y", "codes") }
     if output.overlaps(factors) { throw overlapError("y", "scales") }
+    if level.isNested && run.hasRowScales { try checkRowScales(call, run) }
   }
   if let residual = wanted.residual {
     call.residual = residual
@@ -96,6 +97,26 @@ func checkedCall(_ wanted: adaptq_multiply, _ run: MatrixHandle) throws(AdaptQEr
     if output.overlaps(added) { throw overlapError("y", "residual") }
   }
   return call
+}
+
+/// Kernels read one scale per row.
+private func checkRowScales(_ call: MatrixCall, _ run: MatrixHandle) throws(AdaptQError) {
+  guard let scales = call.scales else { return }
+  func bits(_ row: Int, _ group: Int) -> UInt32 {
+    UnsafeRawPointer(scales + (row &* call.scaleStride &+ group)).loadUnaligned(as: UInt32.self)
+  }
+  for row in 0..<call.rows {
+    for group in 1..<max(run.groups, 1) where bits(row, group) != bits(row, 0) {
+      throw rowScaleError(row, group)
+    }
+  }
+}
+
+@inline(never)
+private func rowScaleError(_ row: Int, _ group: Int) -> AdaptQError {
+  .invalidArgument(
+    "adaptq_multiply.scales: row \(row) has another scale in group \(group) than in group 0; the matrix has"
+      + " ADAPTQ_ACTIVATION_SCALES_ROW")
 }
 
 /// The workspace is written while inputs are read, and y while it is read.

@@ -25,12 +25,21 @@ extension Option {
     case .matrixBias: field("bias", ADAPTQ_OPTION_POINTER, "n floats; NULL: none")
     case .matrixWeightType:
       field(
-        "weight_type", ADAPTQ_OPTION_INT32, to: Int64(ADAPTQ_WEIGHTS_BFLOAT16), defaultValue: ADAPTQ_WEIGHTS_FLOAT32,
+        "weight_type", ADAPTQ_OPTION_INT32, to: Int64(ADAPTQ_WEIGHTS_UINT8), defaultValue: ADAPTQ_WEIGHTS_FLOAT32,
         "ADAPTQ_WEIGHTS_*")
     case .matrixGroupSize:
       field(
         "group_size", ADAPTQ_OPTION_INT32, to: Int64(Int32.max), defaultValue: 64,
-        "inputs that share a scale; others than 0 and 64 are not supported")
+        "inputs that share a scale: 64, 128, ADAPTQ_GROUP_ALL; others are not supported")
+    case .matrixScaleKind:
+      field("scale_kind", ADAPTQ_OPTION_INT32, to: Int64(ADAPTQ_SCALES_OUTPUT), "ADAPTQ_SCALES_*")
+    case .matrixActivationScales:
+      field(
+        "activation_scales", ADAPTQ_OPTION_INT32, to: Int64(ADAPTQ_ACTIVATION_SCALES_ROW), "ADAPTQ_ACTIVATION_SCALES_*")
+    case .matrixWeightScales:
+      field("weight_scales", ADAPTQ_OPTION_POINTER, "n floats, with weights that are codes; else NULL")
+    case .matrixZeroPoints:
+      field("zero_points", ADAPTQ_OPTION_POINTER, "n integers, with weights that are codes; NULL: 0")
     case .matrixKeep:
       field(
         "keep", ADAPTQ_OPTION_UINT32, to: Int64(ADAPTQ_ALLOW_FP16 | ADAPTQ_ALLOW_FP32),
@@ -90,6 +99,10 @@ extension Option {
     case .matrixBias: MemoryLayout<adaptq_matrix_options>.offset(of: \.bias)
     case .matrixWeightType: MemoryLayout<adaptq_matrix_options>.offset(of: \.weight_type)
     case .matrixGroupSize: MemoryLayout<adaptq_matrix_options>.offset(of: \.group_size)
+    case .matrixScaleKind: MemoryLayout<adaptq_matrix_options>.offset(of: \.scale_kind)
+    case .matrixActivationScales: MemoryLayout<adaptq_matrix_options>.offset(of: \.activation_scales)
+    case .matrixWeightScales: MemoryLayout<adaptq_matrix_options>.offset(of: \.weight_scales)
+    case .matrixZeroPoints: MemoryLayout<adaptq_matrix_options>.offset(of: \.zero_points)
     case .matrixKeep: MemoryLayout<adaptq_matrix_options>.offset(of: \.keep)
     case .matrixExpand: MemoryLayout<adaptq_matrix_options>.offset(of: \.expand)
     case .matrixMaxRows: MemoryLayout<adaptq_matrix_options>.offset(of: \.max_rows)

@@ -14,6 +14,7 @@ enum Option: Int {
   case runLevel, deadline, maximumThreads
   case matrixName, matrixN, matrixK, matrixWeights, matrixRowStride, matrixColumnStride, matrixBias, matrixWeightType
   case matrixGroupSize, matrixKeep, matrixExpand, matrixMaxRows, matrixOpenMaxRows, matrixOpenExpand
+  case matrixScaleKind, matrixActivationScales, matrixWeightScales, matrixZeroPoints
   case groupLevels, groupMaxRows, groupMeasureTime, groupImportance
   case shadowPlan, shadowThreads, shadowForget
   // The last of these ends the count.
@@ -47,7 +48,7 @@ extension Option {
       runtimeRule
     case .matrixName, .matrixN, .matrixK, .matrixWeights, .matrixRowStride, .matrixColumnStride, .matrixBias,
       .matrixWeightType, .matrixGroupSize, .matrixKeep, .matrixExpand, .matrixMaxRows, .matrixOpenMaxRows,
-      .matrixOpenExpand:
+      .matrixOpenExpand, .matrixScaleKind, .matrixActivationScales, .matrixWeightScales, .matrixZeroPoints:
       matrixRule
     case .groupLevels, .groupMaxRows, .groupMeasureTime, .groupImportance: groupRule
     case .telemetrySessions, .telemetryRecords, .telemetrySites: telemetryRule

@@ -45,7 +45,7 @@ final class SessionObject: HandleObject, @unchecked Sendable {
       let allowed = try allowedLevels(wanted.allowed_levels, .allowedLevels)
       try requireOption(wanted.measure_ns, .measureTime)
       try requireOption(Int64(wanted.shadow), .allowShadow)
-      let kernels = model.runtime.kernelSet()
+      let kernels = model.runtime.kernelSet(model.model.graph.form)
       let telemetryFile = model.runtime.telemetryFile
       let session = try Session(
         model: model.model, allowed: allowed ?? Level.allCases, kernels: kernels.table, kernelOwner: kernels,

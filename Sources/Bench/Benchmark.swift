@@ -2,6 +2,7 @@ import Base
 import Graph
 import Hardware
 import Kernels
+import NestedFormat
 
 /// Measures products and a model on this machine: one thread, bound to one CPU, everything interleaved, medians.
 ///
@@ -27,8 +28,9 @@ public enum Benchmark {
     var report = begun.report
     let machine = report.machine
 
+    let products = kernels.serving(options.form)
     let bench = MatrixBench(
-      machine: machine, limits: report.limits, kernels: kernels.table,
+      machine: machine, limits: report.limits, kernels: products.table,
       rounds: InterleavedRounds(
         rounds: options.roundCount, sampleNanoseconds: options.quick ? 100_000 : 500_000,
         budgetNanoseconds: options.quick ? 500_000_000 : 5_000_000_000),
@@ -50,7 +52,7 @@ public enum Benchmark {
           budgetNanoseconds: options.quick ? 3_000_000_000 : 30_000_000_000))
       report.model = try bench.measure { point in show(point.lines(reference: reference)) }
     }
-    withExtendedLifetime(kernels) {}
+    withExtendedLifetime((kernels, products)) {}
     return report
   }
 

@@ -38,6 +38,8 @@ struct BenchCommand: ParsableCommand {
   @Flag(help: "Measure nothing; print the generated kernels of this CPU, disassembled where objdump is on the PATH.")
   var dumpCode = false
 
+  @OptionGroup var form: FormOptions
+
   @Flag(help: "Few rounds and short samples: to see whether it runs.")
   var quick = false
 
@@ -48,6 +50,9 @@ struct BenchCommand: ParsableCommand {
     }
     if limits && (json != nil || !arguments.isEmpty) {
       throw ValidationError("--limits takes no model and writes its JSON to standard output")
+    }
+    if try form.form() != .standard && (limits || matrixCalls || profile) {
+      throw ValidationError("--group-size, --scales and --activations are for products; a model has its own")
     }
     if arguments.count > 1 && !dumpCode { throw ValidationError("one model, not \(arguments.count)") }
     if profile && arguments.isEmpty { throw ValidationError("--profile wants a model") }
@@ -62,7 +67,8 @@ struct BenchCommand: ParsableCommand {
 
   func run() throws {
     if dumpCode { return try printCode() }
-    let options = BenchReport.Options(version: AdaptQCommand.configuration.version, rounds: rounds, quick: quick)
+    let options = BenchReport.Options(
+      version: AdaptQCommand.configuration.version, rounds: rounds, quick: quick, form: try form.form())
     if matrixCalls {
       try reporting { () throws(AdaptQError) in
         try MatrixCallBench.run(quick: quick, rounds: options.roundCount) { writeNow($0 + "\n") }

@@ -18,6 +18,8 @@ struct ConvertCommand: ParsableCommand {
   @Option(help: "Also keep weights as fp16, fp32 or fp16,fp32 beside the nested form.")
   var keep: String = ""
 
+  @OptionGroup var form: FormOptions
+
   @Option(name: .long, help: "A text of your own to keep in the file, as key=value. May be given several times.")
   var metadata: [String] = []
 
@@ -37,10 +39,13 @@ struct ConvertCommand: ParsableCommand {
       }
     }
     let showsProgress = isatty(2) == 1
+    let form = try self.form.form()
     let block = try reporting { () throws(AdaptQError) in
       let imported = try HuggingFaceDirectory(path: directory).load()
+      var builder = imported.builder
+      builder.setForm(form)
       var writer = ContainerWriter(
-        builder: imported.builder, keep: kept, tokenizer: imported.tokenizer?.serialized())
+        builder: builder, keep: kept, tokenizer: imported.tokenizer?.serialized())
       writer.metadata = texts
       return try writer.write { done, total in
         if showsProgress { printError("\rencoding site \(done) of \(total)\(done == total ? "\n" : "")") }

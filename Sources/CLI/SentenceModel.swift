@@ -22,7 +22,7 @@ struct SentenceModel {
     tokenizer = try Tokenizer(settings: stored.settings, vocabulary: stored.vocabulary)
     let cpu = CPUFeatures.live()
     let features = KernelFeatures(cpu, maximum: try InstructionSet.maximumFromEnvironment())
-    kernels = KernelSet(features: features)
+    kernels = KernelSet(features: features).serving(model.graph.form)
     machine = CostMachine(cpu, features, kernels)
     let names = model.graph.inputs.map { model.graph.values[$0.index].name }
     let output = model.graph.outputs.first.map { model.graph.type(of: $0) }

@@ -7,6 +7,9 @@ extension Graph {
     if regions.isEmpty { throw .invalidFile("graph: no regions") }
     for (index, value) in values.enumerated() { try validate(value, index) }
     for site in sites { try site.validate() }
+    for site in sites where site.kind == .linear && site.form != form {
+      throw .unsupported("site \"\(site.name)\": another form of nested weights than the first linear site")
+    }
     for (index, state) in states.enumerated() { try validate(state, index) }
     var scope = Scope(
       definitions: [Definition](repeating: .none, count: values.count),

@@ -1,4 +1,5 @@
 import Base
+import NestedFormat
 
 /// A neural network as data: typed values, nodes in execution order, sites that own weights, nested regions, states.
 ///
@@ -78,16 +79,19 @@ public struct Graph: Sendable, Equatable {
     public var n: Int
     /// Inputs, or width of a row.
     public var k: Int
-    public var groupSize: Int
+    /// How nested weights are scaled, and activations coded; the standard form for a table.
+    public var form: NestedForm
     /// Index into ``Model/constants`` of `n` floats.
     public var bias: Int?
 
-    public init(name: String, kind: SiteKind, n: Int, k: Int, groupSize: Int = 64, bias: Int? = nil) {
+    public init(
+      name: String, kind: SiteKind, n: Int, k: Int, form: NestedForm = .standard, bias: Int? = nil
+    ) {
       self.name = name
       self.kind = kind
       self.n = n
       self.k = k
-      self.groupSize = groupSize
+      self.form = form
       self.bias = bias
     }
   }
@@ -105,6 +109,9 @@ public struct Graph: Sendable, Equatable {
   public var inputs: [ValueID] { regions.first?.parameters ?? [] }
   public var outputs: [ValueID] { regions.first?.results ?? [] }
   public var nodes: [Node] { regions.first?.nodes ?? [] }
+
+  /// That of all linear sites.
+  public var form: NestedForm { sites.first { $0.kind == .linear }?.form ?? .standard }
 
   public func type(of value: ValueID) -> ValueType { values[value.index].type }
 }

@@ -1,4 +1,5 @@
 import Base
+import NestedFormat
 
 /// Builds a graph node by node; types are inferred, so a builder's graph is valid.
 public struct GraphBuilder {
@@ -67,6 +68,11 @@ public struct GraphBuilder {
       Graph.Site(name: name, kind: kind, n: weight.shape[0], k: weight.shape[1], bias: biasIndex))
     weights.append(weight)
     return SiteID(graph.sites.count - 1)
+  }
+
+  /// Gives all linear sites, those there are, a form of nested weights.
+  public mutating func setForm(_ form: NestedForm) {
+    for index in graph.sites.indices where graph.sites[index].kind == .linear { graph.sites[index].form = form }
   }
 
   /// The weights of a convolution over steps.

@@ -45,11 +45,49 @@ func groupScale(lowest: Float, highest: Float) -> GroupScale {
   return GroupScale(step: halfRoundedUp((highest - minimum.float) * 0x1p-8), minimum: minimum)
 }
 
-/// Codes 64 weights, which are already divided by the factor; entries from `count` on are padding with any finite value
-/// inside the group's range and get code 0.
-func codeGroup(
-  _ weights: UnsafePointer<Float>, count: Int, codes: UnsafeMutablePointer<UInt8>
-) -> GroupScale {
+/// What the codes of a group are made with; weights and these are already divided by the factor.
+struct GroupCoder {
+  var step: Float
+  /// Subtracted before the division by the step: the stored minimum, or 0.
+  var minimum: Float
+  /// Added after rounding: the code of 0, or 0 with a minimum, where codes are rounded down.
+  var zero: Float
+  var roundsDown: Bool
+
+  /// Codes 64 weights; entries from `count` on are padding with any finite value inside the group's range and get code 0.
+  func code(_ weights: UnsafePointer<Float>, count: Int, codes: UnsafeMutablePointer<UInt8>) {
+    let raw = UnsafeRawPointer(weights)
+    let target = UnsafeMutableRawPointer(codes)
+    if step == 0 && roundsDown {
+      target.storeBytes(of: SIMD64<UInt8>(repeating: 0), as: SIMD64<UInt8>.self)
+      return
+    }
+    let minimum = SIMD16<Float>(repeating: minimum)
+    // 0 / 1 is the zero of a group of zeros.
+    let step = SIMD16<Float>(repeating: step == 0 ? 1 : step)
+    let magic = SIMD16<Float>(repeating: 0x1p23)
+    let top = SIMD16<Float>(repeating: 255)
+    for part in 0..<4 {
+      let w = raw.loadUnaligned(fromByteOffset: part &* 64, as: SIMD16<Float>.self)
+      var position = (w - minimum) / step
+      if !roundsDown {
+        position += zero
+        position = position.replacing(with: 0, where: position .< 0)
+      }
+      // floor() without SSE4.1: round to nearest by pushing the fraction out of the significand, then correct.
+      var integer = (position + magic) - magic
+      if roundsDown { integer = integer.replacing(with: integer - 1, where: integer .> position) }
+      integer = integer.replacing(with: top, where: integer .> top)
+      let integers = unsafeBitCast(integer + magic, to: SIMD16<UInt32>.self)
+      target.storeBytes(
+        of: SIMD16<UInt8>(truncatingIfNeeded: integers), toByteOffset: part &* 16, as: SIMD16<UInt8>.self)
+    }
+    for index in count..<max(count, 64) { codes[index] = 0 }
+  }
+}
+
+/// The least and the greatest of 64 weights.
+func groupRange(_ weights: UnsafePointer<Float>) -> (lowest: Float, highest: Float) {
   let raw = UnsafeRawPointer(weights)
   var low = raw.loadUnaligned(as: SIMD16<Float>.self)
   var high = low
@@ -58,28 +96,20 @@ func codeGroup(
     low = low.replacing(with: w, where: w .< low)
     high = high.replacing(with: w, where: w .> high)
   }
-  let scale = groupScale(lowest: low.min(), highest: high.max())
-  let target = UnsafeMutableRawPointer(codes)
-  if scale.step.bits == 0 {
-    target.storeBytes(of: SIMD64<UInt8>(repeating: 0), as: SIMD64<UInt8>.self)
-    return scale
-  }
-  let minimum = SIMD16<Float>(repeating: scale.minimum.float)
-  let step = SIMD16<Float>(repeating: scale.step.float)
-  let magic = SIMD16<Float>(repeating: 0x1p23)
-  let top = SIMD16<Float>(repeating: 255)
-  for part in 0..<4 {
-    let w = raw.loadUnaligned(fromByteOffset: part &* 64, as: SIMD16<Float>.self)
-    let position = (w - minimum) / step
-    // floor() without SSE4.1: round to nearest by pushing the fraction out of the significand, then correct.
-    var floor = (position + magic) - magic
-    floor = floor.replacing(with: floor - 1, where: floor .> position)
-    floor = floor.replacing(with: top, where: floor .> top)
-    let integers = unsafeBitCast(floor + magic, to: SIMD16<UInt32>.self)
-    target.storeBytes(
-      of: SIMD16<UInt8>(truncatingIfNeeded: integers), toByteOffset: part &* 16, as: SIMD16<UInt8>.self)
-  }
-  for index in count..<max(count, 64) { codes[index] = 0 }
+  return (low.min(), high.max())
+}
+
+extension GroupScale {
+  var coder: GroupCoder { GroupCoder(step: step.float, minimum: minimum.float, zero: 0, roundsDown: true) }
+}
+
+/// Codes 64 weights with a scale of their own, see ``GroupCoder/code(_:count:codes:)``.
+func codeGroup(
+  _ weights: UnsafePointer<Float>, count: Int, codes: UnsafeMutablePointer<UInt8>
+) -> GroupScale {
+  let (lowest, highest) = groupRange(weights)
+  let scale = groupScale(lowest: lowest, highest: highest)
+  scale.coder.code(weights, count: count, codes: codes)
   return scale
 }
 

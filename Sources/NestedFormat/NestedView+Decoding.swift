@@ -22,16 +22,32 @@ extension NestedView {
     return code
   }
 
-  /// The stored step of one output row and group, the factor not applied.
-  public func storedStep(_ row: Int, group: Int) -> Half { scale(row, group, 0) }
+  /// The stored step of one output row and the group of an input, the factor not applied.
+  public func storedStep(_ row: Int, column: Int) -> Float {
+    if scaleKind == .perOutput { return single(row, column, 0) }
+    return half(row, column, 0).float
+  }
 
-  /// The stored minimum of one output row and group, the factor not applied.
-  public func storedMinimum(_ row: Int, group: Int) -> Half { scale(row, group, 32) }
+  /// What is added to the step's multiple, the factor not applied: the stored minimum, or what code 0 stands for.
+  public func storedMinimum(_ row: Int, column: Int) -> Float {
+    switch scaleKind {
+    case .stepAndMinimum: half(row, column, 32).float
+    case .symmetric: -128 * storedStep(row, column: column)
+    case .perOutput: -zeroPoint(row) * storedStep(row, column: column)
+    }
+  }
 
-  private func scale(_ row: Int, _ group: Int, _ part: Int) -> Half {
-    let line = (row / 16) * kBlocks + group
-    let bits = scales.loadUnaligned(fromByteOffset: line * 64 + part + (row % 16) * 2, as: UInt16.self)
-    return Half(bits: UInt16(littleEndian: bits))
+  /// The code that stands for 0 with ``ScaleKind/perOutput``; else 0.
+  public func zeroPoint(_ row: Int) -> Float { scaleKind == .perOutput ? single(row, 0, 64) : 0 }
+
+  func half(_ row: Int, _ column: Int, _ part: Int) -> Half {
+    let place = scaleOffset(row / 16, column / 64) + part + (row % 16) * 2
+    return Half(bits: UInt16(littleEndian: scales.loadUnaligned(fromByteOffset: place, as: UInt16.self)))
+  }
+
+  private func single(_ row: Int, _ column: Int, _ part: Int) -> Float {
+    let place = scaleOffset(row / 16, column / 64) + part + (row % 16) * 4
+    return Float(bitPattern: UInt32(littleEndian: scales.loadUnaligned(fromByteOffset: place, as: UInt32.self)))
   }
 
   /// The weight that `level` stands for: the middle of its bin. NaN for a level that is not nested.
@@ -40,10 +56,16 @@ extension NestedView {
   /// this library's encoder chose it.
   public func value(_ row: Int, _ column: Int, _ level: Level) -> Float {
     if !level.isNested { return .nan }
-    let group = column / 64
-    return reconstruct(
-      code: code(row, column), step: storedStep(row, group: group).float,
-      minimum: storedMinimum(row, group: group).float, factor: factor, level: level)
+    let (code, step) = (code(row, column), storedStep(row, column: column))
+    switch scaleKind {
+    case .stepAndMinimum:
+      return reconstruct(
+        code: code, step: step, minimum: storedMinimum(row, column: column), factor: factor, level: level)
+    case .symmetric, .perOutput:
+      let dropped = UInt8(8 &- level.bits)
+      let zero = scaleKind == .symmetric ? 128 : zeroPoint(row)
+      return factor * (step * (Float((code >> dropped) << dropped) + scaleKind.binCenter(level) - zero))
+    }
   }
 
   /// Writes all `n` x `k` weights as `level` reads them.
@@ -64,4 +86,13 @@ func reconstruct(code: UInt8, step: Float, minimum: Float, factor: Float, level:
   let kept = Float((code >> dropped) << dropped)
   let halfBin = Float(UInt32(1) << UInt32(dropped)) * 0.5
   return factor * (minimum + step * (kept + halfBin))
+}
+
+extension ScaleKind {
+  /// How far the middle of a level's bin lies above its first code, in steps. At 8 bits codes of the kinds without a minimum
+  /// are the weights themselves.
+  @inlinable public func binCenter(_ level: Level) -> Float {
+    if self != .stepAndMinimum && level == .int8 { return 0 }
+    return Float(UInt32(1) << UInt32(8 &- level.bits)) * 0.5
+  }
 }

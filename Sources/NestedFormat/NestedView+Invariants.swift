@@ -10,21 +10,40 @@ extension NestedView {
       throw .invalidFile("\(site()): factor \(factor) is not a positive normal number")
     }
     for row in 0..<(nBlocks * 16) {
-      for group in 0..<kBlocks {
-        let step = storedStep(row, group: group)
-        let minimum = storedMinimum(row, group: group)
-        if !(step.isZeroOrNormal && step.bits & 0x8000 == 0) {
-          throw .invalidFile(
-            "\(site()): step \(step.float) of row \(row), group \(group) is not zero or positive normal")
-        }
-        if !minimum.isZeroOrNormal {
-          throw .invalidFile("\(site()): minimum \(minimum.float) of row \(row), group \(group) is not zero or normal")
-        }
-        if row >= n && (step.bits | minimum.bits) != 0 {
-          throw .invalidFile("\(site()): scale of padding row \(row), group \(group) is not zero")
-        }
+      var group = 0
+      var column = 0
+      while column < kBlocks * 64 {
+        try validate(row, column, "row \(row), group \(group)", site())
+        group += 1
+        column = group << min(groupShift, 32) * 64
       }
     }
+  }
+
+  private func validate(_ row: Int, _ column: Int, _ place: String, _ site: String) throws(AdaptQError) {
+    let step = storedStep(row, column: column)
+    var isValid: Bool
+    var other: Float = 0
+    switch scaleKind {
+    case .stepAndMinimum:
+      let minimum = half(row, column, 32)
+      other = minimum.float
+      if !minimum.isZeroOrNormal {
+        throw .invalidFile("\(site): minimum \(other) of \(place) is not zero or normal")
+      }
+      isValid = half(row, column, 0).isZeroOrNormal
+    case .symmetric: isValid = half(row, column, 0).isZeroOrNormal
+    case .perOutput:
+      other = zeroPoint(row)
+      if !(other >= 0 && other <= 255 && other.rounded() == other) {
+        throw .invalidFile("\(site): zero point \(other) of row \(row) is not an integer from 0 to 255")
+      }
+      isValid = step == 0 || step.isNormal
+    }
+    if !(isValid && step.sign == .plus) {
+      throw .invalidFile("\(site): step \(step) of \(place) is not zero or positive normal")
+    }
+    if row >= n && (step != 0 || other != 0) { throw .invalidFile("\(site): scale of padding \(place) is not zero") }
   }
 }
 

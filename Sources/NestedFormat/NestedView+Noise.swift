@@ -15,7 +15,7 @@ extension NestedView {
     while line < lines {
       let (block, group) = (line / kBlocks, line % kBlocks)
       for row in (block * 16)..<min(block * 16 + 16, n) {
-        let step = Double(storedStep(row, group: group).float) * Double(factor)
+        let step = Double(storedStep(row, column: group * 64)) * Double(factor)
         for column in (group * 64)..<min(group * 64 + 64, k) {
           let weight = Double(value(row, column, .int8))
           steps += step * step

@@ -8,7 +8,7 @@ public struct NestedView: BitwiseCopyable, @unchecked Sendable {
   public var plane1: UnsafeRawPointer?
   public var plane2: UnsafeRawPointer?
   public var plane3: UnsafeRawPointer?
-  /// Per row of blocks and group 16 f16 `s`, then 16 f16 `lo`.
+  /// Per row of blocks and group one line, as ``scaleKind`` says.
   public var scales: UnsafeRawPointer
   /// Every stored `s` and `lo` counts times this.
   public var factor: Float
@@ -16,6 +16,11 @@ public struct NestedView: BitwiseCopyable, @unchecked Sendable {
   public var k: Int
   public var nBlocks: Int
   public var kBlocks: Int
+  public var scaleKind: ScaleKind
+  /// As ``NestedForm/groupShift``.
+  public var groupShift: Int
+  /// Bytes of the lines of a row of blocks.
+  public var scaleRowByteCount: Int
 
   @inlinable public init(
     plane0: UnsafeRawPointer?, plane1: UnsafeRawPointer?, plane2: UnsafeRawPointer?, plane3: UnsafeRawPointer?,
@@ -31,6 +36,14 @@ public struct NestedView: BitwiseCopyable, @unchecked Sendable {
     k = shape.k
     nBlocks = shape.nBlocks
     kBlocks = shape.kBlocks
+    scaleKind = shape.form.scaleKind
+    groupShift = shape.form.groupShift
+    scaleRowByteCount = shape.groups &* shape.form.scaleKind.lineByteCount
+  }
+
+  /// Bytes from ``scales`` to the line of a row of blocks and the group of its block `kBlock`.
+  @inlinable public func scaleOffset(_ nBlock: Int, _ kBlock: Int) -> Int {
+    nBlock &* scaleRowByteCount &+ (kBlock &>> groupShift) &* scaleKind.lineByteCount
   }
 
   /// Plane `index`, 0 (most significant) to 3; nil when it is not loaded or the index is outside.

@@ -75,7 +75,9 @@ public struct TuningResult: Sendable {
     case .fp32: return forms.fp32.map { $0.nBlocks * 16 * $0.k * 4 } ?? 0
     case .fp16: return forms.fp16.map { $0.nBlocks * 16 * $0.k * 2 } ?? 0
     default:
-      guard forms.nested != nil, let shape = try? NestedShape(n: facts.n, k: facts.k) else { return 0 }
+      guard forms.nested != nil, let shape = try? NestedShape(n: facts.n, k: facts.k, form: facts.form) else {
+        return 0
+      }
       return clampedInt((shape.bytesPerWeight(level) * Double(facts.n) * Double(facts.k)).rounded(), in: 0...Int.max)
     }
   }

@@ -38,8 +38,8 @@ SAME(sizeof(adaptq_level_cost), 24);
 SAME(sizeof(adaptq_telemetry), 80);
 SAME(sizeof(adaptq_telemetry_file_options), 24);
 SAME(sizeof(adaptq_tokenizer_info), 32);
-SAME(sizeof(adaptq_matrix_options), 88);
-SAME(sizeof(adaptq_matrix_info), 72);
+SAME(sizeof(adaptq_matrix_options), 112);
+SAME(sizeof(adaptq_matrix_info), 80);
 SAME(sizeof(adaptq_multiply), 128);
 SAME(sizeof(adaptq_matrix_open_options), 24);
 

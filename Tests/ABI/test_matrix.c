@@ -235,11 +235,11 @@ static void wrong_creations_are_refused(void) {
   REFUSES(ADAPTQ_OUT_OF_RANGE, "k is 16777217", o.k = 16777217);
   REFUSES(ADAPTQ_OUT_OF_RANGE, "n is 9223372036854775807", o.n = INT64_MAX);
   REFUSES(ADAPTQ_OUT_OF_MEMORY, "2147483648 x 16777216", (o.n = INT64_C(1) << 31, o.k = 1 << 24));
-  REFUSES(ADAPTQ_INVALID_ARGUMENT, "weight_type is 4", o.weight_type = 4);
+  REFUSES(ADAPTQ_INVALID_ARGUMENT, "weight_type is 6", o.weight_type = 6);
   REFUSES(ADAPTQ_INVALID_ARGUMENT, "weight_type is -1", o.weight_type = -1);
   REFUSES(ADAPTQ_INVALID_ARGUMENT, "expand is 3", o.expand = 3);
   REFUSES(ADAPTQ_UNSUPPORTED, "group size: 32", o.group_size = 32);
-  REFUSES(ADAPTQ_UNSUPPORTED, "group size: 128", o.group_size = 128);
+  REFUSES(ADAPTQ_UNSUPPORTED, "group size: 96", o.group_size = 96);
   REFUSES(ADAPTQ_INVALID_ARGUMENT, "group_size is -64", o.group_size = -64);
   REFUSES(ADAPTQ_INVALID_ARGUMENT, "keep is 8", o.keep = ADAPTQ_ALLOW_INT8);
   REFUSES(ADAPTQ_OUT_OF_RANGE, "max_rows is -1", o.max_rows = -1);

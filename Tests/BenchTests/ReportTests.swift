@@ -38,20 +38,20 @@ import Testing
   @Test func copiesFitTheMemory() throws {
     let plenty = Machine(
       cpu: "", allowedCPUs: [], pinnedCPU: nil, l2ByteCount: 1 << 20, l3ByteCount: 32 << 20, availableMemory: 64 << 30)
-    let copies = try MatrixWeights.copies(n: 4096, k: 4096, machine: plenty)
+    let copies = try MatrixWeights.copies(n: 4096, k: 4096, form: .standard, machine: plenty)
     #expect(copies == MatrixWeights.Copies(fp32: 4, fp16: 8, nested: 16))
     var short = plenty
     short.availableMemory = 800 << 20
-    let fewer = try MatrixWeights.copies(n: 4096, k: 4096, machine: short)
+    let fewer = try MatrixWeights.copies(n: 4096, k: 4096, form: .standard, machine: short)
     #expect(fewer.isReduced)
     #expect(fewer.fp32 * 64 + fewer.fp16 * 32 + fewer.nested * 17 <= 400)
     short.availableMemory = 1
-    #expect(try MatrixWeights.copies(n: 64, k: 64, machine: short).fp32 == 1)
+    #expect(try MatrixWeights.copies(n: 64, k: 64, form: .standard, machine: short).fp32 == 1)
   }
 
   @Test func everyCopyHoldsTheSameWeights() throws {
     let copies = MatrixWeights.Copies(fp32: 2, fp16: 2, nested: 3)
-    let weights = try MatrixWeights(n: 33, k: 100, copies: copies)
+    let weights = try MatrixWeights(n: 33, k: 100, form: .standard, copies: copies)
     for level in Level.allCases {
       let rotation = weights.rotation(level)
       #expect(rotation.count == (level.isNested ? 3 : 2))

@@ -134,6 +134,24 @@ import Testing
       what: "group size", status: .unsupported, expected: "group size",
       change: model(["graph", "sites", 1, "group"], .integer(32))),
     Broken(
+      what: "scale kind", status: .unsupported, expected: "scales \"logarithmic\"",
+      change: model(["graph", "sites", 1, "scales"], .string("logarithmic"))),
+    Broken(
+      what: "scale kind is a number", expected: "scales",
+      change: model(["graph", "sites", 1, "scales"], .integer(1))),
+    Broken(
+      what: "activations", status: .unsupported, expected: "activations \"tensor\"",
+      change: model(["graph", "sites", 1, "activations"], .string("tensor"))),
+    Broken(
+      what: "scales per output and group", status: .unsupported, expected: "scales per output have one group",
+      change: model(["graph", "sites", 1, "scales"], .string("output"))),
+    Broken(
+      what: "a site of another form", status: .unsupported, expected: "another form",
+      change: model(["graph", "sites", 1, "activations"], .string("row"))),
+    Broken(
+      what: "a table of another form", status: .unsupported, expected: "a table of another form",
+      change: model(["graph", "sites", 0, "activations"], .string("row"))),
+    Broken(
       what: "site kind", status: .unsupported, expected: "kind",
       change: model(["graph", "sites", 1, "kind"], .string("convolution"))),
     Broken(what: "site size 0", expected: "out of range", change: model(["graph", "sites", 0, "n"], .integer(0))),

@@ -15,7 +15,11 @@ import Testing
   }()
   private static let native = KernelCatalog.all.filter { features.supports($0.isa) && (features.gfni || !$0.gfni) }
   /// Without those whose `vcvtne2ps2bf16` the emulator has wrong: they run on CPUs that have it only.
-  private static let emulated = KernelCatalog.all.filter { $0.isa != .avx2 && $0.operation != .bfloat16Half }
+  /// And of the forms besides the standard one those of two levels.
+  private static let emulated = KernelCatalog.all.filter {
+    $0.isa != .avx2 && $0.operation != .bfloat16Half
+      && ($0.form == .standard || [.int8, .int2].contains($0.level) || $0.operation == .quantize)
+  }
 
   /// Runs trials and returns what went wrong.
   private typealias Runner = ([(GEMMSpec, KernelTrial)]) throws -> [String]
@@ -61,6 +65,11 @@ import Testing
     return wrong
   }
 
+  /// Not all at once: each buffer has guard pages, and a process may have only so many mappings.
+  private static func byForm(_ specs: [GEMMSpec], _ body: ([GEMMSpec]) throws -> Void) rethrows {
+    for form in [NestedForm.standard] + KernelCatalog.otherForms { try body(specs.filter { $0.form == form }) }
+  }
+
   /// - Parameter thorough: more shapes, where running is cheap.
   private func check(_ specs: [GEMMSpec], thorough: Bool, _ run: Runner) throws {
     var random = SeededRandom("GeneratedKernelTests.check")
@@ -69,7 +78,8 @@ import Testing
     for spec in specs where spec.operation == .unpack {
       for pass in 0..<3 {
         let weights = KernelTrial.Weights(
-          nBlocks: 1, groups: pass == 2 ? (spec.level == .int8 ? 8 : 9) : 3, exact: pass < 2, extreme: pass == 1,
+          spec.form, nBlocks: 1, groups: pass == 2 ? (spec.level == .int8 ? 8 : 9) : 3, exact: pass < 2,
+          extreme: pass == 1,
           atStart: pass == 0, &random)
         let words = spec.isa == .avx2 && spec.level == .int8
         let panel = KernelTrial.Panel(weights, groupByteCount: words ? 2048 : 1024)
@@ -81,7 +91,7 @@ import Testing
       for pass in 0..<3 {
         let (exact, extreme) = (pass < 2, pass == 1)
         let weights = KernelTrial.Weights(
-          nBlocks: PanelArguments.wideBlocks, groups: pass == 2 ? 8 : 3, exact: exact, extreme: extreme,
+          spec.form, nBlocks: PanelArguments.wideBlocks, groups: pass == 2 ? 8 : 3, exact: exact, extreme: extreme,
           atStart: pass == 0, &random)
         let panel = KernelTrial.Panel(weights, blocks: PanelArguments.wideBlocks, groupByteCount: 1024)
         panels[spec, default: []].append(panel)
@@ -105,6 +115,10 @@ import Testing
       case .quantize:
         for (rows, k) in [(1, 64), (3, 100), (2, 63), (2, 193), (2, 512), (1, 1100), (5, 1), (2, 1664), (1, 2100)] {
           second.append((spec, .quantize(spec, rows: rows, k: k, &random)))
+        }
+      case .sums:
+        for (rows, k) in [(1, 64), (3, 100), (2, 512), (5, 1), (2, 2100)] {
+          second.append((spec, .sums(spec, rows: rows, k: k, &random)))
         }
       case .words:
         for (rows, groups) in [(1, 1), (3, 2), (2, 8), (1, 9), (4, 19)] {
@@ -187,7 +201,7 @@ import Testing
         }
       case .panel:
         let maker = spec.isa == .amx ? .avx512vnni : spec.isa
-        let pair = panels.filter { $0.key.isa == maker && $0.key.level == spec.level }
+        let pair = panels.filter { $0.key.isa == maker && $0.key.level == spec.level && $0.key.form == spec.form }
         for panels in pair.values {
           for (pass, panel) in panels.enumerated() {
             let all =
@@ -234,11 +248,11 @@ import Testing
 
   @Test(.enabled(if: !GeneratedKernelTests.native.isEmpty, "needs AVX2, FMA and F16C"))
   func equalTwinsOnThisCPU() throws {
-    try check(Self.native, thorough: true, Self.runNative)
+    try Self.byForm(Self.native) { try check($0, thorough: true, Self.runNative) }
   }
 
   @Test(.enabled(if: EmulatedCPU.missing == nil, "\(EmulatedCPU.missing ?? "")"))
   func equalTwinsOnEmulatedCPUs() throws {
-    try check(Self.emulated, thorough: false, Self.runEmulated)
+    try Self.byForm(Self.emulated) { try check($0, thorough: false, Self.runEmulated) }
   }
 }

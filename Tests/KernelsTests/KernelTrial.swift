@@ -87,16 +87,17 @@ final class KernelTrial {
     func arguments(_ index: Int) -> QuantizeArguments {
       QuantizeArguments(
         x: x.base, xRowStride: k * 4, codes: codes[index].base, codeRowStride: groups * 64,
-        groups: scales[index].base, groupRowStride: groups * 16, k: k, rows: rows)
+        groups: scales[index].base, groupRowStride: groups * 16, k: k, rows: rows, form: spec.form)
     }
     var twin = arguments(1)
     portable.quantize(&twin)
+    let perRow = spec.activations == .int8PerRow
     return KernelTrial(
       "\(KernelName(spec)) rows \(rows) k \(k)", arguments(0),
       [.init(x, isWritable: false), .init(codes[0]), .init(scales[0])], keep: [x] + codes + scales,
       difference: {
-        // The last group is poisoned: its codes may be anything.
-        let sound = (rows * groups - 1) * 64
+        // The last group is poisoned, or the last row: its codes may be anything.
+        let sound = (rows * groups - (perRow ? groups : 1)) * 64
         for index in 0..<sound where codes[0][index] != codes[1][index] {
           return "code \(index) is \(codes[0][index]), expected \(codes[1][index])"
         }
@@ -104,7 +105,38 @@ final class KernelTrial {
           let (a, b) = (scales[0][index], scales[1][index])
           if b.scale.isNaN {
             if !a.scale.isNaN || !a.offset.isNaN { return "group \(index) is not NaN" }
-          } else if a.scale != b.scale || a.offset != b.offset {
+          } else if a.scale != b.scale || a.offset != b.offset || (perRow && a.groupSum != b.groupSum) {
+            return "group \(index) is \(a), expected \(b)"
+          }
+        }
+        return nil
+      })
+  }
+
+  static func sums(_ spec: GEMMSpec, rows: Int, k: Int, _ random: inout SeededRandom) -> KernelTrial {
+    let groups = (k + 63) / 64
+    let scales = (0..<2).map { _ in GuardedBuffer<ActivationGroup>(count: rows * groups) }
+    let unread = GuardedBuffer<Float>([0])
+    let codes = GuardedBuffer<Int8>([0])
+    for index in 0..<(rows * groups) {
+      let offset = index == rows * groups - 1 ? .nan : random.normal()
+      for side in 0..<2 {
+        scales[side][index] = ActivationGroup(scale: 1, offset: offset)
+        scales[side][index].groupSum = 5
+      }
+    }
+    func arguments(_ index: Int) -> QuantizeArguments {
+      QuantizeArguments(
+        x: unread.base, xRowStride: 0, codes: codes.base, codeRowStride: 0, groups: scales[index].base,
+        groupRowStride: groups * 16, k: k, rows: rows, form: spec.form)
+    }
+    groupSumsReference(arguments(1))
+    return KernelTrial(
+      "\(KernelName(spec)) rows \(rows) k \(k)", arguments(0), [.init(scales[0])], keep: [unread, codes] + scales,
+      difference: {
+        for index in 0..<(rows * groups) {
+          let (a, b) = (scales[0][index], scales[1][index])
+          if a.groupSum != b.groupSum && !(a.groupSum.isNaN && b.groupSum.isNaN) || a.scale != b.scale {
             return "group \(index) is \(a), expected \(b)"
           }
         }
@@ -169,13 +201,21 @@ final class KernelTrial {
   /// The weights of `nBlocks` blocks by `groups` groups; every stream ends or starts at a guard page.
   final class Weights {
     let planes: [GuardedBuffer<UInt8>]
-    let scales: GuardedBuffer<UInt16>
+    let scales: GuardedBuffer<UInt8>
+    let form: NestedForm
     let groups: Int
     let factor: Float
 
+    /// Bytes of the lines of a row of blocks.
+    var scaleRowByteCount: Int { ((groups - 1) >> form.groupShift + 1) * form.scaleKind.lineByteCount }
+
     /// - Parameter exact: scales 1 and minima 0, so that results are integers.
-    init(nBlocks: Int, groups: Int, exact: Bool, extreme: Bool, atStart: Bool, _ random: inout SeededRandom) {
+    init(
+      _ form: NestedForm = .standard, nBlocks: Int, groups: Int, exact: Bool, extreme: Bool, atStart: Bool,
+      _ random: inout SeededRandom
+    ) {
       let blocks = nBlocks * groups
+      self.form = form
       self.groups = groups
       factor = exact ? 1 : 0.5
       planes = (0..<4).map { _ in
@@ -183,13 +223,21 @@ final class KernelTrial {
           (0..<(blocks * 256)).map { _ in extreme ? 0xFF : UInt8.random(in: 0...255, using: &random) },
           edge: atStart ? .start : .end)
       }
-      scales = GuardedBuffer(
-        (0..<(blocks * 32)).map { index in
-          let isStep = index % 32 < 16
-          if exact { return isStep ? 0x3C00 : 0 }
-          return Half(isStep ? Float.random(in: 0.01..<0.02, using: &random) : Float.random(in: -2..<0, using: &random))
-            .bits
-        }, edge: atStart ? .start : .end)
+      var lines: [UInt8] = []
+      func append<T>(_ value: T) { withUnsafeBytes(of: value) { lines += Array($0) } }
+      for _ in 0..<(nBlocks * ((groups - 1) >> form.groupShift + 1)) {
+        let steps = (0..<16).map { _ in exact ? 1 : Float.random(in: 0.01..<0.02, using: &random) }
+        for step in steps { if form.scaleKind == .perOutput { append(step) } else { append(Half(step).bits) } }
+        if form.scaleKind == .symmetric { continue }
+        for _ in 0..<16 {
+          if form.scaleKind == .perOutput {
+            append(exact ? 0 : Float.random(in: 0..<255, using: &random).rounded())
+          } else {
+            append(Half(exact ? 0 : Float.random(in: -2..<0, using: &random)).bits)
+          }
+        }
+      }
+      scales = GuardedBuffer(lines, edge: atStart ? .start : .end)
     }
 
     func plane(_ index: Int, _ level: Level) -> UnsafeRawPointer {
@@ -203,8 +251,9 @@ final class KernelTrial {
       let place = block * groups * 256
       return UnpackArguments(
         plane0: plane(0, level) + place, plane1: plane(1, level) + place, plane2: plane(2, level) + place,
-        plane3: plane(3, level) + place, scales: UnsafeRawPointer(scales.base) + block * groups * 64, panel: panel,
-        panelScales: out, groups: groups, factor: factor)
+        plane3: plane(3, level) + place, scales: UnsafeRawPointer(scales.base) + block * scaleRowByteCount,
+        panel: panel, panelScales: out, groups: groups, factor: factor, scaleKind: form.scaleKind,
+        groupShift: form.groupShift)
     }
 
     /// The byte of a panel that holds codes at the top of bytes: byte `byte` of vector `vector` of a group.
@@ -231,7 +280,11 @@ final class KernelTrial {
     let words: GuardedBuffer<Int16>
     let scales: GuardedBuffer<ActivationGroup>
 
-    init(rows: Int, groups: Int, exact: Bool, extreme: Bool, atStart: Bool, _ random: inout SeededRandom) {
+    init(
+      _ spec: GEMMSpec, rows: Int, groups: Int, exact: Bool, extreme: Bool, atStart: Bool,
+      _ random: inout SeededRandom
+    ) {
+      let form = spec.form
       self.rows = rows
       self.groups = groups
       let count = rows * groups * 64
@@ -249,6 +302,32 @@ final class KernelTrial {
         WordsArguments(
           codes: codes.base, codeRowStride: groups * 64, words: words.base, wordRowStride: groups * 128,
           groups: scales.base, groupRowStride: groups * 16, count: groups, rows: rows))
+      if form.activations == .perRow { shareScales(form, exact: exact, &random) }
+      if form.activations == .perRowAndGroup && spec.appliesScalesLate {
+        for row in 0..<rows {
+          var sum: Float = 0
+          for group in 0..<groups {
+            sum += scales[row * groups + group].offset
+            scales[row * groups + group].groupSum = 0
+          }
+          scales[row * groups].groupSum = sum
+        }
+      }
+    }
+
+    /// One scale per row, and sums as such rows have them.
+    private func shareScales(_ form: NestedForm, exact: Bool, _ random: inout SeededRandom) {
+      for row in 0..<rows {
+        let scale = scales[row * groups].scale
+        for group in 0..<groups {
+          let sum = exact ? 0 : Float.random(in: -250..<250, using: &random).rounded()
+          var entry = ActivationGroup(scale: scale, offset: scale * sum)
+          entry.groupSum = 0
+          scales[row * groups + group] = entry
+          let leader = row * groups + ((group >> form.groupShift) << form.groupShift)
+          scales[leader].groupSum += sum
+        }
+      }
     }
 
     var regions: [EmulatedCPU.Region] {
@@ -302,7 +381,8 @@ final class KernelTrial {
     _ random: inout SeededRandom
   ) -> KernelTrial {
     let groups = panel.weights.groups
-    let x = Activations(rows: rows, groups: groups, exact: exact, extreme: extreme, atStart: atStart, &random)
+    let x = Activations(
+      spec, rows: rows, groups: groups, exact: exact, extreme: extreme, atStart: atStart, &random)
     let readsWords = spec.isa == .avx2 && spec.level == .int8
     let width = 16 * blocks
     let y = GuardedBuffer<Float>(count: rows * width, edge: atStart ? .start : .end)
@@ -348,7 +428,8 @@ final class KernelTrial {
     _ spec: GEMMSpec, nBlocks: Int, groups: Int, exact: Bool, extreme: Bool, atStart: Bool,
     _ random: inout SeededRandom
   ) -> KernelTrial {
-    let w = Weights(nBlocks: nBlocks, groups: groups, exact: exact, extreme: extreme, atStart: atStart, &random)
+    let w = Weights(
+      spec.form, nBlocks: nBlocks, groups: groups, exact: exact, extreme: extreme, atStart: atStart, &random)
     return vector(
       spec, w, nBlocks: nBlocks, panel: nil, exact: exact, extreme: extreme, atStart: atStart, &random)
   }
@@ -367,7 +448,8 @@ final class KernelTrial {
     _ random: inout SeededRandom
   ) -> KernelTrial {
     let (rows, groups) = (spec.rows, w.groups)
-    let x = Activations(rows: rows, groups: groups, exact: exact, extreme: extreme, atStart: atStart, &random)
+    let x = Activations(
+      spec, rows: rows, groups: groups, exact: exact, extreme: extreme, atStart: atStart, &random)
     let width = nBlocks * 16
     let y = GuardedBuffer<Float>(count: rows * width, edge: atStart ? .start : .end)
     let start = GuardedBuffer<Float>((0..<width).map { Float($0) }, edge: atStart ? .start : .end)
@@ -379,7 +461,8 @@ final class KernelTrial {
         xRowStride: groups * 64, activations: x.scales.base, activationRowStride: groups * 16, start: start.base,
         startRowStride: 0, y: y.base, yRowStride: width * 4, groups: groups, nBlocks: nBlocks,
         blockStride: groups * 256, panel: panel.map { UnsafeMutableRawPointer($0.codes.base) },
-        panelScales: panel?.scales.base, factor: w.factor)
+        panelScales: panel?.scales.base, factor: w.factor, scaleKind: w.form.scaleKind, groupShift: w.form.groupShift,
+        scaleRowByteCount: w.scaleRowByteCount)
     }
     var twin = arguments(expected)
     portable.nested(spec.level).vectors[rows - 1](&twin)
@@ -417,7 +500,7 @@ final class KernelTrial {
     _ random: inout SeededRandom
   ) throws -> KernelTrial {
     let w = Weights(nBlocks: nBlocks, groups: groups, exact: exact, extreme: extreme, atStart: atStart, &random)
-    let x = Activations(rows: 1, groups: groups, exact: exact, extreme: extreme, atStart: atStart, &random)
+    let x = Activations(spec, rows: 1, groups: groups, exact: exact, extreme: extreme, atStart: atStart, &random)
     // Foreign codes may hold -128 as well.
     if !extreme { x.codes[5] = -128 }
     let view = NestedView(
@@ -437,7 +520,8 @@ final class KernelTrial {
       plane0: w.plane(0, .int8), plane1: w.plane(1, .int8), plane2: w.plane(2, .int8), plane3: w.plane(3, .int8),
       scales: UnsafeRawPointer(w.scales.base), x: x.codes.base, xRowStride: groups * 64, activations: x.scales.base,
       activationRowStride: groups * 16, start: start.base, startRowStride: 0, y: expected.base,
-      yRowStride: nBlocks * 64, groups: groups, nBlocks: nBlocks, factor: w.factor)
+      yRowStride: nBlocks * 64, groups: groups, nBlocks: nBlocks, factor: w.factor,
+      scaleRowByteCount: w.scaleRowByteCount)
     portable.int8.vectors[0](&twin)
     let bound = exact ? 0 : 2 * ErrorBound.nested(groups: groups, magnitude: magnitude(groups))
     return KernelTrial(
@@ -453,6 +537,14 @@ final class KernelTrial {
 
   /// |start| and, per group, |a · s' · A| + |offset · lo'|, for the scales above.
   private static func magnitude(_ groups: Int) -> Double {
-    32 + Double(groups) * (0.02 * 0.02 * 64 * 127 * 255 + 5 * (2 + 0.02 * 32))
+    32 + Double(groups) * (0.02 * 0.02 * 64 * 127 * 255 + 5 * (2 + 0.02 * 255))
+  }
+}
+
+extension GEMMSpec {
+  /// The form of weights and activations that the kernel reads.
+  var form: NestedForm {
+    let activations: ActivationScales = activations == .int8PerRow ? .perRow : .perRowAndGroup
+    return (try? NestedForm(groupSize: groupSize, scaleKind: scaleKind, activations: activations)) ?? .standard
   }
 }

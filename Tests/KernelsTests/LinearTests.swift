@@ -12,10 +12,16 @@ import Testing
   ]
 
   @Test(arguments: TestTable.linear, Level.allCases)
-  func matchesDefinition(table: TestTable, level: Level) throws {
+  func matchesDefinition(table: TestTable, level: Level) throws { try check(table, level) }
+
+  @Test(arguments: TestTable.forms, Level.nested)
+  func matchesDefinitionInEveryForm(table: TestTable, level: Level) throws { try check(table, level) }
+
+  private func check(_ table: TestTable, _ level: Level) throws {
+    let form = table.kernels.form
     for (index, shape) in Self.shapes.enumerated() {
       var random = SeededRandom("LinearTests.matchesDefinition", index)
-      let site = try Site(n: shape.n, k: shape.k, random: &random)
+      let site = try Site(n: shape.n, k: shape.k, form: form, random: &random)
       let withBias = index % 3 != 0
       let weights = site.weights(level, withBias: withBias)
       let xStride = shape.k + index % 4
@@ -39,7 +45,8 @@ import Testing
         let floats = input.map(Double.init)
         let read =
           isRounded
-          ? input.map { Double(roundedToBFloat16($0)) } : level.isNested ? quantizedRow(input) : floats
+          ? input.map { Double(roundedToBFloat16($0)) }
+          : level.isNested ? quantizedRow(input, form.activations) : floats
         for output in 0..<shape.n {
           var expected = withBias ? Double(site.bias[output]) : 0
           var (magnitude, size) = (expected.magnitude, 0.0)
@@ -48,7 +55,8 @@ import Testing
             size += weight.magnitude
             expected += read[k] * weight
             // A nested weight is `s·U + lo'`, whose parts may cancel: both are at most the group's range.
-            magnitude += read[k].magnitude * (level.isNested ? 2 * (weight.magnitude + 0.6) : weight.magnitude)
+            let parts = form.scaleKind == .stepAndMinimum ? 0.6 : 1.2
+            magnitude += read[k].magnitude * (level.isNested ? 2 * (weight.magnitude + parts) : weight.magnitude)
           }
           var bound =
             level.isNested
@@ -110,12 +118,12 @@ import Testing
     }
   }
 
-  @Test(arguments: TestTable.linear, Level.nested)
+  @Test(arguments: TestTable.linear + TestTable.forms, Level.nested)
   func poisonedRowsBecomeNaN(table: TestTable, level: Level) throws {
     for rows in [1, 3, 9] {
       for poison in [Float.nan, .infinity, -.infinity] {
         var random = SeededRandom("LinearTests.poisonedRowsBecomeNaN", rows)
-        let site = try Site(n: 20, k: 150, random: &random)
+        let site = try Site(n: 20, k: 150, form: table.kernels.form, random: &random)
         let x = GuardedBuffer<Float>((0..<(rows * 150)).map { _ in random.normal() })
         let bad = rows / 2
         x[bad * 150 + 149 - 3 * rows] = poison
@@ -238,7 +246,12 @@ import Testing
 
   /// Rows computed apart, as threads do, give the same bits where the table says that they may be cut.
   @Test(arguments: TestTable.linear, Level.allCases)
-  func rowsAreIndependentWhereTheyAreCut(table: TestTable, level: Level) throws {
+  func rowsAreIndependentWhereTheyAreCut(table: TestTable, level: Level) throws { try cutRows(table, level) }
+
+  @Test(arguments: TestTable.forms, Level.nested)
+  func rowsAreIndependentInEveryForm(table: TestTable, level: Level) throws { try cutRows(table, level) }
+
+  private func cutRows(_ table: TestTable, _ level: Level) throws {
     var random = SeededRandom("LinearTests.rowsAreIndependentWhereTheyAreCut")
     let (n, k) = (40, 560)
     for parts in 2...3 {
@@ -246,7 +259,7 @@ import Testing
       // No fewer than the executor gives a thread.
       let cut = (32 / unit + 1) * unit
       let rows = parts * cut + 5
-      let weights = try Site(n: n, k: k, random: &random)
+      let weights = try Site(n: n, k: k, form: table.kernels.form, random: &random)
       let x = GuardedBuffer<Float>((0..<(rows * k)).map { _ in random.normal() })
       let memory = Scratch(byteCount: QuantizedActivations.byteCount(rows: rows, k: k))
       let scratch = Scratch(byteCount: productScratchByteCount(maxRows: rows))
@@ -267,12 +280,44 @@ import Testing
   }
 
   /// Blocks computed apart, as threads do, give the same bits.
+  /// Kernels that take a few rows and those that take many give a row the same bits, where rows may be cut anywhere.
+  @Test(arguments: TestTable.forms + TestTable.linear, Level.nested)
+  func aRowHasItsBitsWhateverTheRows(table: TestTable, level: Level) throws {
+    if table.kernels.rowCut(level, rows: 100) != 1 || table.kernels.nested(level).leading == nil { return }
+    var random = SeededRandom("LinearTests.aRowHasItsBitsWhateverTheRows")
+    let (n, k, rows) = (40, 1100, 21)
+    let site = try Site(n: n, k: k, form: table.kernels.form, random: &random)
+    let x = GuardedBuffer<Float>((0..<(rows * k)).map { _ in random.normal() })
+    let scratch = Scratch(byteCount: linearScratchByteCount(maxRows: rows, k: k))
+    func multiply(_ first: Int, _ count: Int, _ y: GuardedBuffer<Float>) {
+      linear(
+        site.weights(level), level, table.kernels, x: x.base + first * k, xRowStride: k, rows: count,
+        y: y.base + first * n, yRowStride: n, scratch: scratch.base)
+    }
+    let whole = GuardedBuffer<Float>(count: rows * n)
+    multiply(0, rows, whole)
+    for size in [1, 2, 3, 5, 8, 10] {
+      let parts = GuardedBuffer<Float>(count: rows * n)
+      var first = 0
+      while first < rows {
+        multiply(first, min(size, rows - first), parts)
+        first += size
+      }
+      #expect(whole.array.map(\.bitPattern) == parts.array.map(\.bitPattern), "\(table) \(level) by \(size)")
+    }
+  }
+
   @Test(arguments: TestTable.linear, Level.allCases)
-  func blocksAreIndependent(table: TestTable, level: Level) throws {
+  func blocksAreIndependent(table: TestTable, level: Level) throws { try cutBlocks(table, level) }
+
+  @Test(arguments: TestTable.forms, Level.nested)
+  func blocksAreIndependentInEveryForm(table: TestTable, level: Level) throws { try cutBlocks(table, level) }
+
+  private func cutBlocks(_ table: TestTable, _ level: Level) throws {
     for rows in [1, 5, 8, 19] {
       var random = SeededRandom("LinearTests.blocksAreIndependent", rows)
       let (n, k) = (70, 560)
-      let site = try Site(n: n, k: k, random: &random)
+      let site = try Site(n: n, k: k, form: table.kernels.form, random: &random)
       let weights = site.weights(level)
       let x = GuardedBuffer<Float>((0..<(rows * k)).map { _ in random.normal() })
       let whole = GuardedBuffer<Float>(count: rows * n)

@@ -18,13 +18,15 @@ final class Site {
   private let planes: [GuardedBuffer<UInt8>]
   private let scales: GuardedBuffer<UInt8>
 
-  init(n: Int, k: Int, floats: [Float]? = nil, random: inout SeededRandom) throws {
+  init(
+    n: Int, k: Int, floats: [Float]? = nil, form: NestedForm = .standard, random: inout SeededRandom
+  ) throws {
     self.n = n
     self.k = k
     self.floats = floats ?? (0..<(n * k)).map { _ in random.normal() * 0.1 }
     bias = (0..<n).map { _ in random.normal() }
     biasBuffer = GuardedBuffer(bias)
-    nested = try NestedMatrix(weights: self.floats, shape: NestedShape(n: n, k: k))
+    nested = try NestedMatrix(weights: self.floats, shape: NestedShape(n: n, k: k, form: form))
     shape32 = try DenseShape(n: n, k: k, level: .fp32)
     shape16 = try DenseShape(n: n, k: k, level: .fp16)
     dense32 = GuardedBuffer(count: shape32.byteCount)
@@ -70,10 +72,11 @@ final class Scratch {
 }
 
 /// What a row of activations stands for once it is quantized, by the definition and in Double.
-func quantizedRow(_ x: [Float]) -> [Double] {
+func quantizedRow(_ x: [Float], _ scales: ActivationScales = .perRowAndGroup) -> [Double] {
   var result: [Double] = []
-  for start in stride(from: 0, to: x.count, by: 64) {
-    let group = x[start..<min(start + 64, x.count)]
+  let size = scales == .perRow ? max(x.count, 1) : 64
+  for start in stride(from: 0, to: x.count, by: size) {
+    let group = x[start..<min(start + size, x.count)]
     let largest = group.map(\.magnitude).max() ?? 0
     let scale = largest / 127
     let multiplier = 127 / largest

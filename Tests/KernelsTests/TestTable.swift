@@ -16,6 +16,19 @@ struct TestTable: Sendable, CustomStringConvertible {
     TestTable(name: "generated", kernels: generated.table),
   ]
 
+  /// Those for every form of nested weights but the standard one.
+  static let forms: [TestTable] = KernelCatalog.otherForms.flatMap { form in
+    var portable = KernelTable.portable
+    portable.form = form
+    let set = KernelSet(generated, form: form)
+    formSets.append(set)
+    let name = "\(form.groupSize) \(form.scaleKind) \(form.activations)"
+    return [
+      TestTable(name: "portable \(name)", kernels: portable), TestTable(name: "generated \(name)", kernels: set.table),
+    ]
+  }
+  nonisolated(unsafe) static var formSets: [KernelSet] = []
+
   /// What products can be made with.
   static let linear =
     all + [

@@ -11,7 +11,7 @@ import Testing
     for row in 0..<view.n {
       for column in 0..<view.k {
         let weight = weights[row * rowStride + column]
-        let step = view.storedStep(row, group: column / 64).float * view.factor
+        let step = view.storedStep(row, column: column) * view.factor
         for level in Level.nested {
           let value = view.value(row, column, level)
           let halfBin = step * Float(1 << (8 - level.bits)) / 2
@@ -77,7 +77,7 @@ import Testing
     let encoded = try Encoded(weights, n: values.count, k: 64)
     try check(weights, encoded, rowStride: 64, "constant groups")
     for row in 0..<values.count {
-      #expect(encoded.view.storedStep(row, group: 0).bits == 0)
+      #expect(encoded.view.storedStep(row, column: 0) == 0)
       for column in 0..<64 { #expect(encoded.view.code(row, column) == 0) }
     }
     // What f16 holds is exact at every level.

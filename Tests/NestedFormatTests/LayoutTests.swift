@@ -35,8 +35,11 @@ import Testing
   }
 
   @Test func refuses() {
-    #expect(throws: AdaptQError(.unsupported, "group size: 32, only 64 is supported")) {
-      try NestedShape(n: 16, k: 64, groupSize: 32)
+    #expect(throws: AdaptQError(.unsupported, "group size: 32, only 64, 128 and 0 (all inputs) are supported")) {
+      try NestedForm(groupSize: 32)
+    }
+    for size in [64, 128] {
+      #expect(throws: AdaptQError.self) { try NestedForm(groupSize: size, scaleKind: .perOutput) }
     }
     for (n, k) in [(0, 1), (1, 0), (-1, 5), (Int.max, 1), (1, Int.max), (1 << 31, 1 << 31), (1 << 30, 1 << 31)] {
       #expect(throws: AdaptQError.self, "\(n) x \(k)") { try NestedShape(n: n, k: k) }

@@ -27,7 +27,6 @@ import Testing
     refusal(.outOfRange, "n: 0") { $0.n = 0 }
     refusal(.outOfRange, "k: -1") { $0.k = -1 }
     refusal(.outOfRange, "overflows") { ($0.n, $0.k) = (1 << 40, 1 << 40) }
-    refusal(.unsupported, "group size: 32") { $0.groupSize = 32 }
     refusal(.invalidArgument, "row_stride is 0") { $0.rowStride = 0 }
     refusal(.invalidArgument, "column_stride is -1") { $0.columnStride = -1 }
     refusal(.invalidArgument, "share elements") { $0.rowStride = 7 }

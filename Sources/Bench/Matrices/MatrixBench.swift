@@ -92,8 +92,9 @@ struct MatrixBench {
   func measure(_ matrix: MatrixCase) throws(AdaptQError) -> MatrixResult {
     let copies =
       matrix.fromMemory
-      ? try MatrixWeights.copies(n: matrix.n, k: matrix.k, machine: machine) : MatrixWeights.Copies()
-    let weights = try MatrixWeights(n: matrix.n, k: matrix.k, copies: copies)
+      ? try MatrixWeights.copies(n: matrix.n, k: matrix.k, form: kernels.form, machine: machine)
+      : MatrixWeights.Copies()
+    let weights = try MatrixWeights(n: matrix.n, k: matrix.k, form: kernels.form, copies: copies)
     let input = try MemoryBlock.allocate(byteCount: matrix.rows * matrix.k * 4, purpose: "input to measure")
     let output = try MemoryBlock.allocate(byteCount: matrix.rows * matrix.n * 4, purpose: "output to measure")
     let scratch = try MemoryBlock.allocate(

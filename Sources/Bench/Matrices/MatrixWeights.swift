@@ -24,11 +24,11 @@ final class MatrixWeights {
   private let factor: Float
 
   /// - Parameter wanted: see ``copies(n:k:machine:)``.
-  init(n: Int, k: Int, copies: Copies) throws(AdaptQError) {
+  init(n: Int, k: Int, form: NestedForm, copies: Copies) throws(AdaptQError) {
     self.n = n
     self.k = k
     self.copies = copies
-    shape = try NestedShape(n: n, k: k)
+    shape = try NestedShape(n: n, k: k, form: form)
     fp32Shape = try DenseShape(n: n, k: k, level: .fp32)
     fp16Shape = try DenseShape(n: n, k: k, level: .fp16)
     let count = try checkedProduct(n, k, "weights")
@@ -108,8 +108,8 @@ final class MatrixWeights {
 
   /// Copies for weights that come from memory: each form takes at least 256 MB, and what the lowest level reads of the
   /// nested copies is twice the last cache. Fewer where that is more than half of the memory that is left.
-  static func copies(n: Int, k: Int, machine: Machine) throws(AdaptQError) -> Copies {
-    let shape = try NestedShape(n: n, k: k)
+  static func copies(n: Int, k: Int, form: NestedForm, machine: Machine) throws(AdaptQError) -> Copies {
+    let shape = try NestedShape(n: n, k: k, form: form)
     let dense = try DenseShape(n: n, k: k, level: .fp32).byteCount
     let lowest = shape.planeByteCount + shape.scaleByteCount
     let least = 256 << 20

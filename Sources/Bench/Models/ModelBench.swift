@@ -46,6 +46,7 @@ struct ModelBench {
     guard let longest = lengths.last, let reference = model.levels.first else {
       throw .unsupported("bench: the model has no level or no length to measure")
     }
+    let kernels = kernels.serving(model.graph.form)
     let session = try Session(model: model, allowed: Level.allCases, kernels: kernels.table, kernelOwner: kernels)
     let inputs = try ModelInputs(model, maximumLength: longest)
     try session.prepare(maximumShapes: inputs.maximumShapes)

@@ -22,6 +22,7 @@ struct ProfileBench {
     guard let longest = lengths.max(), !model.levels.isEmpty else {
       throw .unsupported("bench: the model has no level or no length to measure")
     }
+    let kernels = kernels.serving(model.graph.form)
     let session = try Session(model: model, allowed: Level.allCases, kernels: kernels.table, kernelOwner: kernels)
     let inputs = try ModelInputs(model, maximumLength: longest)
     try session.prepare(maximumShapes: inputs.maximumShapes)
@@ -123,7 +124,7 @@ struct LinearSites {
   /// Weights and scales that one product reads.
   private func byteCount(_ site: Graph.Site, _ level: Level) -> Int {
     if !level.isNested { return (try? DenseShape(n: site.n, k: site.k, level: level).byteCount) ?? 0 }
-    guard let shape = try? NestedShape(n: site.n, k: site.k) else { return 0 }
+    guard let shape = try? NestedShape(n: site.n, k: site.k, form: site.form) else { return 0 }
     return level.planes * shape.planeByteCount + shape.scaleByteCount
   }
 }

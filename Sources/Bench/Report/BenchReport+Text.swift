@@ -14,6 +14,12 @@ extension BenchReport {
       "allowed CPUs \(cpus); one thread, \(pinned)",
       "\(generatedKernels.count) generated kernels in use, \(portableKernels.count) portable instead",
     ]
+    if options.form != .standard {
+      let size = options.form.groupSize == NestedForm.allInputs ? "all" : "\(options.form.groupSize)"
+      lines.append(
+        "nested weights of products: group size \(size), scales \(options.form.scaleKind.name), activations per "
+          + options.form.activations.name)
+    }
     if options.quick { lines.append("quick: to see whether it runs, too short to compare") }
     return lines
   }

@@ -11,14 +11,17 @@ public struct BenchReport: Sendable {
     public var rounds: Int?
     /// Fewer rounds and shorter samples: to see whether everything runs, not to compare.
     public var quick: Bool
+    /// Of the nested weights of products; a model has its own.
+    public var form: NestedForm
 
     public static let standardRounds = 21
     public static let quickRounds = 5
 
-    public init(version: String, rounds: Int? = nil, quick: Bool = false) {
+    public init(version: String, rounds: Int? = nil, quick: Bool = false, form: NestedForm = .standard) {
       self.version = version
       self.rounds = rounds
       self.quick = quick
+      self.form = form
     }
 
     /// The rounds in effect.
@@ -53,7 +56,9 @@ extension BenchReport {
         "options",
         .object([
           .init("rounds", .integer(options.roundCount)), .init("quick", .bool(options.quick)),
-          .init("threads", .integer(1)),
+          .init("threads", .integer(1)), .init("group", .integer(options.form.groupSize)),
+          .init("scales", .string(options.form.scaleKind.name)),
+          .init("activations", .string(options.form.activations.name)),
         ])),
       .init(
         "machine",

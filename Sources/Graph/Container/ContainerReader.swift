@@ -13,6 +13,8 @@ enum Container {
   static let vocabularyTensor = "tokenizer.vocabulary"
 
   static func tensorName(site: Int, _ part: String) -> String { "site.\(site).\(part)" }
+
+  static func scaleType(_ form: NestedForm) -> Safetensors.DType { form.scaleKind == .perOutput ? .f32 : .f16 }
   static func constantName(_ index: Int) -> String { "constant.\(index)" }
 
   static func requireVersion(_ file: Safetensors, _ source: String) throws(AdaptQError) {
@@ -172,15 +174,16 @@ extension Model {
     switch site.kind {
     case .linear:
       if file.tensors[name("scales")] != nil {
-        let shape = try NestedShape(n: site.n, k: site.k, groupSize: site.groupSize)
+        let shape = try NestedShape(n: site.n, k: site.k, form: site.form)
         var planes: [UnsafeRawPointer] = []
         for plane in 0..<4 {
           planes.append(try file.pointer(name("plane\(plane)"), .u8, atLeast: shape.planeByteCount))
         }
         let view = NestedView(
           plane0: planes[0], plane1: planes[1], plane2: planes[2], plane3: planes[3],
-          scales: try file.pointer(name("scales"), .f16, atLeast: shape.scaleByteCount), factor: try factor(),
-          shape: shape)
+          scales: try file.pointer(
+            name("scales"), Container.scaleType(site.form), atLeast: shape.scaleByteCount),
+          factor: try factor(), shape: shape)
         try view.validate(what)
         forms.nested = view
       }
@@ -194,7 +197,7 @@ extension Model {
         throw .invalidFile("\(what): no weights")
       }
     case .embedding:
-      let shape = try RowTableShape(rows: site.n, k: site.k, groupSize: site.groupSize)
+      let shape = try RowTableShape(rows: site.n, k: site.k)
       let table = RowTable(
         codes: try file.pointer(name("codes"), .u8, atLeast: shape.codeByteCount),
         scales: try file.pointer(name("scales"), .f16, atLeast: shape.scaleByteCount), factor: try factor(),

@@ -114,13 +114,13 @@ public struct ContainerWriter {
     }
     switch site.kind {
     case .linear:
-      let shape = try NestedShape(n: site.n, k: site.k, groupSize: site.groupSize)
+      let shape = try NestedShape(n: site.n, k: site.k, form: site.form)
       for plane in 0..<4 { try add("plane\(plane)", .u8, shape.planeByteCount) }
-      try add("scales", .f16, shape.scaleByteCount)
+      try add("scales", Container.scaleType(site.form), shape.scaleByteCount)
       if keep.contains(.fp16) { try add("fp16", .f16, try DenseShape(n: site.n, k: site.k, level: .fp16).byteCount) }
       if keep.contains(.fp32) { try add("fp32", .f32, try DenseShape(n: site.n, k: site.k, level: .fp32).byteCount) }
     case .embedding:
-      let shape = try RowTableShape(rows: site.n, k: site.k, groupSize: site.groupSize)
+      let shape = try RowTableShape(rows: site.n, k: site.k)
       try add("codes", .u8, shape.codeByteCount)
       try add("scales", .f16, shape.scaleByteCount)
     }
@@ -146,7 +146,7 @@ public struct ContainerWriter {
     }
     switch site.kind {
     case .linear:
-      let shape = try NestedShape(n: site.n, k: site.k, groupSize: site.groupSize)
+      let shape = try NestedShape(n: site.n, k: site.k, form: site.form)
       let planes = (try address("plane0"), try address("plane1"), try address("plane2"), try address("plane3"))
       let scales = try address("scales")
       record.factor = try NestedEncoder.encode(
@@ -160,7 +160,7 @@ public struct ContainerWriter {
           weights: weights, rowStride: site.k, into: try address(level == .fp16 ? "fp16" : "fp32"))
       }
     case .embedding:
-      let shape = try RowTableShape(rows: site.n, k: site.k, groupSize: site.groupSize)
+      let shape = try RowTableShape(rows: site.n, k: site.k)
       let (codes, scales) = (try address("codes"), try address("scales"))
       record.factor = try RowTable.encode(
         weights: weights, rowStride: site.k, shape: shape, codes: codes, scales: scales)

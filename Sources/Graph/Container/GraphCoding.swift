@@ -1,4 +1,5 @@
 import Base
+import NestedFormat
 
 // The graph as JSON, inside the metadata of a `.adaptq` file. docs/adaptq-file.md lists the fields.
 
@@ -106,8 +107,12 @@ extension Graph.Site {
   func encoded() -> JSON {
     var members: [JSON.Member] = [
       .init("name", .string(name)), .init("kind", .string(kind.rawValue)), .init("n", .integer(n)),
-      .init("k", .integer(k)), .init("group", .integer(groupSize)),
+      .init("k", .integer(k)), .init("group", .integer(form.groupSize)),
     ]
+    if form.scaleKind != .stepAndMinimum { members.append(.init("scales", .string(form.scaleKind.name))) }
+    if form.activations != .perRowAndGroup {
+      members.append(.init("activations", .string(form.activations.name)))
+    }
     if let bias { members.append(.init("bias", .integer(bias))) }
     return .object(members)
   }
@@ -115,10 +120,28 @@ extension Graph.Site {
   init(decoding json: JSON, _ what: String) throws(AdaptQError) {
     let kindName = try json.member("kind", in: what).asString("\(what) kind")
     guard let kind = Graph.SiteKind(rawValue: kindName) else { throw .unsupported("\(what): kind \"\(kindName)\"") }
+    let groupSize = try json.member("group", in: what).asInt("\(what) group")
+    func choice<Value: CaseIterable>(
+      _ member: String, _ standard: Value, _ name: (Value) -> String
+    ) throws(AdaptQError) -> Value {
+      guard let item = json[member] else { return standard }
+      let text = try item.asString("\(what) \(member)")
+      for value in Value.allCases where name(value) == text { return value }
+      throw .unsupported("\(what): \(member) \"\(text)\"")
+    }
+    let scaleKind = try choice("scales", ScaleKind.stepAndMinimum) { $0.name }
+    let activations = try choice("activations", ActivationScales.perRowAndGroup) { $0.name }
+    let form: NestedForm
+    do throws(AdaptQError) {
+      form = try NestedForm(groupSize: groupSize, scaleKind: scaleKind, activations: activations)
+    } catch {
+      throw .unsupported("\(what): \(error.message)")
+    }
+    if kind == .embedding && form != .standard { throw .unsupported("\(what): a table of another form") }
     self.init(
       name: try json.member("name", in: what).asString("\(what) name"), kind: kind,
       n: try json.member("n", in: what).asInt("\(what) n"), k: try json.member("k", in: what).asInt("\(what) k"),
-      groupSize: try json.member("group", in: what).asInt("\(what) group"),
+      form: form,
       bias: try json["bias"].map { item throws(AdaptQError) in try item.asInt("\(what) bias") })
   }
 }

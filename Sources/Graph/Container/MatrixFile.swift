@@ -6,15 +6,15 @@ public struct StoredMatrix: @unchecked Sendable {
   public var name: String
   public var n: Int
   public var k: Int
-  public var groupSize: Int
+  public var form: NestedForm
   /// `forms.bias` is the bias.
   public var forms: SiteForms
 
-  public init(name: String, n: Int, k: Int, groupSize: Int, forms: SiteForms) {
+  public init(name: String, n: Int, k: Int, form: NestedForm, forms: SiteForms) {
     self.name = name
     self.n = n
     self.k = k
-    self.groupSize = groupSize
+    self.form = form
     self.forms = forms
   }
 }
@@ -51,7 +51,7 @@ public final class MatrixFile: Sendable {
       var forms = try Model.readForms(file, stored[index], site, index)
       forms.bias = try Model.bias(site, index, constants)
       matrices.append(
-        StoredMatrix(name: site.name, n: site.n, k: site.k, groupSize: site.groupSize, forms: forms))
+        StoredMatrix(name: site.name, n: site.n, k: site.k, form: site.form, forms: forms))
     }
     if matrices.isEmpty { throw .invalidFile("\(source): no matrices") }
     if stored.count != matrices.count {
@@ -87,12 +87,12 @@ public final class MatrixFile: Sendable {
       func name(_ part: String) -> String { Container.tensorName(site: index, part) }
       var record: [JSON.Member] = []
       if let nested = matrix.forms.nested {
-        let shape = try NestedShape(n: matrix.n, k: matrix.k, groupSize: matrix.groupSize)
+        let shape = try NestedShape(n: matrix.n, k: matrix.k, form: matrix.form)
         for number in 0..<4 {
           guard let plane = nested.plane(number) else { throw .unsupported("matrices[\(index)]: lacks planes") }
           try add(name("plane\(number)"), .u8, plane, shape.planeByteCount)
         }
-        try add(name("scales"), .f16, nested.scales, shape.scaleByteCount)
+        try add(name("scales"), Container.scaleType(matrix.form), nested.scales, shape.scaleByteCount)
         record.append(.init("factor", .integer(Int(nested.factor.bitPattern))))
       }
       for (part, dtype, level, view) in [
@@ -102,7 +102,7 @@ public final class MatrixFile: Sendable {
         try add(name(part), dtype, view.base, try DenseShape(n: matrix.n, k: matrix.k, level: level).byteCount)
       }
       var site = Graph.Site(
-        name: matrix.name, kind: .linear, n: matrix.n, k: matrix.k, groupSize: matrix.groupSize, bias: nil)
+        name: matrix.name, kind: .linear, n: matrix.n, k: matrix.k, form: matrix.form, bias: nil)
       if let bias = matrix.forms.bias {
         site.bias = constants.count
         try add(Container.constantName(constants.count), .f32, UnsafeRawPointer(bias), matrix.n * 4)

@@ -20,11 +20,14 @@ struct KernelCheck {
 
   private let memory: MemoryBlock
   private let nested: NestedShape
-  let twin = KernelTable.portable
+  let twin: KernelTable
 
   /// - Throws: when there is no memory.
-  init() throws(AdaptQError) {
-    nested = try NestedShape(n: KernelCheck.n, k: KernelCheck.k)
+  init(form: NestedForm = .standard) throws(AdaptQError) {
+    var twin = KernelTable.portable
+    twin.form = form
+    self.twin = twin
+    nested = try NestedShape(n: KernelCheck.n, k: KernelCheck.k, form: form)
     memory = try MemoryBlock.allocate(byteCount: KernelCheck.byteCount, purpose: "kernel check")
   }
 
@@ -32,6 +35,7 @@ struct KernelCheck {
   func difference(_ table: KernelTable, _ slot: KernelSlot) -> String? {
     switch slot {
     case .quantize: quantizeDifference(table)
+    case .sums: sumsDifference(table)
     case .dense(let level): denseDifference(table, level)
     case .tilePanel(let level): tilePanelDifference(table, level)
     case .panel(let level): nestedDifference(table, level, rows: KernelCheck.rows, vectorRows: 0)
@@ -122,7 +126,10 @@ struct KernelCheck {
         if !a.scale.isNaN || !a.offset.isNaN { return "an infinity leaves no NaN" }
         continue
       }
-      if a.scale != b.scale || a.offset != b.offset { return "scale or offset of group \(group) differs" }
+      let sumsDiffer = nested.form.activations == .perRow && a.groupSum != b.groupSum
+      if a.scale != b.scale || a.offset != b.offset || sumsDiffer {
+        return "scale, offset or sum of group \(group) differs"
+      }
       for index in (64 * group)..<(64 * group + 64) where got.codes[index] != expected.codes[index] {
         return "code \(index) is \(got.codes[index]), expected \(expected.codes[index])"
       }
@@ -180,11 +187,7 @@ struct KernelCheck {
         p.weights.storeBytes(
           of: pass == 1 ? 0xFF : UInt8(truncatingIfNeeded: numbers.next() &>> 32), toByteOffset: index, as: UInt8.self)
       }
-      for index in 0..<(nested.scaleByteCount / 2) {
-        let isStep = index % 32 < 16
-        let value = pass == 2 ? (isStep ? 0.01 + 0.005 * numbers.float() : numbers.float()) : (isStep ? 1 : 0)
-        p.weights.storeBytes(of: Half(value).bits, toByteOffset: 4 * size + 2 * index, as: UInt16.self)
-      }
+      fillScales(p.weights + 4 * size, &numbers, random: pass == 2)
       let q = p.quantized
       for index in 0..<(rows * q.rowStride) {
         let random = Int8(truncatingIfNeeded: Int64(numbers.next() % 255) &- 127)
@@ -192,10 +195,7 @@ struct KernelCheck {
         let code = pass == 1 ? extreme : random
         q.codes[index] = code
       }
-      for index in 0..<(rows * q.groups) {
-        q.groupScales[index] = ActivationGroup(
-          scale: pass == 2 ? 0.01 + 0.005 * numbers.float() : 1, offset: pass == 2 ? numbers.float() * 10 : 0)
-      }
+      for row in 0..<rows { fillGroups(q.groupScales + row * q.groups, q.groups, &numbers, random: pass == 2) }
       let qTwin = p.quantizedTwin
       qTwin.codes.update(from: q.codes, count: rows * q.rowStride)
       qTwin.groupScales.update(from: q.groupScales, count: rows * q.groups)
@@ -224,11 +224,68 @@ struct KernelCheck {
           scratch: p.scratch)
       }
       // Products of words are the same bits. Else, per group, |a · s' · A| ≤ 0.015 · 0.015 · 64 · 127 · 255 and
-      // |offset · lo'| ≤ 10 · 2.
-      let magnitude = Double(KernelCheck.groups) * (0.015 * 0.015 * 64 * 127 * 255 + 20)
+      // |offset · lo'| ≤ 10 · 4.
+      let magnitude = Double(KernelCheck.groups) * (0.015 * 0.015 * 64 * 127 * 255 + 40)
       let bound =
         pass == 2 && !readsWords ? Float(2 * ErrorBound.nested(groups: KernelCheck.groups, magnitude: magnitude)) : 0
       if let why = firstDifference(p, rows: rows, n: KernelCheck.n, bound: bound) { return "pass \(pass): \(why)" }
+    }
+    return nil
+  }
+
+  /// Steps of 1 and nothing else, or random ones.
+  private func fillScales(_ scales: UnsafeMutableRawPointer, _ numbers: inout Numbers, random: Bool) {
+    let kind = nested.form.scaleKind
+    let line = kind.lineByteCount
+    for index in 0..<(nested.scaleByteCount / line * 16) {
+      let target = scales + index / 16 * line
+      let (step, other) = random ? (0.01 + 0.005 * numbers.float(), numbers.float()) : (1, 0)
+      switch kind {
+      case .stepAndMinimum:
+        target.storeBytes(of: Half(step).bits, toByteOffset: index % 16 * 2, as: UInt16.self)
+        target.storeBytes(of: Half(other).bits, toByteOffset: 32 + index % 16 * 2, as: UInt16.self)
+      case .symmetric: target.storeBytes(of: Half(step).bits, toByteOffset: index % 16 * 2, as: UInt16.self)
+      case .perOutput:
+        target.storeBytes(of: step, toByteOffset: index % 16 * 4, as: Float.self)
+        target.storeBytes(of: (other * 127).rounded() + 128, toByteOffset: 64 + index % 16 * 4, as: Float.self)
+      }
+    }
+  }
+
+  /// Scales of 1 and sums of 0, or random ones.
+  private func fillGroups(
+    _ groups: UnsafeMutablePointer<ActivationGroup>, _ count: Int, _ numbers: inout Numbers, random: Bool
+  ) {
+    let rowScale = 0.01 + 0.005 * numbers.float()
+    let isPerRow = nested.form.activations == .perRow
+    let shift = nested.form.groupShift
+    for index in 0..<count {
+      let scale = random ? (isPerRow ? rowScale : 0.01 + 0.005 * numbers.float()) : 1
+      let sum = random ? (numbers.float() * 600).rounded() : 0
+      groups[index] = ActivationGroup(scale: scale, offset: scale * sum)
+      groups[index].groupSum = 0
+      groups[(index >> shift) << shift].groupSum += isPerRow ? sum : scale * sum
+    }
+  }
+
+  private func sumsDifference(_ table: KernelTable) -> String? {
+    guard let sums = table.groupSums else { return "there are none" }
+    let p = parts(rows: KernelCheck.rows)
+    var numbers = Numbers()
+    let count = KernelCheck.rows * KernelCheck.groups
+    fillGroups(p.quantized.groupScales, count, &numbers, random: true)
+    for index in 0..<count { p.quantized.groupScales[index].groupSum = 7 }
+    p.quantizedTwin.groupScales.update(from: p.quantized.groupScales, count: count)
+    for (kernel, target) in [(sums, p.quantized), (KernelTable.portableGroupSums, p.quantizedTwin)] {
+      var arguments = QuantizeArguments(
+        x: UnsafePointer(p.x), xRowStride: 0, codes: target.codes, codeRowStride: target.rowStride,
+        groups: target.groupScales, groupRowStride: target.groups * MemoryLayout<ActivationGroup>.stride,
+        k: KernelCheck.k, rows: KernelCheck.rows)
+      kernel(&arguments)
+    }
+    for index in 0..<count {
+      let (got, expected) = (p.quantized.groupScales[index].groupSum, p.quantizedTwin.groupScales[index].groupSum)
+      if got != expected { return "sum of group \(index) is \(got), expected \(expected)" }
     }
     return nil
   }

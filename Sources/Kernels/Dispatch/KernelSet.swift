@@ -29,15 +29,20 @@ public final class KernelSet: Sendable {
   public let whyNotTiles: String?
   /// Names and places of the code.
   public var code: [InstalledCode] { cache.entries + operators.cache.entries }
+  /// Without that of the set which this one was made from.
+  public var ownCode: [InstalledCode] { base == nil ? code : cache.entries }
 
   /// Appends names and places of the code to the file that perf(1) reads.
   public func writePerfMap(path: String) throws(AdaptQError) {
     if !cache.entries.isEmpty { try cache.writePerfMap(path: path) }
-    if !operators.cache.entries.isEmpty { try operators.cache.writePerfMap(path: path) }
+    if base == nil && !operators.cache.entries.isEmpty { try operators.cache.writePerfMap(path: path) }
   }
 
   private let cache: CodeCache<GEMMSpec>
   private let operators: OperatorSet
+  /// Whose code the table also points to.
+  private let base: KernelSet?
+  private let calls: CodeCalls
 
   /// Never fails: what cannot be generated, is refused by the system or disagrees with its twin stays portable, and
   /// ``entries`` says why.
@@ -51,6 +56,8 @@ public final class KernelSet: Sendable {
     calls: CodeCalls = .live, requestTiles: () -> Int32 = KernelFeatures.requestTiles
   ) {
     cache = CodeCache(calls: calls)
+    base = nil
+    self.calls = calls
     var features = features
     whyNotTiles = allowCodeGeneration ? features.askForTiles(requestTiles) : nil
     self.features = features
@@ -66,7 +73,7 @@ public final class KernelSet: Sendable {
       let results = cache.prepare(specs) { spec throws(AdaptQError) in
         (KernelName(spec).description, try KernelGenerator.generate(spec))
       }
-      let outcome = KernelSet.install(zip(specs, results).map { ($0, $1) }, into: &table)
+      let outcome = KernelSet.install(zip(specs, results).map { ($0, $1) }, form: .standard, into: &table)
       entries = specs.map { Entry(spec: $0, name: KernelName($0).description, whyNot: outcome[$0] ?? nil) }
     }
     operators = OperatorSet(features: features, allowCodeGeneration: allowCodeGeneration, calls: calls, into: &table)
@@ -74,16 +81,54 @@ public final class KernelSet: Sendable {
     self.entries = entries
   }
 
+  /// The kernels of `base` for everything but products with nested weights, and those of another form for these, with the same
+  /// promises.
+  public init(_ base: KernelSet, form: NestedForm, levels: some Collection<Level> = Level.nested) {
+    cache = CodeCache(calls: base.calls)
+    calls = base.calls
+    self.base = base
+    whyNotTiles = base.whyNotTiles
+    features = base.features
+    whyNotGenerated = base.whyNotGenerated
+    operators = base.operators
+    let specs = whyNotGenerated == nil ? KernelCatalog.specs(for: features, levels: Array(levels), form: form) : []
+    var table = base.table
+    table.form = form
+    table.expanded1 = nil
+    table.int8.tilePanel = nil
+    table.int6.tilePanel = nil
+    table.int4.tilePanel = nil
+    table.int2.tilePanel = nil
+    let portable = KernelTable.portable
+    if form.activations == .perRow { table.quantize = portable.quantize }
+    // Products that read these sums need them from somebody.
+    if specs.contains(where: { $0.operation == .sums }) { table.groupSums = KernelTable.portableGroupSums }
+    // Without product kernels of its own a form is served by those of the standard form, or there are none.
+    if form.groupSize != 64 || form.scaleKind != .stepAndMinimum || specs.contains(where: { $0.operation == .panel }) {
+      (table.int8, table.int6, table.int4, table.int2) = (portable.int8, portable.int6, portable.int4, portable.int2)
+    }
+    let results = cache.prepare(specs) { spec throws(AdaptQError) in
+      (KernelName(spec).description, try KernelGenerator.generate(spec))
+    }
+    let outcome = KernelSet.install(zip(specs, results).map { ($0, $1) }, form: form, into: &table)
+    entries = specs.map { Entry(spec: $0, name: KernelName($0).description, whyNot: outcome[$0] ?? nil) }
+    self.table = table
+  }
+
+  /// This set, or one made from it, with kernels for `form`.
+  public func serving(_ form: NestedForm) -> KernelSet { form == table.form ? self : KernelSet(self, form: form) }
+
   /// Fills the table slot by slot, each after its check.
   ///
   /// - Returns: for every spec why it is not in use, or nil.
   private static func install(
-    _ made: [(spec: GEMMSpec, code: Result<InstalledCode, AdaptQError>)], into table: inout KernelTable
+    _ made: [(spec: GEMMSpec, code: Result<InstalledCode, AdaptQError>)], form: NestedForm,
+    into table: inout KernelTable
   ) -> [GEMMSpec: String?] {
     var outcome: [GEMMSpec: String?] = [:]
     let check: KernelCheck
     do throws(AdaptQError) {
-      check = try KernelCheck()
+      check = try KernelCheck(form: form)
     } catch {
       for item in made { outcome[item.spec] = error.message }
       return outcome

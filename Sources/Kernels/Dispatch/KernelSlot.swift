@@ -5,6 +5,7 @@ import NestedFormat
 /// A place in a ``KernelTable``, filled by one kernel, or by those that only make sense together.
 enum KernelSlot: Hashable {
   case quantize
+  case sums
   case dense(Level)
   /// The unpacking and the panel kernel, which share a private layout, and the one that writes words if they read such.
   case panel(Level)
@@ -23,6 +24,7 @@ enum KernelSlot: Hashable {
   init(_ spec: GEMMSpec) {
     switch spec.operation {
     case .quantize: self = .quantize
+    case .sums: self = .sums
     case .dense: self = .dense(spec.level)
     case .panel, .unpack, .leading, .words: self = spec.isa == .amx ? .tilePanel(spec.level) : .panel(spec.level)
     case .vector: self = .vector(spec.level, rows: spec.rows)
@@ -40,6 +42,7 @@ extension KernelTable {
   mutating func install(_ kernel: Kernel, for spec: GEMMSpec) {
     switch spec.operation {
     case .quantize: quantize = kernel
+    case .sums: groupSums = kernel
     case .words: words = kernel
     case .dense:
       if spec.level == .fp16 { dense16 = kernel } else { dense32 = kernel }

@@ -34,10 +34,10 @@ extension KernelTable {
   }
 
   /// Codes of an activation's result as ``quantize`` makes them, straight from its input, with less exact an activation, see
-  /// ``ErrorBound/activationCodes(_:)``; nil where there is no such kernel, or products read words.
+  /// ``ErrorBound/activationCodes(_:)``; nil where there is no such kernel, products read words, or a row has one scale.
   @inline(__always)
   public func activationCodes(_ operation: UnaryOperation) -> Kernel? {
-    if int8.readsWords { return nil }
+    if int8.readsWords || form.activations == .perRow { return nil }
     switch operation {
     case .gelu: return geluCodes
     case .geluTanh: return geluTanhCodes

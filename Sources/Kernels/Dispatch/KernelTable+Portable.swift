@@ -58,6 +58,7 @@ extension KernelTable {
         ]))
   }
 
+  static var portableGroupSums: Kernel { { groupSumsReference($0.load(as: QuantizeArguments.self)) } }
   static var portableBFloat16: Kernel { { bfloat16Reference($0.load(as: BFloat16Arguments.self)) } }
   static var portableBFloat16Half: Kernel { { bfloat16HalfReference($0.load(as: BFloat16HalfArguments.self)) } }
   static var portableRound: Kernel { { roundReference($0.load(as: RoundArguments.self)) } }

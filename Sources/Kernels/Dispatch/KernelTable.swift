@@ -43,8 +43,13 @@ public struct HalfKernels: BitwiseCopyable, Sendable {
 /// Function pointers for everything that runs on the run path; trivial. ``portable`` needs nothing, ``KernelSet`` builds
 /// the table for a CPU. The code it points to lives as long as the process or its `KernelSet`.
 public struct KernelTable: BitwiseCopyable, Sendable {
+  /// The form of nested weights that the table serves, and how it codes activations.
+  public var form = NestedForm.standard
   /// Takes ``QuantizeArguments``.
   public var quantize: Kernel
+  /// Takes ``QuantizeArguments`` of rows that were coded; nil where products read no ``ActivationGroup/groupSum``, or coding leaves
+  /// it.
+  public var groupSums: Kernel?
   /// Takes ``WordsArguments``.
   public var words: Kernel
   /// Take ``DenseArguments`` with FP32 and FP16 weights.

@@ -106,8 +106,9 @@ public func quantize(
   x: UnsafePointer<Float>, xRowStride: Int, into output: QuantizedActivations, _ level: Level, firstRow: Int,
   rowCount: Int, _ kernels: KernelTable
 ) {
-  var arguments = QuantizeArguments(x, xRowStride, output, firstRow, rowCount)
+  var arguments = QuantizeArguments(x, xRowStride, output, firstRow, rowCount, kernels.form)
   kernels.quantize(&arguments)
+  sumGroups(output, kernels, firstRow: firstRow, rowCount: rowCount)
   if kernels.readsWords(level, rows: output.rows) {
     writeWords(output, kernels, firstRow: firstRow, rowCount: rowCount)
   }
@@ -115,23 +116,37 @@ public func quantize(
 
 /// The codes of an activation's result, for all nested levels; `kernel` is what ``KernelTable/activationCodes(_:)`` says.
 public func activationCodes(
-  _ kernel: Kernel, x: UnsafePointer<Float>, xRowStride: Int, into output: QuantizedActivations, firstRow: Int,
-  rowCount: Int
+  _ kernel: Kernel, _ kernels: KernelTable, x: UnsafePointer<Float>, xRowStride: Int,
+  into output: QuantizedActivations, firstRow: Int, rowCount: Int
 ) {
   var arguments = QuantizeArguments(x, xRowStride, output, firstRow, rowCount)
   kernel(&arguments)
+  sumGroups(output, kernels, firstRow: firstRow, rowCount: rowCount)
+}
+
+/// What products read beside the codes and scales of `rowCount` rows from `firstRow` on, if they read sums of groups.
+public func sumGroups(_ x: QuantizedActivations, _ kernels: KernelTable, firstRow: Int, rowCount: Int) {
+  guard let sums = kernels.groupSums else { return }
+  var arguments = QuantizeArguments(
+    x: UnsafePointer(UnsafeRawPointer(x.codes).assumingMemoryBound(to: Float.self)), xRowStride: 0, codes: x.codes,
+    codeRowStride: x.rowStride, groups: x.groupScales + firstRow &* x.groups,
+    groupRowStride: x.groups &* MemoryLayout<ActivationGroup>.stride, k: x.k, rows: rowCount, form: kernels.form)
+  sums(&arguments)
 }
 
 extension QuantizeArguments {
   /// Rows of whole groups one behind the other count as a single row: kernels code several groups at once.
   @inline(__always)
-  init(_ x: UnsafePointer<Float>, _ xRowStride: Int, _ output: QuantizedActivations, _ firstRow: Int, _ rowCount: Int) {
-    let isOne = xRowStride == output.k && output.rowStride == output.k
+  init(
+    _ x: UnsafePointer<Float>, _ xRowStride: Int, _ output: QuantizedActivations, _ firstRow: Int, _ rowCount: Int,
+    _ form: NestedForm = .standard
+  ) {
+    let isOne = xRowStride == output.k && output.rowStride == output.k && form.activations == .perRowAndGroup
     self.init(
       x: x + firstRow &* xRowStride, xRowStride: xRowStride &* 4, codes: output.codes + firstRow &* output.rowStride,
       codeRowStride: output.rowStride, groups: output.groupScales + firstRow &* output.groups,
       groupRowStride: output.groups &* MemoryLayout<ActivationGroup>.stride,
-      k: isOne ? rowCount &* output.k : output.k, rows: isOne ? min(rowCount, 1) : rowCount)
+      k: isOne ? rowCount &* output.k : output.k, rows: isOne ? min(rowCount, 1) : rowCount, form: form)
   }
 }
 

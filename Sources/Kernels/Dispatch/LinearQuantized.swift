@@ -51,8 +51,8 @@ private func vectorProduct(
       for row in 0..<x.rows { (output + row &* yRowStride).update(repeating: 0, count: whole &* 16) }
     }
     var arguments = VectorArguments(
-      planes.at(block: firstBlock &* nested.kBlocks), x, start: start, startRowStride: startRowStride, y: output,
-      yRowStride: yRowStride &* 4, nBlocks: whole, factor: nested.factor)
+      planes.at(firstBlock, 0), nested, x, start: start, startRowStride: startRowStride, y: output,
+      yRowStride: yRowStride &* 4, nBlocks: whole)
     kernel(&arguments)
   }
   if hasTail {
@@ -60,8 +60,8 @@ private func vectorProduct(
     let cursor = OutputCursor(
       block: block, n: weights.n, firstInput: 0, bias: weights.bias, y: y, yRowStride: yRowStride, scratch: scratch)
     var arguments = VectorArguments(
-      planes.at(block: block &* nested.kBlocks), x, start: cursor.start, startRowStride: 0, y: cursor.y,
-      yRowStride: cursor.yRowStride, nBlocks: 1, factor: nested.factor)
+      planes.at(block, 0), nested, x, start: cursor.start, startRowStride: 0, y: cursor.y,
+      yRowStride: cursor.yRowStride, nBlocks: 1)
     kernel(&arguments)
   }
 }
@@ -93,11 +93,12 @@ private func panelProduct(
     let first = block &* nested.kBlocks &+ group
     let next = nextBlock &* nested.kBlocks &+ nextPiece &* Blocking.panelGroups
     let groups = min(Blocking.panelGroups, nested.kBlocks &- group)
-    let source = planes.at(block: first)
+    let source = planes.at(block, group)
     var unpacking = UnpackArguments(
       plane0: source.plane0, plane1: source.plane1, plane2: source.plane2, plane3: source.plane3,
       scales: source.scales, panel: scratch.panel, panelScales: scratch.panelScales, groups: groups,
-      groupsToNext: left > 1 ? next &- first : 0, factor: nested.factor)
+      groupsToNext: left > 1 ? next &- first : 0, factor: nested.factor, scaleKind: nested.scaleKind,
+      groupShift: nested.groupShift)
     set.unpack(&unpacking)
     let cursor = OutputCursor(
       block: block, n: weights.n, firstInput: group, bias: weights.bias, y: y, yRowStride: yRowStride,
@@ -108,7 +109,7 @@ private func panelProduct(
       activationRowStride: x.groups &* MemoryLayout<ActivationGroup>.stride, start: cursor.start,
       startRowStride: cursor.startRowStride, y: cursor.y, yRowStride: cursor.yRowStride, groups: groups, rows: x.rows)
     if left > 1 && set.readsWords {
-      let ahead = planes.at(block: next)
+      let ahead = planes.ahead(next)
       // One plane per tile of four rows, or two where there are fewer than four tiles.
       let distance = x.rows > 12 ? 2 : 1
       arguments.ahead[0] = ahead.plane0
@@ -187,8 +188,8 @@ private func panelPiece(
     block: block, blocks: blocks, n: weights.n, firstInput: group, bias: weights.bias, y: y, yRowStride: yRowStride,
     scratch: own)
   var first = VectorArguments(
-    planes.at(block: block &* nested.kBlocks &+ group), x, start: cursor.start, startRowStride: cursor.startRowStride,
-    y: cursor.y, yRowStride: cursor.yRowStride, nBlocks: blocks, factor: nested.factor)
+    planes.at(block, group), nested, x, start: cursor.start, startRowStride: cursor.startRowStride,
+    y: cursor.y, yRowStride: cursor.yRowStride, nBlocks: blocks)
   first.x += group &* 64
   first.activations += group
   first.groups = groups
@@ -207,8 +208,8 @@ private func panelPiece(
     start: start.assumingMemoryBound(to: Float.self), startRowStride: cursor.startRowStride,
     y: target.assumingMemoryBound(to: Float.self), yRowStride: cursor.yRowStride, groups: groups, rows: rest.rows,
     blocks: blocks)
-  let ahead = planes.at(block: next)
-  let afterwards = planes.at(block: next &+ nested.kBlocks)
+  let ahead = planes.ahead(next)
+  let afterwards = planes.ahead(next &+ nested.kBlocks)
   arguments.ahead = [
     ahead.plane0, ahead.plane1, ahead.plane2, ahead.plane3, afterwards.plane0, afterwards.plane1, afterwards.plane2,
     afterwards.plane3,
@@ -223,6 +224,10 @@ struct PlanePointers {
   var plane2: UnsafeRawPointer
   var plane3: UnsafeRawPointer
   var scales: UnsafeRawPointer
+  private let kBlocks: Int
+  private let scaleRowByteCount: Int
+  private let groupShift: Int
+  private let lineByteCount: Int
 
   @inline(__always)
   init(_ view: NestedView) {
@@ -231,6 +236,10 @@ struct PlanePointers {
     plane2 = view.plane2 ?? plane0
     plane3 = view.plane3 ?? plane0
     scales = view.scales
+    kBlocks = view.kBlocks
+    scaleRowByteCount = view.scaleRowByteCount
+    groupShift = view.groupShift
+    lineByteCount = view.scaleKind.lineByteCount
   }
 
   /// With plane 0 for those that `level` does not read, so that nothing else is fetched ahead.
@@ -244,13 +253,20 @@ struct PlanePointers {
   }
 
   @inline(__always)
-  func at(block: Int) -> PlanePointers {
+  func at(_ block: Int, _ group: Int) -> PlanePointers {
+    var moved = ahead(block &* kBlocks &+ group)
+    moved.scales += block &* scaleRowByteCount &+ (group &>> groupShift) &* lineByteCount
+    return moved
+  }
+
+  /// Only the planes, `groups` groups of 64 from the first block on.
+  @inline(__always)
+  func ahead(_ groups: Int) -> PlanePointers {
     var moved = self
-    moved.plane0 += block &* 256
-    moved.plane1 += block &* 256
-    moved.plane2 += block &* 256
-    moved.plane3 += block &* 256
-    moved.scales += block &* 64
+    moved.plane0 += groups &* 256
+    moved.plane1 += groups &* 256
+    moved.plane2 += groups &* 256
+    moved.plane3 += groups &* 256
     return moved
   }
 }
@@ -258,8 +274,8 @@ struct PlanePointers {
 extension VectorArguments {
   @inline(__always)
   init(
-    _ planes: PlanePointers, _ x: QuantizedActivations, start: UnsafePointer<Float>, startRowStride: Int,
-    y: UnsafeMutablePointer<Float>, yRowStride: Int, nBlocks: Int, factor: Float
+    _ planes: PlanePointers, _ nested: NestedView, _ x: QuantizedActivations, start: UnsafePointer<Float>,
+    startRowStride: Int, y: UnsafeMutablePointer<Float>, yRowStride: Int, nBlocks: Int
   ) {
     self.init(
       plane0: planes.plane0, plane1: planes.plane1, plane2: planes.plane2, plane3: planes.plane3,
@@ -267,6 +283,7 @@ extension VectorArguments {
       activations: UnsafePointer(x.groupScales),
       activationRowStride: x.groups &* MemoryLayout<ActivationGroup>.stride, start: start,
       startRowStride: startRowStride, y: y, yRowStride: yRowStride,
-      groups: x.groups, nBlocks: nBlocks, factor: factor)
+      groups: x.groups, nBlocks: nBlocks, factor: nested.factor, scaleKind: nested.scaleKind,
+      groupShift: nested.groupShift, scaleRowByteCount: nested.scaleRowByteCount)
   }
 }

@@ -12,7 +12,9 @@ func unpackReference(_ a: UnpackArguments, _ level: Level) {
   for group in 0..<a.groups {
     let panel = (a.panel + group &* referencePanelGroupByteCount).assumingMemoryBound(to: Float.self)
     unpackGroup(a, group, level, panel)
-    unpackScales(a.scales + group &* 64, factor: a.factor, level: level, into: a.panelScales + group &* 48)
+    unpackScales(
+      a.scales + (group &>> a.groupShift) &* a.scaleKind.lineByteCount, a.scaleKind, factor: a.factor, level: level,
+      into: a.panelScales + group &* 48)
   }
 }
 
@@ -40,13 +42,27 @@ func unpackGroup(_ a: UnpackArguments, _ group: Int, _ level: Level, _ panel: Un
 
 /// One line of stored scales as the two vectors that kernels multiply with; the order of roundings is the definition.
 @inline(__always)
-func unpackScales(_ line: UnsafeRawPointer, factor: Float, level: Level, into output: UnsafeMutablePointer<Float>) {
-  let s = floats(halvesAt: line)
-  let lo = floats(halvesAt: line + 32)
+func unpackScales(
+  _ line: UnsafeRawPointer, _ kind: ScaleKind, factor: Float, level: Level, into output: UnsafeMutablePointer<Float>
+) {
   let target = UnsafeMutableRawPointer(output)
   let bin = Float(UInt32(1) &<< UInt32(truncatingIfNeeded: 8 &- level.bits))
-  target.storeBytes(of: s * factor * bin, as: SIMD16<Float>.self)
-  target.storeBytes(of: (lo + s * (bin * 0.5)) * factor, toByteOffset: 64, as: SIMD16<Float>.self)
+  let center = kind.binCenter(level)
+  let step: SIMD16<Float>
+  let minimum: SIMD16<Float>
+  switch kind {
+  case .stepAndMinimum:
+    step = floats(halvesAt: line)
+    minimum = floats(halvesAt: line + 32) + step * center
+  case .symmetric:
+    step = floats(halvesAt: line)
+    minimum = step * (center - 128)
+  case .perOutput:
+    step = line.loadUnaligned(as: SIMD16<Float>.self)
+    minimum = step * (center - line.loadUnaligned(fromByteOffset: 64, as: SIMD16<Float>.self))
+  }
+  target.storeBytes(of: step * factor * bin, as: SIMD16<Float>.self)
+  target.storeBytes(of: minimum * factor, toByteOffset: 64, as: SIMD16<Float>.self)
 }
 
 /// ``PanelArguments`` on the portable panel; reads codes.
@@ -89,7 +105,9 @@ func vectorReference(_ a: VectorArguments, rows: Int, _ level: Level) {
         unpackReference(
           UnpackArguments(
             plane0: a.plane0 + plane, plane1: a.plane1 + plane, plane2: a.plane2 + plane, plane3: a.plane3 + plane,
-            scales: a.scales + index &* 64, panel: panel, panelScales: panelScales, groups: 1, factor: a.factor),
+            scales: a.scales + block &* a.scaleRowByteCount
+              + (group &>> a.groupShift) &* a.scaleKind.lineByteCount,
+            panel: panel, panelScales: panelScales, groups: 1, factor: a.factor, scaleKind: a.scaleKind),
           level)
         panelReference(
           PanelArguments(

@@ -78,7 +78,9 @@ func unpackWordsReference(_ a: UnpackArguments) {
     let codes = base.assumingMemoryBound(to: Float.self)
     let scales = (base + referencePanelGroupByteCount).assumingMemoryBound(to: Float.self)
     for group in 0..<a.groups {
-      unpackScales(a.scales + group &* 64, factor: a.factor, level: .int8, into: scales + group &* 48)
+      unpackScales(
+        a.scales + (group &>> a.groupShift) &* a.scaleKind.lineByteCount, a.scaleKind, factor: a.factor, level: .int8,
+        into: scales + group &* 48)
     }
     for output in 0..<16 {
       var largest: Float = 0

@@ -20,6 +20,8 @@ public struct GEMMSpec: Hashable, Sendable {
     case unpack
     /// ``QuantizeArguments``: floats to quantized activations.
     case quantize
+    /// ``QuantizeArguments``: only ``ActivationGroup/groupSum`` of groups that were coded before.
+    case sums
     /// ``WordsArguments``: codes to 16-bit words.
     case words
     /// ``BFloat16Arguments``: bfloat16 rows by panels of bfloat16 pairs.
@@ -43,12 +45,9 @@ public struct GEMMSpec: Hashable, Sendable {
     case float16
     /// Signed 8-bit codes with a scale per row and group.
     case int8PerRowAndGroup
-  }
-
-  /// How nested weights are scaled.
-  public enum ScaleKind: Hashable, Sendable, CaseIterable {
-    /// FP16 step and minimum per output and group.
-    case stepAndMinimum
+    /// Signed 8-bit codes with a scale per row: integers are added up over whole groups of weights, see
+    /// ``GEMMSpec/summedBlocks``.
+    case int8PerRow
   }
 
   /// What happens to the sum before it is stored.
@@ -72,6 +71,7 @@ public struct GEMMSpec: Hashable, Sendable {
   public var rows: Int
   /// Outputs in registers at once (NR).
   public var columns: Int
+  /// Inputs that share scales of weights: 64, 128 or ``NestedForm/allInputs``.
   public var groupSize: Int
   public var scaleKind: ScaleKind
   public var epilogue: Epilogue

@@ -2,6 +2,8 @@
 // code, portable code and an emulated CPU are called the same way. Generated code reads the fields at the offsets that
 // `MemoryLayout.offset(of:)` gives. Strides are bytes. No kernel checks anything: the drivers in `Dispatch` do.
 
+import NestedFormat
+
 /// A kernel: portable Swift or generated code. The argument points to the struct that the kernel's family wants.
 public typealias Kernel = @convention(c) (UnsafeRawPointer) -> Void
 
@@ -52,11 +54,13 @@ public struct DenseArguments: BitwiseCopyable {
   }
 }
 
-/// Symmetric 8-bit coding of activations, per row and group of 64.
+/// Symmetric 8-bit coding of activations, per row and group of 64, or per row.
 ///
 /// `a = max|x| / 127`, `q = nearest even of x · (127 / max|x|)` held within ±127; `offset = a · Σ q`. A row that holds a
 /// NaN or infinity gets scale and offset NaN in that group, whatever its codes; a group whose `max|x|` is below
 /// ``QuantizedActivations/smallestMagnitude`` gets zeros.
+///
+/// Per row the maximum is that of the whole row, and every group gets the same scale, and a ``ActivationGroup/groupSum``.
 public struct QuantizeArguments: BitwiseCopyable {
   public var x: UnsafePointer<Float>
   public var xRowStride: Int
@@ -67,10 +71,13 @@ public struct QuantizeArguments: BitwiseCopyable {
   public var groupRowStride: Int
   public var k: Int
   public var rows: Int
+  /// Only portable kernels look at the form; generated ones are made for one.
+  public var form: NestedForm
 
   public init(
     x: UnsafePointer<Float>, xRowStride: Int, codes: UnsafeMutablePointer<Int8>, codeRowStride: Int,
-    groups: UnsafeMutablePointer<ActivationGroup>, groupRowStride: Int, k: Int, rows: Int
+    groups: UnsafeMutablePointer<ActivationGroup>, groupRowStride: Int, k: Int, rows: Int,
+    form: NestedForm = .standard
   ) {
     self.x = x
     self.xRowStride = xRowStride
@@ -80,6 +87,7 @@ public struct QuantizeArguments: BitwiseCopyable {
     self.groupRowStride = groupRowStride
     self.k = k
     self.rows = rows
+    self.form = form
   }
 }
 
@@ -131,12 +139,12 @@ public struct UnpackArguments: BitwiseCopyable {
   public var plane1: UnsafeRawPointer
   public var plane2: UnsafeRawPointer
   public var plane3: UnsafeRawPointer
-  /// The first group's line: 16 f16 `s`, 16 f16 `lo`.
+  /// The first group's line, see ``ScaleKind``.
   public var scales: UnsafeRawPointer
   /// 64-byte aligned.
   public var panel: UnsafeMutableRawPointer
-  /// Per group 16 floats `s' = s · factor · 2^(8-b)`, then 16 floats `lo' = (lo + s · 2^(7-b)) · factor`, then 64 bytes of
-  /// the pair's own. A pair of kernels whose panel holds `U_b · 2^(8-b)` leaves that power out of `s'`. A pair of kernels of
+  /// Per 64 inputs 16 floats `s' = s · factor · 2^(8-b)`, then 16 floats `lo' = (lo + s · 2^(7-b)) · factor`, then 64 bytes of
+  /// the pair's own; the kinds without a minimum have ``ScaleKind/binCenter(_:)`` less the zero point, times `s`, for `lo`. A pair of kernels whose panel holds `U_b · 2^(8-b)` leaves that power out of `s'`. A pair of kernels of
   /// words leaves something else, see ``unpackWordsReference(_:)``.
   public var panelScales: UnsafeMutablePointer<Float>
   public var groups: Int
@@ -144,11 +152,14 @@ public struct UnpackArguments: BitwiseCopyable {
   /// leave its planes to the product, see ``PanelArguments/ahead``.
   public var groupsToNext: Int
   public var factor: Float
+  /// As in ``NestedView``; only portable kernels look at these.
+  public var scaleKind: ScaleKind
+  public var groupShift: Int
 
   public init(
     plane0: UnsafeRawPointer, plane1: UnsafeRawPointer, plane2: UnsafeRawPointer, plane3: UnsafeRawPointer,
     scales: UnsafeRawPointer, panel: UnsafeMutableRawPointer, panelScales: UnsafeMutablePointer<Float>, groups: Int,
-    groupsToNext: Int = 0, factor: Float
+    groupsToNext: Int = 0, factor: Float, scaleKind: ScaleKind = .stepAndMinimum, groupShift: Int = 0
   ) {
     self.plane0 = plane0
     self.plane1 = plane1
@@ -160,6 +171,8 @@ public struct UnpackArguments: BitwiseCopyable {
     self.groups = groups
     self.groupsToNext = groupsToNext
     self.factor = factor
+    self.scaleKind = scaleKind
+    self.groupShift = groupShift
   }
 }
 
@@ -279,13 +292,19 @@ public struct VectorArguments: BitwiseCopyable {
   public var panel: UnsafeMutableRawPointer?
   public var panelScales: UnsafeMutablePointer<Float>?
   public var factor: Float
+  /// As in ``NestedView``; only portable kernels look at the first two.
+  public var scaleKind: ScaleKind
+  public var groupShift: Int
+  /// Bytes from one block's lines of scales to the next one's.
+  public var scaleRowByteCount: Int
 
   public init(
     plane0: UnsafeRawPointer, plane1: UnsafeRawPointer, plane2: UnsafeRawPointer, plane3: UnsafeRawPointer,
     scales: UnsafeRawPointer, x: UnsafePointer<Int8>, xRowStride: Int, activations: UnsafePointer<ActivationGroup>,
     activationRowStride: Int, start: UnsafePointer<Float>, startRowStride: Int, y: UnsafeMutablePointer<Float>,
     yRowStride: Int, groups: Int, nBlocks: Int, blockStride: Int = 0, panel: UnsafeMutableRawPointer? = nil,
-    panelScales: UnsafeMutablePointer<Float>? = nil, factor: Float
+    panelScales: UnsafeMutablePointer<Float>? = nil, factor: Float, scaleKind: ScaleKind = .stepAndMinimum,
+    groupShift: Int = 0, scaleRowByteCount: Int
   ) {
     self.plane0 = plane0
     self.plane1 = plane1
@@ -306,5 +325,8 @@ public struct VectorArguments: BitwiseCopyable {
     self.panel = panel
     self.panelScales = panelScales
     self.factor = factor
+    self.scaleKind = scaleKind
+    self.groupShift = groupShift
+    self.scaleRowByteCount = scaleRowByteCount
   }
 }

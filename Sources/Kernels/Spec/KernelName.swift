@@ -13,6 +13,10 @@ import NestedFormat
 /// gemvp_f32_s8g64_n4g64b16x64_8x16_avx512vnnigfni  the same, which leaves a panel of what it decoded
 /// unpack_p4g64b16_n4g64b16x64_avx2        result, source
 /// quantize_s8g64_f32_avx2
+/// sums_s8g64_g0_avx2                      of groups of activations, all inputs of weights sharing a scale
+/// quantize_s8rg64_f32_avx2                a scale per row, sums of codes per 64 inputs
+/// gemm_f32_s8rg128_p4g128sb16_12x16_avx512vnnigfni   the same, 128 inputs share a symmetric scale (s); z: step and zero
+///                                         point per output. g0: all inputs share it
 /// words_s16_s8g64_avx2
 /// gemm_f32_bf16_bf16b16x2_12x32_avx512bf16    panel of pairs of inputs in blocks of 16 outputs, two blocks at once
 /// gemm_f32_bf16_f16b16_12x32_avx512bf16       the same from FP16
@@ -40,11 +44,18 @@ public struct KernelName: Hashable, Sendable, CustomStringConvertible {
       case .float32: "f32"
       case .bfloat16: "bf16"
       case .float16: "f16"
-      case .int8PerRowAndGroup: "s8g\(spec.groupSize)"
+      case .int8PerRowAndGroup: "s8g64"
+      case .int8PerRow: "s8rg\(spec.groupSize)"
+      }
+    let kind =
+      switch spec.scaleKind {
+      case .stepAndMinimum: ""
+      case .symmetric: "s"
+      case .perOutput: "z"
       }
     let float = spec.level == .fp16 ? "f16b\(spec.columns)" : "f32b\(spec.columns)"
-    let panel = "p\(spec.level.bits)g\(spec.groupSize)b\(spec.columns)"
-    let planes = "n\(spec.level.bits)g\(spec.groupSize)b\(spec.columns)x64"
+    let panel = "p\(spec.level.bits)g\(spec.groupSize)\(kind)b\(spec.columns)"
+    let planes = "n\(spec.level.bits)g\(spec.groupSize)\(kind)b\(spec.columns)x64"
     let isa = spec.isa.name + (spec.gfni ? "gfni" : "")
     let block = "\(spec.rows)x\(spec.columns)"
     switch spec.operation {
@@ -55,6 +66,7 @@ public struct KernelName: Hashable, Sendable, CustomStringConvertible {
     case .expanded: return "gemv_f32_\(activations)_e\(planes.dropFirst())_\(block)_\(isa)"
     case .unpack: return "unpack_\(panel)_\(planes)_\(isa)"
     case .quantize: return "quantize_\(activations)_f32_\(isa)"
+    case .sums: return "sums_\(activations)_g\(spec.groupSize)_\(isa)"
     case .words: return "words_s16_\(activations)_\(isa)"
     case .bfloat16: return "gemm_f32_\(activations)_bf16b16x2_\(block)_\(isa)"
     case .bfloat16Half, .half: return "gemm_f32_\(activations)_f16b16_\(block)_\(isa)"
@@ -71,11 +83,21 @@ public struct KernelName: Hashable, Sendable, CustomStringConvertible {
     guard let isa = InstructionSet.allCases.first(where: { $0.name == isaName }) else { return [] }
     func spec(
       _ operation: GEMMSpec.Operation, _ level: Level, _ activations: GEMMSpec.Activations, _ rows: Int, _ columns: Int,
-      _ group: Int = 64
+      _ group: Int = 64, _ kind: ScaleKind = .stepAndMinimum
     ) -> GEMMSpec {
       GEMMSpec(
         operation, isa: isa, gfni: gfni, level: level, activations: activations, rows: rows, columns: columns,
-        groupSize: group)
+        groupSize: group, scaleKind: kind)
+    }
+    /// Every kind of scales, for both kinds of codes.
+    func nested(
+      _ operation: GEMMSpec.Operation, _ level: Level, _ rows: Int, _ columns: Int, _ group: Int
+    ) -> [GEMMSpec] {
+      ScaleKind.allCases.flatMap { kind in
+        [GEMMSpec.Activations.int8PerRowAndGroup, .int8PerRow].map {
+          spec(operation, level, $0, rows, columns, group, kind)
+        }
+      }
     }
     switch parts[0] {
     case "gemm", "gemv", "gemvp":
@@ -96,19 +118,22 @@ public struct KernelName: Hashable, Sendable, CustomStringConvertible {
         guard let level = level(weights[0]) else { return [] }
         let gemv: GEMMSpec.Operation = parts[3].first == "e" ? .expanded : parts[0] == "gemvp" ? .leading : .vector
         let operation = parts[0] == "gemm" ? .panel : gemv
-        return [spec(operation, level, .int8PerRowAndGroup, block[0], block[1], weights[1])]
+        return nested(operation, level, block[0], block[1], weights[1])
       default: return []
       }
     case "unpack":
       let panel = numbers(parts[1])
       guard panel.count == 3, let level = level(panel[0]) else { return [] }
-      return [spec(.unpack, level, .int8PerRowAndGroup, 1, panel[2], panel[1])]
+      return nested(.unpack, level, 1, panel[2], panel[1])
     case "quantize":
       let result = numbers(parts[1])
-      return result.count == 2 ? [spec(.quantize, .fp32, .int8PerRowAndGroup, 1, 16, result[1])] : []
+      return result.count == 2 ? nested(.quantize, .fp32, 1, 16, result[1]) : []
+    case "sums":
+      let result = numbers(parts[2])
+      return result.count == 1 ? nested(.sums, .fp32, 1, 16, result[0]) : []
     case "words":
       let source = numbers(parts[2])
-      return source.count == 2 ? [spec(.words, .int8, .int8PerRowAndGroup, 1, 16, source[1])] : []
+      return source.count == 2 ? [spec(.words, .int8, .int8PerRowAndGroup, 1, 16)] : []
     case "round":
       return [spec(.round, .fp16, .bfloat16, 1, 16), spec(.roundHalf, .fp16, .float16, 1, 16)]
     default: return []

@@ -6,7 +6,7 @@ public struct ActivationGroup: BitwiseCopyable, Sendable {
   /// In the first group of each chunk of words: minus the sum of the products of the chunk's neighbouring words,
   /// `x0 · x1 + x2 · x3 + ...`, modulo 2³². Else unspecified.
   public var negativePairs: Int32
-  /// ``wordScale`` or ``expandedStart``.
+  /// ``wordScale``, ``expandedStart`` or ``groupSum``.
   public var shared: UInt32
 
   public init(scale: Float, offset: Float) {
@@ -19,6 +19,13 @@ public struct ActivationGroup: BitwiseCopyable, Sendable {
   /// In the first group of each chunk of words: what one unit of the words stands for, a power of two; NaN where one of the
   /// chunk's scales is. Else unspecified.
   public var wordScale: Float {
+    get { Float(bitPattern: shared) }
+    set { shared = newValue.bitPattern }
+  }
+
+  /// Where kernels apply a scale of weights to several groups at once (``GEMMSpec/appliesScalesLate``), in the first of the groups
+  /// that share it: the sum of their offsets or, with a scale per row of activations, of their codes. 0 in the others.
+  public var groupSum: Float {
     get { Float(bitPattern: shared) }
     set { shared = newValue.bitPattern }
   }

@@ -14,7 +14,7 @@ public enum KernelGenerator {
     let asm = X64Assembler()
     let isKnown = [.avx2, .avxvnni, .avx512, .avx512vnni, .avx512bf16, .avx512fp16, .amx].contains(spec.isa)
     let columns = [.bfloat16, .bfloat16Half, .half].contains(spec.operation) ? 16 * BFloat16Arguments.mostBlocks : 16
-    guard isKnown, spec.rows > 0, spec.columns == columns, spec.groupSize == 64 else {
+    guard isKnown, spec.rows > 0, spec.columns == columns, hasForm(spec) else {
       throw .unsupported("\(KernelName(spec)): no generator")
     }
     let wide = spec.isa >= .avx512
@@ -24,7 +24,9 @@ public enum KernelGenerator {
     case _ where spec.isa == .amx: throw .unsupported("\(KernelName(spec)): no generator")
     case .dense:
       if wide { try emitDense(asm, spec, ZMM.self) } else { try emitDense(asm, spec, YMM.self) }
+    case .quantize where spec.activations == .int8PerRow: emitQuantizeRow(asm, spec, wide: wide)
     case .quantize: emitQuantize(asm, wide: wide)
+    case .sums: emitGroupSums(asm, spec)
     case .words: emitWordsAVX2(asm)
     case .unpack:
       if wide { throw .unsupported("\(KernelName(spec)): unpacked by kernels of leading rows") }
@@ -42,5 +44,20 @@ public enum KernelGenerator {
       try emitLeadingAVX512(asm, spec)
     }
     return try asm.finishMarked()
+  }
+
+  /// Whether there is code for the spec's scales.
+  private static func hasForm(_ spec: GEMMSpec) -> Bool {
+    let isStandard = spec.groupSize == 64 && spec.scaleKind == .stepAndMinimum
+    let perRow = spec.activations == .int8PerRow
+    switch spec.operation {
+    case .sums: return spec.groupSize == NestedForm.allInputs && !perRow
+    case .quantize: return [64, 128, NestedForm.allInputs].contains(spec.groupSize)
+    case .vector, .leading, .unpack, .panel:
+      if isStandard && !perRow { return true }
+      if spec.isa == .amx || (perRow && spec.isa < .avx512vnni) { return false }
+      return (try? NestedForm(groupSize: spec.groupSize, scaleKind: spec.scaleKind)) != nil
+    default: return isStandard && !perRow
+    }
   }
 }

@@ -26,10 +26,8 @@ func emitLeadingAVX512(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(A
   asm.jmp(done)
   asm.align(16)
   asm.bind(several)
-  // A line of scales is a quarter of a plane's block.
-  asm.mov(g.nextScales, g.blockStride)
-  asm.shr(g.nextScales, 2)
-  asm.add(g.nextScales, g.scales)
+  asm.mov(g.nextScales, g.scales)
+  asm.add(g.nextScales, GPR64.rdi[offset(\VectorArguments.scaleRowByteCount)])
   wide.emit(asm, decoder)
   asm.bind(done)
   asm.vzeroupper()
@@ -52,11 +50,16 @@ struct LeadingGeneralRegistersAVX512 {
   let panelScales = GPR64.r15
   let work = GPR64.rax
   let groupsLeft = GPR64.rsp[-8]
+  /// Of the blocks whose integers are added up.
+  let summedLeft = GPR64.rsp[-16]
+  /// Of the first and of the second block's scales.
+  let toggles = [GPR64.rsp[-24], GPR64.rsp[-32]]
 }
 
 /// One or two blocks of outputs: registers, and code.
 struct LeadingTileAVX512 {
   let g = LeadingGeneralRegistersAVX512()
+  let spec: GEMMSpec
   let rows: Int
   let blocks: Int
   let planes: Int
@@ -69,13 +72,12 @@ struct LeadingTileAVX512 {
   let codes: [ZMM]
   /// Helps to decode, and broadcasts.
   let temporary: ZMM
-  private let halfBin: Float
 
   init(_ spec: GEMMSpec, blocks: Int) throws(AdaptQError) {
+    self.spec = spec
     rows = spec.rows
     self.blocks = blocks
     planes = spec.level.planes
-    halfBin = Float(1 << (8 - spec.level.bits)) / 2
     var plan = RegisterPlan(count: 32, for: KernelName(spec).description)
     // First, so that one and two blocks share the decoder's.
     constants = try plan.take(PlaneDecoder.registerCount, "decoder").map { ZMM($0) }
@@ -87,27 +89,67 @@ struct LeadingTileAVX512 {
   }
 
   func emit(_ asm: borrowing X64Assembler, _ decoder: PlaneDecoder) {
-    emitTotals(asm, pointer: \VectorArguments.start, stride: \VectorArguments.startRowStride) { asm, place, total in
-      asm.vmovups(total, place)
+    if spec.appliesScalesLate {
+      for total in totals { asm.vpxord(total, total, total) }
+    } else {
+      emitTotals(asm, pointer: \VectorArguments.start, stride: \VectorArguments.startRowStride) { asm, place, total in
+        asm.vmovups(total, place)
+      }
     }
+    let lines = zip([g.scales, g.nextScales].prefix(blocks), g.toggles).map {
+      ScaleLines(spec, pointer: $0, work: g.work, toggle: $1, nextRow: $1)
+    }
+    for line in lines { line.beginRow(asm) }
     asm.align(32)
     let group = asm.here()
     for sum in sums { asm.vpxord(sum, sum, sum) }
-    for quarter in 0..<4 { emitProducts(asm, decoder, quarter) }
+    emitSummedBlocks(asm, spec, blocksLeft: g.summedLeft, work: g.work) { asm in
+      for quarter in 0..<4 { emitProducts(asm, decoder, quarter) }
+      for plane in 0..<planes { asm.add(g.planes[plane], 256) }
+      g.x.advance(asm, rows: rows, by: 64)
+      asm.add(g.panel, 1024)
+      asm.mov(g.work, g.groupsLeft)
+      asm.dec(g.work)
+      asm.mov(g.groupsLeft, g.work)
+    }
     emitScales(asm)
-    for plane in 0..<planes { asm.add(g.planes[plane], 256) }
-    asm.add(g.scales, 64)
-    if blocks > 1 { asm.add(g.nextScales, 64) }
-    g.x.advance(asm, rows: rows, by: 64)
-    asm.add(g.activations, MemoryLayout<ActivationGroup>.stride)
-    asm.add(g.panel, 1024)
-    asm.add(g.panelScales, panelScaleGroupByteCount)
-    asm.mov(g.work, g.groupsLeft)
-    asm.dec(g.work)
-    asm.mov(g.groupsLeft, g.work)
-    asm.jnz(group)
-    emitTotals(asm, pointer: \VectorArguments.y, stride: \VectorArguments.yRowStride) { asm, place, total in
-      asm.vmovups(place, total)
+    for line in lines { line.advance(asm) }
+    asm.add(g.activations, MemoryLayout<ActivationGroup>.stride * spec.summedBlocks)
+    asm.add(g.panelScales, panelScaleGroupByteCount * spec.summedBlocks)
+    asm.cmp64(g.groupsLeft, 0)
+    asm.jne(group)
+    if spec.appliesScalesLate {
+      emitLateScales(asm)
+    } else {
+      emitTotals(asm, pointer: \VectorArguments.y, stride: \VectorArguments.yRowStride) { asm, place, total in
+        asm.vmovups(place, total)
+      }
+    }
+  }
+
+  /// y = start + s' · total + groupSum · lo', or per row y = start + a · total
+  private func emitLateScales(_ asm: borrowing X64Assembler) {
+    let perRow = spec.activations == .int8PerRow
+    if !perRow {
+      asm.mov(g.panelScales, GPR64.rdi[offset(\VectorArguments.panelScales)])
+      emitWeightScales(asm)
+    }
+    let (start, y) = (g.panel, g.panelScales)
+    // The first group has the row's scale, and the sum of all.
+    loadFields(
+      asm, (g.work, \VectorArguments.activations), (start, \VectorArguments.start), (y, \VectorArguments.y))
+    for row in 0..<rows {
+      asm.vbroadcastss(temporary, g.work[offset(perRow ? \ActivationGroup.scale : \ActivationGroup.shared)])
+      for block in 0..<blocks {
+        let total = totals[row * blocks + block]
+        asm.vfmadd213ps(total, perRow ? temporary : source[2 * block], start[64 * block])
+        if !perRow { asm.vfmadd231ps(total, source[2 * block + 1], temporary) }
+        asm.vmovups(y[64 * block], total)
+      }
+      if row + 1 == rows { break }
+      asm.add(g.work, GPR64.rdi[offset(\VectorArguments.activationRowStride)])
+      asm.add(start, GPR64.rdi[offset(\VectorArguments.startRowStride)])
+      asm.add(y, GPR64.rdi[offset(\VectorArguments.yRowStride)])
     }
   }
 
@@ -155,25 +197,41 @@ struct LeadingTileAVX512 {
     }
   }
 
-  /// total += a · (s' · A) + offset · lo'
-  private func emitScales(_ asm: borrowing X64Assembler) {
+  /// The blocks' `s'` and `lo'`, two registers of `source` each, and in the panel.
+  private func emitWeightScales(_ asm: borrowing X64Assembler) {
     let (bin, factor) = (codes[0], temporary)
-    asm.vbroadcastss(bin, asm.constant32(halfBin))
+    asm.vbroadcastss(bin, asm.constant32(spec.scaleKind.binOffset(spec.level)))
     asm.vbroadcastss(factor, GPR64.rdi[offset(\VectorArguments.factor)])
     for block in 0..<blocks {
       let (s, lo) = (source[2 * block], source[2 * block + 1])
       let pointer = block == 0 ? g.scales : g.nextScales
-      emitGroupScales(asm, s: s, lo: lo, from: pointer[0], halfBin: bin, factor: factor)
+      emitGroupScales(asm, spec.scaleKind, s: s, lo: lo, from: pointer[0], offset: bin, factor: factor)
       asm.prefetcht0(pointer[512])
       let place = block * PanelArguments.scaleBlockByteCount
       asm.vmovaps(g.panelScales[place], s)
       asm.vmovaps(g.panelScales[place + 64], lo)
     }
+  }
+
+  /// total += a · (s' · A) + offset · lo', or per row total += s' · A + groupSum · lo', or with one scale for all inputs of an output
+  /// total += a · A
+  private func emitScales(_ asm: borrowing X64Assembler) {
+    let weightsLater = spec.appliesScalesLate && spec.activations != .int8PerRow
+    if !weightsLater { emitWeightScales(asm) }
     asm.mov(g.work, g.activations)
     for row in 0..<rows {
       for block in 0..<blocks {
         let (sum, total) = (sums[row * blocks + block], totals[row * blocks + block])
         asm.vcvtdq2ps(sum, sum)
+        if weightsLater {
+          asm.vfmadd231ps(total, sum, g.work[0].broadcast32)
+          continue
+        }
+        if spec.activations == .int8PerRow {
+          asm.vfmadd231ps(total, sum, source[2 * block])
+          asm.vfmadd231ps(total, source[2 * block + 1], g.work[offset(\ActivationGroup.shared)].broadcast32)
+          continue
+        }
         asm.vmulps(sum, sum, source[2 * block])
         asm.vfmadd231ps(total, sum, g.work[0].broadcast32)
         asm.vfmadd231ps(total, source[2 * block + 1], g.work[4].broadcast32)

@@ -50,6 +50,8 @@ struct PanelGeneralRegistersAVX512 {
   let groupsLeft = GPR64.rsp[-8]
   /// The addresses whose bytes this tile fetches ahead.
   let aheadNext = GPR64.rsp[-16]
+  /// Of the blocks whose integers are added up.
+  let blocksLeft = GPR64.rsp[-24]
 
   init(rows: Int) {
     let bases: [GPR64] = [.rsi, .rbx, .rbp, .r12]
@@ -60,6 +62,7 @@ struct PanelGeneralRegistersAVX512 {
 struct PanelTileAVX512 {
   let rows: Int
   let blocks: Int
+  let spec: GEMMSpec
   /// Integer sums of one group, row by row.
   let sums: [ZMM]
   /// Float sums of the piece of K.
@@ -72,6 +75,7 @@ struct PanelTileAVX512 {
   init(rows: Int, blocks: Int, _ spec: GEMMSpec) throws(AdaptQError) {
     self.rows = rows
     self.blocks = blocks
+    self.spec = spec
     var plan = RegisterPlan(count: 32, for: KernelName(spec).description)
     sums = try plan.take(rows * blocks, "integer sums").map { ZMM($0) }
     totals = try plan.take(rows * blocks, "float sums").map { ZMM($0) }
@@ -87,28 +91,39 @@ struct PanelTileAVX512 {
     asm.mov(g.groupsLeft, g.work)
     asm.mov(g.x.bases[0], g.tileX)
     g.x.derive(asm, rows: rows)
-    for row in 0..<rows {
-      for block in 0..<blocks { asm.vmovups(totals[row * blocks + block], g.start[64 * block]) }
-      asm.add(g.start, GPR64.rdi[offset(\PanelArguments.startRowStride)])
+    if spec.appliesScalesLate {
+      for total in totals { asm.vpxord(total, total, total) }
+    } else {
+      for row in 0..<rows {
+        for block in 0..<blocks { asm.vmovups(totals[row * blocks + block], g.start[64 * block]) }
+        asm.add(g.start, GPR64.rdi[offset(\PanelArguments.startRowStride)])
+      }
     }
     asm.align(32)
     let group = asm.here()
-    emitFetchingAhead(asm, g.ahead, g.work, next: g.aheadNext, groupsLeft: g.groupsLeft)
     for sum in sums { asm.vpxord(sum, sum, sum) }
-    if blocks == 1 { emitProducts(asm, g) } else { emitWideProducts(asm, g) }
+    emitSummedBlocks(asm, spec, blocksLeft: g.blocksLeft, work: g.work) { asm in
+      emitFetchingAhead(asm, g.ahead, g.work, next: g.aheadNext, groupsLeft: g.groupsLeft)
+      if blocks == 1 { emitProducts(asm, g) } else { emitWideProducts(asm, g) }
+      g.x.advance(asm, rows: rows, by: 64)
+      asm.add(g.panel, 1024)
+      asm.mov(g.work, g.groupsLeft)
+      asm.dec(g.work)
+      asm.mov(g.groupsLeft, g.work)
+    }
     emitScales(asm, g)
-    g.x.advance(asm, rows: rows, by: 64)
-    asm.add(g.panel, 1024)
-    asm.add(g.panelScales, panelScaleGroupByteCount)
-    asm.add(g.tileScales, MemoryLayout<ActivationGroup>.stride)
-    asm.mov(g.work, g.groupsLeft)
-    asm.dec(g.work)
-    asm.mov(g.groupsLeft, g.work)
-    asm.jnz(group)
+    asm.add(g.panelScales, panelScaleGroupByteCount * spec.summedBlocks)
+    asm.add(g.tileScales, MemoryLayout<ActivationGroup>.stride * spec.summedBlocks)
+    asm.cmp64(g.groupsLeft, 0)
+    asm.jne(group)
 
-    for row in 0..<rows {
-      for block in 0..<blocks { asm.vmovups(g.y[64 * block], totals[row * blocks + block]) }
-      asm.add(g.y, GPR64.rdi[offset(\PanelArguments.yRowStride)])
+    if spec.appliesScalesLate {
+      emitLateScales(asm, g)
+    } else {
+      for row in 0..<rows {
+        for block in 0..<blocks { asm.vmovups(g.y[64 * block], totals[row * blocks + block]) }
+        asm.add(g.y, GPR64.rdi[offset(\PanelArguments.yRowStride)])
+      }
     }
     asm.mov(g.work, g.aheadNext)
     asm.add(g.work, 8 * fetchedAtOnce)
@@ -120,6 +135,10 @@ struct PanelTileAVX512 {
     asm.imul(g.work, g.work, rows)
     asm.add(g.tileScales, g.work)
     asm.mov(g.work, GPR64.rdi[offset(\PanelArguments.groups)])
+    if spec.summedBlocks > 1 {
+      asm.add(g.work, spec.summedBlocks - 1)
+      asm.and(g.work, -spec.summedBlocks)
+    }
     asm.shl(g.work, 4)
     asm.sub(g.tileScales, g.work)
   }
@@ -145,15 +164,80 @@ struct PanelTileAVX512 {
     }
   }
 
-  /// total += a · (s' · A) + offset · lo'
-  private func emitScales(_ asm: borrowing X64Assembler, _ g: PanelGeneralRegistersAVX512) {
+  /// y = start + s' · total + groupSum · lo', or per row y = start + a · total
+  private func emitLateScales(_ asm: borrowing X64Assembler, _ g: PanelGeneralRegistersAVX512) {
+    let perRow = spec.activations == .int8PerRow
+    let factor = activations[0]
+    if perRow {
+      // The row has one scale; the last group's entry is as good as any.
+      asm.lea(g.work, g.tileScales[-MemoryLayout<ActivationGroup>.stride * spec.summedBlocks])
+    } else {
+      asm.mov(g.ahead, GPR64.rdi[offset(\PanelArguments.groups)])
+      asm.shl(g.ahead, 4)
+      asm.mov(g.work, g.tileScales)
+      asm.sub(g.work, g.ahead)
+      asm.mov(g.panelScales, GPR64.rdi[offset(\PanelArguments.panelScales)])
+      emitPanelScales(asm, g)
+    }
+    for row in 0..<rows {
+      asm.vbroadcastss(factor, g.work[offset(perRow ? \ActivationGroup.scale : \ActivationGroup.shared)])
+      for block in 0..<blocks {
+        let total = totals[row * blocks + block]
+        asm.vfmadd213ps(total, perRow ? factor : weights[block], g.start[64 * block])
+        if !perRow { asm.vfmadd231ps(total, minima[block], factor) }
+        asm.vmovups(g.y[64 * block], total)
+      }
+      asm.add(g.work, GPR64.rdi[offset(\PanelArguments.activationRowStride)])
+      asm.add(g.start, GPR64.rdi[offset(\PanelArguments.startRowStride)])
+      asm.add(g.y, GPR64.rdi[offset(\PanelArguments.yRowStride)])
+    }
+  }
+
+  /// The blocks' steps and minima, in place of codes.
+  private func emitPanelScales(_ asm: borrowing X64Assembler, _ g: PanelGeneralRegistersAVX512) {
     for block in 0..<blocks {
       asm.vmovups(weights[block], g.panelScales[block * PanelArguments.scaleBlockByteCount])
       asm.vmovups(minima[block], g.panelScales[block * PanelArguments.scaleBlockByteCount + 64])
     }
+  }
+
+  /// total += a · (s' · A) + offset · lo', or per row total += s' · A + groupSum · lo', or with one scale for all inputs of an output
+  /// total += a · A
+  private func emitScales(_ asm: borrowing X64Assembler, _ g: PanelGeneralRegistersAVX512) {
+    let weightsLater = spec.appliesScalesLate && spec.activations != .int8PerRow
+    if !weightsLater { emitPanelScales(asm, g) }
     asm.mov(g.work, g.tileScales)
     let (scale, rowOffset) = (activations[0], activations[1])
     for row in 0..<rows {
+      if weightsLater {
+        if blocks > 1 { asm.vbroadcastss(scale, g.work[0]) }
+        for block in 0..<blocks {
+          let (sum, total) = (sums[row * blocks + block], totals[row * blocks + block])
+          asm.vcvtdq2ps(sum, sum)
+          if blocks > 1 {
+            asm.vfmadd231ps(total, sum, scale)
+          } else {
+            asm.vfmadd231ps(total, sum, g.work[0].broadcast32)
+          }
+        }
+        if row + 1 < rows { asm.add(g.work, GPR64.rdi[offset(\PanelArguments.activationRowStride)]) }
+        continue
+      }
+      if spec.activations == .int8PerRow {
+        if blocks > 1 { asm.vbroadcastss(rowOffset, g.work[offset(\ActivationGroup.shared)]) }
+        for block in 0..<blocks {
+          let (sum, total) = (sums[row * blocks + block], totals[row * blocks + block])
+          asm.vcvtdq2ps(sum, sum)
+          asm.vfmadd231ps(total, sum, weights[block])
+          if blocks > 1 {
+            asm.vfmadd231ps(total, minima[block], rowOffset)
+          } else {
+            asm.vfmadd231ps(total, minima[block], g.work[offset(\ActivationGroup.shared)].broadcast32)
+          }
+        }
+        if row + 1 < rows { asm.add(g.work, GPR64.rdi[offset(\PanelArguments.activationRowStride)]) }
+        continue
+      }
       if blocks > 1 {
         asm.vbroadcastss(scale, g.work[0])
         asm.vbroadcastss(rowOffset, g.work[4])
@@ -173,6 +257,41 @@ struct PanelTileAVX512 {
       if row + 1 < rows { asm.add(g.work, GPR64.rdi[offset(\PanelArguments.activationRowStride)]) }
     }
   }
+}
+
+extension GEMMSpec {
+  /// Whether products add up a piece of K, as much as a panel holds, before they apply the scale that is common to all of it: that
+  /// of the row, or that of the output.
+  var appliesScalesLate: Bool {
+    isa == .avx512vnni && (activations == .int8PerRow || groupSize == NestedForm.allInputs)
+  }
+
+  /// Blocks of 64 inputs whose integers are added up before scales are applied, at most what a panel holds: one scale of the row
+  /// allows that for all inputs that share scales of weights. |Σ| ≤ 8 · 64 · 127 · 255 < 2³¹.
+  var summedBlocks: Int {
+    if activations != .int8PerRow || groupSize == 64 { return 1 }
+    return groupSize == 128 ? 2 : WordsArguments.groupCount
+  }
+}
+
+/// Emits `block` once, or in a loop over the blocks that ``GEMMSpec/summedBlocks`` says, or as many as are left: `block` counts
+/// them down in a place of its own and ends with the flags of that.
+func emitSummedBlocks(
+  _ asm: borrowing X64Assembler, _ spec: GEMMSpec, blocksLeft: Mem, work: GPR64,
+  _ block: (borrowing X64Assembler) -> Void
+) {
+  if spec.summedBlocks == 1 { return block(asm) }
+  let done = asm.newLabel()
+  asm.mov64(blocksLeft, spec.summedBlocks)
+  asm.align(32)
+  let next = asm.here()
+  block(asm)
+  asm.jz(done)
+  asm.mov(work, blocksLeft)
+  asm.dec(work)
+  asm.mov(blocksLeft, work)
+  asm.jnz(next)
+  asm.bind(done)
 }
 
 /// How many addresses of ``PanelArguments/ahead`` a tile fetches from.

@@ -205,8 +205,8 @@ private func emitLanePerGroup(_ asm: borrowing X64Assembler, _ g: QuantizeRegist
   asm.vpmaxsd(v[0], g.work1, g.work2)
 }
 
-/// The codes of `count` groups and their sums; moves source and target on.
-private func emitCodes(_ asm: borrowing X64Assembler, _ g: QuantizeRegisters) {
+/// The codes of `count` groups and their sums; moves source, target and output on. With a scale per row the sums are stored too.
+func emitCodes(_ asm: borrowing X64Assembler, _ g: QuantizeRegisters, perRow: Bool = false) {
   let v = g.values
   let work = g.work1
   asm.lea(g.index, g.scales)
@@ -233,6 +233,7 @@ private func emitCodes(_ asm: borrowing X64Assembler, _ g: QuantizeRegisters) {
   asm.vpmaddwd(sum, sum, asm.constants32(Array(repeating: 0x0001_0001, count: 8)))
   emitSum(asm, sum, work)
   asm.vcvtdq2ps(sum.xmm, sum.xmm)
+  if perRow { asm.vmovss(g.output[offset(\ActivationGroup.shared)], sum.xmm) }
   asm.vmovss(g.scale.xmm, g.index[0])
   asm.vmulps(sum.xmm, sum.xmm, g.scale.xmm)
   asm.vmovss(g.output[offset(\ActivationGroup.scale)], g.scale.xmm)

@@ -20,9 +20,9 @@ private struct BatchRegisters {
   let zeros = OpMask.k3
 }
 
-/// Before the first batch.
-func emitBatchConstantsAVX512(_ asm: borrowing X64Assembler, _ g: QuantizeRegisters) {
-  asm.mov(g.work.r32, 0x3333)
+/// Before the first batch. With a scale per row the sum of the codes stands in the last of the four fields.
+func emitBatchConstantsAVX512(_ asm: borrowing X64Assembler, _ g: QuantizeRegisters, perRow: Bool = false) {
+  asm.mov(g.work.r32, perRow ? 0xBBBB : 0x3333)
   asm.kmovw(BatchRegisters().zeros, g.work.r32)
 }
 
@@ -108,8 +108,16 @@ func emitShortBatchAVX512(
   emitLoads(asm, r.maxima, g.maxima)
   emitLanePerGroup(asm, r.maxima, r.sums[0], r.sums[1]) { asm, target, a, b in asm.vpmaxsd(target, a, b) }
   emitScales(asm, g, g.scales)
-  emitCodeConstants(asm, r)
   asm.mov(g.count, g.savedCount)
+  emitShortCodesAVX512(asm, g)
+}
+
+/// The codes of a batch of `count` groups from source on, at most eight, whose scales and multipliers stand in the frame; moves
+/// source, target and output on.
+func emitShortCodesAVX512(_ asm: borrowing X64Assembler, _ g: QuantizeRegisters, perRow: Bool = false) {
+  let r = BatchRegisters()
+  emitCodeConstants(asm, r)
+  asm.mov(g.savedCount, g.count)
   asm.lea(g.work, g.multipliers)
   asm.lea(g.index, g.sums)
   let loop = asm.here()
@@ -132,7 +140,7 @@ func emitShortBatchAVX512(
   asm.kmovw(.k1, g.work.r32)
   asm.shr(g.work.r32, 16)
   asm.kmovw(.k2, g.work.r32)
-  emitGroupFacts(asm, g, r, g.scales, masked: true)
+  emitGroupFacts(asm, g, r, g.scales, masked: true, perRow: perRow)
   asm.shl(g.count, 4)
   asm.add(g.output, g.count)
 }
@@ -230,17 +238,22 @@ private func emitGroupCodes(
   asm.vpdpbusd(sum, r.ones, v[0])
 }
 
-/// Scales and offsets, from the sums in the lanes of the first of `r.sums`.
+/// Scales and offsets, from the sums in the lanes of the first of `r.sums`; with a scale per row the sums too.
 private func emitGroupFacts(
-  _ asm: borrowing X64Assembler, _ g: QuantizeRegisters, _ r: BatchRegisters, _ scale: Mem, masked: Bool
+  _ asm: borrowing X64Assembler, _ g: QuantizeRegisters, _ r: BatchRegisters, _ scale: Mem, masked: Bool,
+  perRow: Bool = false
 ) {
   let (offsets, scales, facts) = (r.sums[0], r.sums[1], [r.sums[2], r.sums[3]])
   asm.vmovaps(scales.ymm, scale)
   asm.vcvtdq2ps(offsets.ymm, offsets.ymm)
+  if perRow { asm.vinsertf64x4(scales, scales, offsets.ymm, 1) }
   asm.vmulps(offsets.ymm, offsets.ymm, scales.ymm)
   for half in 0..<2 {
     var lanes: [UInt32] = []
-    for group in 0..<4 { lanes += [UInt32(4 * half + group), UInt32(16 + 4 * half + group), 0, 0] }
+    for group in 0..<4 {
+      let place = UInt32(4 * half + group)
+      lanes += [place, 16 + place, 0, 8 + place]
+    }
     asm.vmovdqa64(facts[half], asm.constants32(lanes))
     asm.vpermi2ps(facts[half].zeroed(r.zeros), scales, offsets)
     if masked {

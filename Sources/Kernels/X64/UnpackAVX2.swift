@@ -11,12 +11,14 @@ func emitUnpackAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Adap
   let level = spec.level
   let r = try UnpackRegisters(spec)
   let (nextPlanes, nextScales) = (GPR64.rbx, GPR64.rbp)
-  pushAll(asm, [nextPlanes, nextScales])
+  pushAll(asm, [nextPlanes, nextScales, .r12])
   asm.mov(nextPlanes, GPR64.rdi[offset(\UnpackArguments.groupsToNext)])
   asm.mov(nextScales, nextPlanes)
   asm.shl(nextPlanes, 8)
   asm.shl(nextScales, 6)
-  if spec.hasWords { emitWordScales(asm, r) }
+  let lines = ScaleLines(
+    spec, pointer: .r9, work: .r12, toggle: GPR64.rsp[-8], nextRow: GPR64.rsp[-16])
+  if spec.hasWords { emitWordScales(asm, spec, r, lines) }
   let planes: [GPR64] = [.rsi, .rdx, .rcx, .r8]
   let fields: [PartialKeyPath<UnpackArguments>] = [\.plane0, \.plane1, \.plane2, \.plane3]
   let (scales, panel, panelScales, groups) = (GPR64.r9, GPR64.r10, GPR64.r11, GPR64.rax)
@@ -35,6 +37,7 @@ func emitUnpackAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Adap
     for sum in r.products { asm.vpxor(sum, sum, sum) }
   }
 
+  if !spec.hasWords { lines.beginRow(asm) }
   asm.align(32)
   let loop = asm.here()
   asm.prefetcht1(scales[nextScales, 1, 0])
@@ -61,9 +64,11 @@ func emitUnpackAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Adap
       }
     }
   }
-  if !spec.hasWords { emitScales(asm, level, scales, panelScales, r.temporaries) }
+  if !spec.hasWords {
+    emitScales(asm, spec, scales, panelScales, r.temporaries)
+    lines.advance(asm)
+  }
   for plane in 0..<level.planes { asm.add(planes[plane], 256) }
-  asm.add(scales, 64)
   asm.add(panel, 16 * vectorByteCount)
   asm.add(panelScales, panelScaleGroupByteCount)
   asm.dec(groups)
@@ -73,7 +78,7 @@ func emitUnpackAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Adap
     for part in 0..<2 { asm.vmovdqu(panelScales[32 * part], r.products[part]) }
   }
   asm.vzeroupper()
-  popAll(asm, [nextPlanes, nextScales])
+  popAll(asm, [nextPlanes, nextScales, .r12])
   asm.ret()
 }
 
@@ -128,16 +133,14 @@ private func emitWords(
 
 /// One line of scales: `s' = s · factor · 2^(8-b)`, `lo' = (lo + s · 2^(7-b)) · factor`.
 private func emitScales(
-  _ asm: borrowing X64Assembler, _ level: Level, _ scales: GPR64, _ panelScales: GPR64, _ t: [YMM]
+  _ asm: borrowing X64Assembler, _ spec: GEMMSpec, _ scales: GPR64, _ panelScales: GPR64, _ t: [YMM]
 ) {
-  let bin = Float(1 << (8 - level.bits))
+  let bin = Float(1 << (8 - spec.level.bits))
   let (s, lo, factor, constant) = (t[0], t[1], t[2], t[3])
   asm.vbroadcastss(factor, GPR64.rdi[offset(\UnpackArguments.factor)])
   for part in 0..<2 {
-    asm.vcvtph2ps(s, scales[16 * part])
-    asm.vcvtph2ps(lo, scales[32 + 16 * part])
-    asm.vbroadcastss(constant, asm.constant32(bin / 2))
-    asm.vfmadd231ps(lo, s, constant)
+    asm.vbroadcastss(constant, asm.constant32(spec.scaleKind.binOffset(spec.level)))
+    emitLineScales(asm, spec.scaleKind, s: s, lo: lo, from: scales, part: part, offset: constant)
     asm.vmulps(lo, lo, factor)
     asm.vmovups(panelScales[64 + 32 * part], lo)
     asm.vmulps(s, s, factor)
@@ -151,7 +154,9 @@ private func emitScales(
 
 /// What words are made with: per group `m` and `b` of every output, each twice in 32 bits, in place of `s'` and `lo'`, and in
 /// the third place of the first group the units. Uses all temporaries and planes, rax, r9 and r11.
-private func emitWordScales(_ asm: borrowing X64Assembler, _ r: UnpackRegisters) {
+private func emitWordScales(
+  _ asm: borrowing X64Assembler, _ spec: GEMMSpec, _ r: UnpackRegisters, _ lines: ScaleLines
+) {
   let (scales, panelScales, groups) = (GPR64.r9, GPR64.r11, GPR64.rax)
   let (s, lo, factor, high) = (r.temporaries[0], r.temporaries[1], r.temporaries[2], r.temporaries[3])
   let (largest, others) = (Array(r.planes[0...1]), Array(r.planes[2...3]))
@@ -162,12 +167,18 @@ private func emitWordScales(_ asm: borrowing X64Assembler, _ r: UnpackRegisters)
     asm, (scales, \UnpackArguments.scales), (panelScales, \UnpackArguments.panelScales),
     (groups, \UnpackArguments.groups))
   for part in largest { asm.vxorps(part, part, part) }
+  lines.beginRow(asm)
   let measure = asm.here()
   for part in 0..<2 {
-    asm.vcvtph2ps(s, scales[16 * part])
-    asm.vcvtph2ps(lo, scales[32 + 16 * part])
-    asm.vmulps(high, s, asm.constants32(Array(repeating: (0.5 as Float).bitPattern, count: 8)))
-    asm.vaddps(lo, lo, high)
+    if spec.scaleKind == .stepAndMinimum {
+      asm.vcvtph2ps(s, scales[16 * part])
+      asm.vcvtph2ps(lo, scales[32 + 16 * part])
+      asm.vmulps(high, s, asm.constants32(Array(repeating: (0.5 as Float).bitPattern, count: 8)))
+      asm.vaddps(lo, lo, high)
+    } else {
+      asm.vbroadcastss(high, asm.constant32(spec.scaleKind.binOffset(spec.level)))
+      emitLineScales(asm, spec.scaleKind, s: s, lo: lo, from: scales, part: part, offset: high)
+    }
     asm.vmulps(lo, lo, factor)
     asm.vmovups(panelScales[64 + 32 * part], lo)
     asm.vmulps(s, s, factor)
@@ -179,7 +190,7 @@ private func emitWordScales(_ asm: borrowing X64Assembler, _ r: UnpackRegisters)
       asm.vmaxps(largest[part], largest[part], value)
     }
   }
-  asm.add(scales, 64)
+  lines.advance(asm)
   asm.add(panelScales, panelScaleGroupByteCount)
   asm.dec(groups)
   asm.jnz(measure)

@@ -38,7 +38,10 @@ func emitVectorAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Adap
     emitSums = { asm, part in emitDigitSums(asm, spec, v, g, decoder, part: part) }
   }
 
+  let lines = ScaleLines(spec, pointer: g.scales, work: g.work, toggle: g.toggle, nextRow: g.scaleRow)
+  lines.begin(asm)
   let block = asm.here()
+  lines.beginRow(asm)
   loadFields(
     asm, (g.x.bases[0], \VectorArguments.x), (g.activations.bases[0], \VectorArguments.activations),
     (g.count, \VectorArguments.groups))
@@ -53,11 +56,12 @@ func emitVectorAVX2(_ asm: borrowing X64Assembler, _ spec: GEMMSpec) throws(Adap
     emitGroupEnd(asm, spec, v, g, part: part)
   }
   for plane in 0..<planes { asm.add(g.planes[plane], 256) }
-  asm.add(g.scales, 64)
+  lines.advance(asm)
   g.x.advance(asm, rows: spec.rows, by: 64)
   g.activations.advance(asm, rows: spec.rows, by: 16)
   asm.dec(g.count)
   asm.jnz(group)
+  lines.endRow(asm, rowByteCount: \VectorArguments.scaleRowByteCount)
 
   // y = start + factor · sum
   asm.vbroadcastss(v.work, GPR64.rdi[offset(\VectorArguments.factor)])
@@ -103,6 +107,8 @@ struct VectorGeneralRegisters {
   let start = GPR64.rsp[8]
   let y = GPR64.rsp[16]
   let savedPointer = GPR64.rsp[24]
+  let toggle = GPR64.rsp[32]
+  let scaleRow = GPR64.rsp[40]
   /// Float sums of the block, `[row][16]`, the factor not applied.
   let sums = GPR64.rsp[64]
   let frameByteCount = 64 + 4 * 64
@@ -242,11 +248,9 @@ private func emitGroupEnd(
   _ asm: borrowing X64Assembler, _ spec: GEMMSpec, _ v: VectorRegisters, _ g: VectorGeneralRegisters, part: Int
 ) {
   let (s, lo) = (v.planes[0], v.planes[1])
-  asm.vcvtph2ps(s, g.scales[16 * part])
-  asm.vcvtph2ps(lo, g.scales[32 + 16 * part])
   if part == 0 { asm.prefetcht0(g.scales[prefetchDistance / 2]) }
-  asm.vbroadcastss(v.work, asm.constant32(Float(1 << (8 - spec.level.bits)) / 2))
-  asm.vfmadd231ps(lo, s, v.work)
+  asm.vbroadcastss(v.work, asm.constant32(spec.scaleKind.binOffset(spec.level)))
+  emitLineScales(asm, spec.scaleKind, s: s, lo: lo, from: g.scales, part: part, offset: v.work)
   for row in 0..<spec.rows {
     let sum = v.sums32[row]
     asm.vcvtdq2ps(sum, sum)
@@ -257,5 +261,25 @@ private func emitGroupEnd(
     asm.vfmadd213ps(sum, v.product, place)
     asm.vfmadd231ps(sum, v.work, lo)
     asm.vmovaps(place, sum)
+  }
+}
+
+/// `s` and `lo + s · offset` of one half of the outputs, from a line of scales; without a stored `lo` that is
+/// `(offset − zero point) · s`. `offset` holds ``ScaleKind/binOffset(_:)`` everywhere.
+func emitLineScales(
+  _ asm: borrowing X64Assembler, _ kind: ScaleKind, s: YMM, lo: YMM, from line: GPR64, part: Int, offset: YMM
+) {
+  switch kind {
+  case .stepAndMinimum:
+    asm.vcvtph2ps(s, line[16 * part])
+    asm.vcvtph2ps(lo, line[32 + 16 * part])
+    asm.vfmadd231ps(lo, s, offset)
+  case .symmetric:
+    asm.vcvtph2ps(s, line[16 * part])
+    asm.vmulps(lo, s, offset)
+  case .perOutput:
+    asm.vmovups(s, line[32 * part])
+    asm.vsubps(lo, offset, line[64 + 32 * part])
+    asm.vmulps(lo, lo, s)
   }
 }

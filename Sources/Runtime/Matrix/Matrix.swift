@@ -28,7 +28,7 @@ public final class Matrix: @unchecked Sendable {
   public let name: String
   public let n: Int
   public let k: Int
-  public let groupSize: Int
+  public let form: NestedForm
   public let forms: SiteForms
   /// Bytes of the expanded form; 0 when there is none.
   public let expandedByteCount: Int
@@ -49,6 +49,9 @@ public final class Matrix: @unchecked Sendable {
     _ stored: StoredMatrix, weightsOwner: MemoryBlock, options: MatrixOptions, kernels: KernelTable,
     kernelOwner: AnyObject?, calls: SystemCalls = .live
   ) throws(AdaptQError) {
+    if kernels.form != stored.form {
+      throw .internalError("kernels for \(kernels.form), the matrix has \(stored.form)")
+    }
     let forms = stored.forms
     let weights = LinearWeights(
       n: stored.n, k: stored.k, nested: forms.nested, fp16: forms.fp16, fp32: forms.fp32, bias: forms.bias)
@@ -83,7 +86,7 @@ public final class Matrix: @unchecked Sendable {
     name = stored.name
     n = stored.n
     k = stored.k
-    groupSize = stored.groupSize
+    form = stored.form
     self.forms = forms
     self.expandedByteCount = expandedCount
     self.workspaceByteCount = workspaceByteCount
@@ -106,6 +109,6 @@ public final class Matrix: @unchecked Sendable {
 
   /// What a file keeps of it; valid as long as the matrix.
   public var stored: StoredMatrix {
-    StoredMatrix(name: name, n: n, k: k, groupSize: groupSize, forms: forms)
+    StoredMatrix(name: name, n: n, k: k, form: form, forms: forms)
   }
 }

@@ -141,10 +141,15 @@ extension MatrixHandle {
         // 0 · scale is NaN for NaN and the infinities only: such a scale makes the whole row NaN.
         let stored = UnsafeRawPointer(scales + (row &* scaleStride &+ group)).loadUnaligned(as: Float.self)
         let scale = stored + stored * 0
-        output.groupScales[row &* output.groups &+ group] = ActivationGroup(
-          scale: scale, offset: scale * Float(sum))
+        let groups = output.groupScales + row &* output.groups
+        groups[group] = ActivationGroup(scale: scale, offset: scale * Float(sum))
+        if !hasRowScales { continue }
+        let shift = state.pointee.kernels.form.groupShift
+        groups[group].groupSum = 0
+        groups[(group &>> shift) &<< shift].groupSum += Float(sum)
       }
     }
+    sumGroups(output, state.pointee.kernels, firstRow: 0, rowCount: output.rows)
   }
 
   /// `code · scale` for products in floats; rows are `64 · groups` apart.
@@ -168,7 +173,7 @@ extension MatrixHandle {
     }
   }
 
-  /// Codes `rows` rows of `k` floats: per row and group of 64, `scale = max|x| / 127` and `code = x / scale` to nearest,
+  /// Codes `rows` rows of `k` floats: per row and group of 64, or per row if ``hasRowScales``, `scale = max|x| / 127` and `code = x / scale` to nearest,
   /// ties to even. A group with a NaN or an infinity gets a scale of NaN and unspecified codes.
   ///
   /// Works group by group in the caller's stack, so that it needs no workspace and writes nothing but the named elements.
@@ -180,6 +185,15 @@ extension MatrixHandle {
     cmachine_set_mxcsr(0x1F80)
     defer { cmachine_set_mxcsr(hostControl) }
     let (k, groups) = (k, groups)
+    if hasRowScales {
+      for row in 0..<rows {
+        let scale = codeRow(x + row &* xStride, count: k, into: codes + row &* codeStride)
+        for group in 0..<groups {
+          UnsafeMutableRawPointer(scales + (row &* scaleStride &+ group)).storeBytes(of: scale, as: Float.self)
+        }
+      }
+      return
+    }
     // 832 bytes: above 1024, or with a larger alignment, Swift takes them from the heap.
     let chunk = 4
     withUnsafeTemporaryAllocation(byteCount: chunk &* (64 &+ 128 &+ 16), alignment: 16) { memory in

@@ -58,6 +58,8 @@ public struct MatrixHandle: BitwiseCopyable, @unchecked Sendable {
   @inline(__always) public var n: Int { state.pointee.weights.n }
   @inline(__always) public var k: Int { state.pointee.weights.k }
   @inline(__always) public var groups: Int { (state.pointee.weights.k &+ 63) / 64 }
+  /// Whether integer levels read one scale per row of activations.
+  @inline(__always) public var hasRowScales: Bool { state.pointee.kernels.form.activations == .perRow }
   @inline(__always) public var maxRows: Int { state.pointee.maxRows }
   @inline(__always) public var nBlocks: Int { state.pointee.weights.nBlocks }
   /// The matrix's own, for calls with up to ``maxRows`` rows; one call at a time.

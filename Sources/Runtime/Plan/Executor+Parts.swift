@@ -68,7 +68,7 @@ extension PlanContext {
     let x = slot(step.pointee.input0)
     let (rows, width) = (x.pointee.rows, x.pointee.width)
     Kernels.activationCodes(
-      kernel, x: x.pointee.floats, xRowStride: width,
+      kernel, kernels, x: x.pointee.floats, xRowStride: width,
       into: QuantizedActivations(memory: quantized, rows: rows, k: width), firstRow: first, rowCount: end &- first)
   }
 

@@ -75,6 +75,9 @@ public final class Session: @unchecked Sendable {
     load: SharedLoad? = nil,
     machine: CostMachine = CostMachine(cpu: "", instructionSet: 0, features: 0, kernels: 0)
   ) throws(AdaptQError) {
+    if kernels.form != model.graph.form {
+      throw .internalError("kernels for \(kernels.form), the model has \(model.graph.form)")
+    }
     let levels = model.levels.filter { allowed.contains($0) }
     if levels.isEmpty {
       let stored = model.levels.map(\.name).joined(separator: ", ")

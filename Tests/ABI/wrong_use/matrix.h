@@ -49,8 +49,21 @@ static void matrix_create(void) {
   CREATE_WRONG("bias NaN", ADAPTQ_INVALID_ARGUMENT, "bias: element 0 is nan", in.matrix.bias = weights_with(NAN, 0));
   CREATE_WRONG("bias infinite", ADAPTQ_INVALID_ARGUMENT, "bias: element 39 is inf",
                in.matrix.bias = weights_with(INFINITY, 39));
-  CREATE_WRONG("weight_type unknown", ADAPTQ_INVALID_ARGUMENT, "adaptq_matrix_options.weight_type is 4; expected 0 to 3",
-               in.matrix.weight_type = 4);
+  CREATE_WRONG("weight_type unknown", ADAPTQ_INVALID_ARGUMENT, "adaptq_matrix_options.weight_type is 6; expected 0 to 5",
+               in.matrix.weight_type = 6);
+  CREATE_WRONG("codes without weight_scales", ADAPTQ_INVALID_ARGUMENT, "weight_scales is NULL",
+               in.matrix.weight_type = ADAPTQ_WEIGHTS_UINT8);
+  CREATE_WRONG("weight_scales with floats", ADAPTQ_INVALID_ARGUMENT, "are for weights that are codes",
+               in.matrix.weight_scales = weights_with(1, 0));
+  CREATE_WRONG("weight_scales negative", ADAPTQ_INVALID_ARGUMENT, "weight_scales: element",
+               (in.matrix.weight_type = ADAPTQ_WEIGHTS_INT8, in.matrix.keep = 0,
+                in.matrix.weight_scales = weights_with(-1, 3)));
+  CREATE_WRONG("scale_kind unknown", ADAPTQ_INVALID_ARGUMENT, "adaptq_matrix_options.scale_kind is 3; expected 0 to 2",
+               in.matrix.scale_kind = 3);
+  CREATE_WRONG("scales per output in groups of 64", ADAPTQ_UNSUPPORTED, "group size: 64",
+               (in.matrix.scale_kind = ADAPTQ_SCALES_OUTPUT, in.matrix.group_size = 64));
+  CREATE_WRONG("activation_scales unknown", ADAPTQ_INVALID_ARGUMENT,
+               "adaptq_matrix_options.activation_scales is -1; expected 0 to 1", in.matrix.activation_scales = -1);
   CREATE_WRONG("group_size negative", ADAPTQ_INVALID_ARGUMENT, "adaptq_matrix_options.group_size is -64",
                in.matrix.group_size = -64);
   CREATE_WRONG("group_size 32", ADAPTQ_UNSUPPORTED, "group", in.matrix.group_size = 32);

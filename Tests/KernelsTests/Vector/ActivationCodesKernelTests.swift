@@ -116,8 +116,8 @@ import Testing
         let found = QuantizedActivations(memory: UnsafeMutableRawPointer(memory[0].base), rows: rows, k: k)
         let expected = QuantizedActivations(memory: UnsafeMutableRawPointer(memory[1].base), rows: rows, k: k)
         let half = rows / 2
-        activationCodes(kernel, x: x, xRowStride: stride, into: found, firstRow: 0, rowCount: half)
-        activationCodes(kernel, x: x, xRowStride: stride, into: found, firstRow: half, rowCount: rows - half)
+        activationCodes(kernel, table, x: x, xRowStride: stride, into: found, firstRow: 0, rowCount: half)
+        activationCodes(kernel, table, x: x, xRowStride: stride, into: found, firstRow: half, rowCount: rows - half)
         quantize(x: y, xRowStride: stride, into: expected, .int8, table)
         for index in 0..<(rows * found.rowStride) where found.codes[index] != expected.codes[index] {
           Issue.record("\(operation), \(rows) x \(k): code \(index)")
