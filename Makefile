@@ -176,7 +176,7 @@ bench-all: bench bench-matrix bench-large bench-models
 install:
 	@test -e $(RELEASE)/libadaptq.so || $(MAKE) --no-print-directory build
 	install -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(INCLUDEDIR)'
-	strip --strip-unneeded -o '$(DESTDIR)$(LIBDIR)/libadaptq.so.$(VERSION).new' $(RELEASE)/libadaptq.so
+	strip --strip-unneeded -K __jit_debug_register_code -K __jit_debug_descriptor -o '$(DESTDIR)$(LIBDIR)/libadaptq.so.$(VERSION).new' $(RELEASE)/libadaptq.so
 	chmod 755 '$(DESTDIR)$(LIBDIR)/libadaptq.so.$(VERSION).new'
 	mv -f '$(DESTDIR)$(LIBDIR)/libadaptq.so.$(VERSION).new' '$(DESTDIR)$(LIBDIR)/libadaptq.so.$(VERSION)'
 	ln -sf libadaptq.so.$(VERSION) '$(DESTDIR)$(LIBDIR)/libadaptq.so.0'

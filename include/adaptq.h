@@ -77,7 +77,7 @@
  *                    adaptq_runtime_options.allocate. Small objects, each below 64 KiB (and, while a model is opened, the
  *                    parsed header of its file, at most 100 MB of text) come from malloc; if that returns NULL the process
  *                    ends.
- * Environment        ADAPTQ_MAX_ISA and ADAPTQ_PERF_MAP are the only variables read: each once per process, by the first
+ * Environment        ADAPTQ_MAX_ISA, ADAPTQ_PERF_MAP and ADAPTQ_GDB are the only variables read: each once per process, by the first
  *                    adaptq_runtime_create() that wants it. Ignored in a program that runs with more rights than its user
  *                    (AT_SECURE) and with adaptq_runtime_options.ignore_environment.
  * Profilers          with ADAPTQ_PERF_MAP=1 (any other value: off) the call that generates a runtime's kernels appends their
@@ -85,6 +85,8 @@
  *                    process's user, mode 0600 when it is created; symbolic links and others are refused. What goes wrong
  *                    is a warning in the log, nothing else. The file stays; lines of a destroyed runtime stay, too. A child
  *                    of fork() has no map of the kernels that it inherits.
+ * Debuggers          with ADAPTQ_GDB=1 (any other value: off) gdb(1) shows the names of generated kernels, as long as the runtime
+ *                    and what was made with it are there.
  * AMX                tiles are used only where a host asks: max_isa ADAPTQ_ISA_AMX or ADAPTQ_MAX_ISA=amx, on a CPU with AMX-INT8 or
  *                    AMX-BF16. adaptq_runtime_create() then asks Linux (5.16 or newer) for the permission with arch_prctl(). That
  *                    concerns the whole process and cannot be taken back: where a thread has used tiles, the frame of a signal

@@ -24,6 +24,7 @@ final class RuntimeObject: HandleObject, @unchecked Sendable {
   private let generatesCode: Bool
   /// Whether perf(1) is told the kernels' names.
   private let writesPerfMap: Bool
+  private let tellsDebugger: Bool
   /// A child forked while another thread makes the kernels finds none and makes its own.
   private let lock = ForkSafeLock()
   private var set: KernelSet?
@@ -37,13 +38,14 @@ final class RuntimeObject: HandleObject, @unchecked Sendable {
   private var telemetry: TelemetryFile?
 
   init(
-    log: Log, calls: SystemCalls, generatesCode: Bool, writesPerfMap: Bool, maximum: InstructionSet, threads: Threads,
-    sensorRoot: String, pollNanoseconds: Int
+    log: Log, calls: SystemCalls, generatesCode: Bool, writesPerfMap: Bool, tellsDebugger: Bool,
+    maximum: InstructionSet, threads: Threads, sensorRoot: String, pollNanoseconds: Int
   ) {
     self.log = log
     self.calls = calls
     self.generatesCode = generatesCode
     self.writesPerfMap = writesPerfMap
+    self.tellsDebugger = tellsDebugger
     self.threads = threads
     sampler = PowerSampler(root: RootFolder(sensorRoot))
     self.pollNanoseconds = pollNanoseconds
@@ -65,23 +67,23 @@ final class RuntimeObject: HandleObject, @unchecked Sendable {
   func kernelSet(_ form: NestedForm) -> KernelSet {
     let base = kernelSet()
     if form == base.table.form { return base }
-    let (made, isNew, perfMapError) = lock.withLock { () -> (KernelSet, Bool, AdaptQError?) in
+    let (made, isNew, nameError) = lock.withLock { () -> (KernelSet, Bool, AdaptQError?) in
       if let made = formSets[form] { return (made, false, nil) }
       let made = base.serving(form)
       formSets[form] = made
-      return (made, true, writePerfMap(made))
+      return (made, true, nameCode(made))
     }
     if isNew { report(made) }
-    if let perfMapError { log.warning(perfMapError.message) }
+    if let nameError { log.warning(nameError.message) }
     return made
   }
 
   /// Generates the kernels if nobody has, and keeps them.
   func kernelSet() -> KernelSet {
-    let (made, isNew, perfMapError) = lock.withLock { setOrMake() }
+    let (made, isNew, nameError) = lock.withLock { setOrMake() }
     // Without the lock: the host's callback may use this runtime.
     if isNew { report(made) }
-    if let perfMapError { log.warning(perfMapError.message) }
+    if let nameError { log.warning(nameError.message) }
     return made
   }
 
@@ -132,18 +134,18 @@ final class RuntimeObject: HandleObject, @unchecked Sendable {
   }
 
   /// Only with the lock.
-  private func setOrMake() -> (set: KernelSet, isNew: Bool, perfMapError: AdaptQError?) {
+  private func setOrMake() -> (set: KernelSet, isNew: Bool, nameError: AdaptQError?) {
     if let set { return (set, false, nil) }
     let made = KernelSet(features: KernelFeatures(cpu, maximum: maximum), allowCodeGeneration: generatesCode)
     set = made
-    return (made, true, writePerfMap(made))
+    return (made, true, nameCode(made))
   }
 
-  /// Only with the lock.
-  private func writePerfMap(_ made: KernelSet) -> AdaptQError? {
-    if !writesPerfMap { return nil }
+  /// For a profiler and a debugger, if they are asked for. Only with the lock.
+  private func nameCode(_ made: KernelSet) -> AdaptQError? {
     do throws(AdaptQError) {
-      try made.writePerfMap(path: "/tmp/perf-\(getpid()).map")
+      if tellsDebugger { try made.registerWithDebugger() }
+      if writesPerfMap { try made.writePerfMap(path: "/tmp/perf-\(getpid()).map") }
     } catch {
       return error
     }
@@ -189,6 +191,7 @@ private func makeRuntime(_ options: adaptq_runtime_options) throws(AdaptQError) 
     log: Log(callback: options.log, context: options.log_context, maxLevel: logLevel),
     calls: try systemCalls(options), generatesCode: options.code_generation != ADAPTQ_CODE_GENERATION_OFF,
     writesPerfMap: !ignoresEnvironment && environmentWantsPerfMap,
+    tellsDebugger: !ignoresEnvironment && environmentHasDebugger,
     maximum: try maximumInstructionSet(options.max_isa, ignoresEnvironment: ignoresEnvironment),
     threads: try makeThreads(options), sensorRoot: try sensorRoot(options.sensor_root),
     pollNanoseconds: Int(options.poll_interval_ms) * 1_000_000)
@@ -230,6 +233,9 @@ private let environmentMaximum = Result { () throws(AdaptQError) in try Instruct
 
 /// Whether ADAPTQ_PERF_MAP is 1, read once.
 private let environmentWantsPerfMap = environmentValue("ADAPTQ_PERF_MAP") == "1"
+
+/// Whether ADAPTQ_GDB is 1, read once.
+private let environmentHasDebugger = environmentValue("ADAPTQ_GDB") == "1"
 
 /// What the host asks for, else what ADAPTQ_MAX_ISA in the environment says, else no limit.
 private func maximumInstructionSet(

@@ -9,6 +9,7 @@
 #include "cmachine_affinity.h"
 #include "cmachine_atomics.h"
 #include "cmachine_floating.h"
+#include "cmachine_gdb.h"
 #include "cmachine_interruption.h"
 #include "cmachine_storage.h"
 #include "cmachine_threads.h"

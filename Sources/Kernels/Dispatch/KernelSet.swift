@@ -38,6 +38,12 @@ public final class KernelSet: Sendable {
     if base == nil && !operators.cache.entries.isEmpty { try operators.cache.writePerfMap(path: path) }
   }
 
+  /// Gives a debugger the names of the code, as long as the set lives. At most once.
+  public func registerWithDebugger() throws(AdaptQError) {
+    try cache.registerWithDebugger()
+    if base == nil { try operators.cache.registerWithDebugger() }
+  }
+
   private let cache: CodeCache<GEMMSpec>
   private let operators: OperatorSet
   /// Whose code the table also points to.

@@ -18,6 +18,7 @@ public final class CodeCache<Key: Hashable & Sendable>: @unchecked Sendable {
   private var results: [Key: Result<InstalledCode, AdaptQError>] = [:]
   private var regions: [ExecutableMemory] = []
   private var listing: [InstalledCode] = []
+  private var registrations: [DebuggerRegistration] = []
 
   public init(calls: CodeCalls = .live) { self.calls = calls }
 
@@ -77,6 +78,20 @@ public final class CodeCache<Key: Hashable & Sendable>: @unchecked Sendable {
     }
     let error = calls.append(path, Array(text.utf8))
     if error != 0 { throw AdaptQError(.ioError, "perf map \"\(path)\": \(systemErrorText(error))") }
+  }
+
+  /// Gives a debugger the names of everything installed so far, as long as the cache lives. At most once.
+  public func registerWithDebugger() throws(AdaptQError) {
+    let result = mutex.withLock {
+      Result { () throws(AdaptQError) in
+        for region in regions {
+          let end = region.base + region.byteCount
+          let inside = listing.filter { $0.address >= region.base && $0.address < end }
+          registrations.append(try DebuggerRegistration(region, inside))
+        }
+      }
+    }
+    try result.get()
   }
 
   private func publish(_ made: [(Key, Result<(name: String, bytes: [UInt8]), AdaptQError>)]) {
