@@ -39,6 +39,9 @@ final class Site {
     scales = GuardedBuffer(Array(all[(4 * size)..<(4 * size + nested.shape.scaleByteCount)]))
   }
 
+  /// Replaces every byte of the scales by what `byte` says of its place.
+  func changeScales(_ byte: (Int) -> UInt8) { for place in 0..<scales.count { scales[place] = byte(place) } }
+
   /// Every stream ends at a guard page; planes that `level` does not read are absent.
   func weights(_ level: Level, withBias: Bool = true) -> LinearWeights {
     func plane(_ index: Int) -> UnsafeRawPointer? {
