@@ -43,7 +43,7 @@ struct CodeDecoder {
   private static func maskValues(_ spec: GEMMSpec) -> [UInt8] {
     switch spec.level {
     case .int8: spec.gfni || spec.hasWords ? mergeMasks : mergeMasks + [0xC0, 0xFC]
-    case .int6: spec.gfni ? [0xCC, 0x0C, 0xC0, 0x30, 0x03] : [0xCC, 0xF0, 0x0C, 0xC0, 0x30, 0x03, 0x0F, 0x3C]
+    case .int6: spec.gfni ? mergeMasks : [0xCC, 0xF0, 0x0C, 0xC0, 0x30, 0x03, 0x0F, 0x3C]
     case .int4: spec.gfni ? [0xCC] : DigitDecoder.nibbleMasks
     default: spec.gfni ? [] : DigitDecoder.pairMasks
     }
@@ -76,18 +76,19 @@ struct CodeDecoder {
         }
         use(asm, r, rotated[r])
       }
+    case .int6 where gfni:
+      // As with four planes; where the fourth one's bits would be are others of the third, which the affine map drops.
+      digits.mergePlanes(asm, planes[0], planes[1], temporary: temporary)
+      asm.vmovdqa(code, planes[2])
+      let rotated = mergeHalves(asm, Array(planes.prefix(3)) + [code], temporary: temporary)
+      for r in 0..<4 {
+        emitAffine(asm, rotated[r], rotated[r], r)
+        use(asm, r, rotated[r])
+      }
     case .int6:
       digits.mergePlanes(asm, planes[0], planes[1], temporary: code)
       for r in 0..<4 {
-        if gfni {
-          let high = planes[1 - r % 2]
-          asm.vpxor(code, high, planes[2])
-          masks.and(asm, code, code, [0x0C, 0x30, 0xC0, 0x03][r])
-          asm.vpxor(code, code, high)
-          emitAffine(asm, code, code, r)
-        } else {
-          emitSixBits(asm, code, odd: planes[0], even: planes[1], low: planes[2], r: r, temporary: temporary)
-        }
+        emitSixBits(asm, code, odd: planes[0], even: planes[1], low: planes[2], r: r, temporary: temporary)
         use(asm, r, code)
       }
     case .int4:
@@ -118,6 +119,11 @@ struct CodeDecoder {
   func mergePlanes(_ asm: borrowing X64Assembler, _ planes: [YMM], temporary: YMM) -> [YMM] {
     digits.mergePlanes(asm, planes[0], planes[1], temporary: temporary)
     digits.mergePlanes(asm, planes[2], planes[3], temporary: temporary)
+    return mergeHalves(asm, planes, temporary: temporary)
+  }
+
+  /// What is left to do when planes 0 and 1 are merged, and 2 and 3.
+  private func mergeHalves(_ asm: borrowing X64Assembler, _ planes: [YMM], temporary: YMM) -> [YMM] {
     // Even: high nibbles from planes 0 and 1 for r = 0, from planes 2 and 3 for r = 2. Odd: the middle four bits are r = 3's
     // from planes 0 and 1.
     for (first, second, mask) in [(planes[1], planes[3], 0xF0), (planes[0], planes[2], 0x3C)] as [(YMM, YMM, UInt8)] {
