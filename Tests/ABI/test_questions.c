@@ -229,6 +229,8 @@ static void bounds_hold(void) {
       adaptq_status status = use_option(&w, &info, inside[k]);
       // The largest number of rows may need more memory than there is.
       if (status == ADAPTQ_OUT_OF_MEMORY && strcmp(info.name, "max_rows") == 0) continue;
+      // Codes need scales, which no single option brings.
+      if (status == ADAPTQ_INVALID_ARGUMENT && strcmp(info.name, "weight_type") == 0 && k == 1) continue;
       // A model without plans knows no quality.
       if (status == ADAPTQ_NOT_FOUND && strstr(info.name, "_cosine")) continue;
       if (status != ADAPTQ_OK && status != ADAPTQ_UNSUPPORTED)
