@@ -22,6 +22,19 @@ enum Blocking {
   /// Fewer rows do not hide that each part of the rows decodes the weights anew.
   static let fewestRows = 96
 
+  /// Rows of float products that pass over a piece of the weights before the next one: with more, what they leave of each piece in
+  /// the rows of `y` no longer stays in the level-2 cache until the next.
+  static let mostDenseRows = 256
+
+  /// Where the part of the rows that begins at `first` ends. Parts are of nearly equal size, about ``mostDenseRows`` at most, and
+  /// cut behind multiples of `cut`, with at least as many left.
+  @inline(__always)
+  static func denseRowsEnd(_ rows: Int, from first: Int, cut: Int) -> Int {
+    let parts = (rows &+ (mostDenseRows &- 1)) / mostDenseRows
+    let size = max((rows / parts &+ cut / 2) / cut, 1) &* cut
+    return rows &- first < size &+ max(cut, size / 2) ? rows : first &+ size
+  }
+
   /// Whether all quantized rows stay in the level-2 cache.
   @inline(__always)
   static func isSmall(rows: Int, rowByteCount: Int) -> Bool { rows &* rowByteCount <= 128 &* 1024 }

@@ -65,6 +65,28 @@ public func linearBFloat16(
       blocks: blocks,
       scratch: scratch)
   }
+  var first = 0
+  while first < x.rows {
+    let end = Blocking.denseRowsEnd(
+      x.rows, from: first, cut: kernels.tileBFloat16 == nil ? BFloat16Arguments.tileRows : BFloat16Arguments.matrixRows)
+    var own = scratch
+    own.tile += first &* 16
+    bfloat16Rows(
+      weights, w, kernels, x: x.panel(first, end &- first), y: y + first &* yRowStride, yRowStride: yRowStride,
+      firstBlock: firstBlock, blocks: blocks, scratch: own)
+    first = end
+  }
+  let last = (firstBlock &+ blocks &- 1) &* 16
+  if last &+ 16 > weights.n {
+    storeTail(scratch.tile, rows: x.rows, firstOutput: last, n: weights.n, y: y, yRowStride: yRowStride)
+  }
+}
+
+/// The rows of one part; what is left of a last block stays in the scratch tile.
+private func bfloat16Rows(
+  _ weights: LinearWeights, _ w: DenseView, _ kernels: KernelTable, x: BFloat16Activations,
+  y: UnsafeMutablePointer<Float>, yRowStride: Int, firstBlock: Int, blocks: Int, scratch: ProductScratch
+) {
   let (n, k) = (weights.n, weights.k)
   // A first tile rounds the weights of two blocks on the way; the panel that it leaves stays in the level-1 cache for the others.
   // With tiles of AMX rounding is all that comes first: their sums have another order, and a row's must not depend on its place.
@@ -109,10 +131,6 @@ public func linearBFloat16(
       block &+= count
     }
     firstInput &+= size
-  }
-  let last = (end &- 1) &* 16
-  if last &+ 16 > n {
-    storeTail(scratch.tile, rows: x.rows, firstOutput: last, n: n, y: y, yRowStride: yRowStride)
   }
 }
 

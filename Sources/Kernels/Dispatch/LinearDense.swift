@@ -38,6 +38,29 @@ private func denseProduct(
   k: Int, bias: UnsafePointer<Float>?, alpha: Float, y: UnsafeMutablePointer<Float>, yRowStride: Int, firstBlock: Int,
   blocks: Int, scratch: ProductScratch
 ) {
+  var first = 0
+  while first < rows {
+    let end = Blocking.denseRowsEnd(rows, from: first, cut: kernels.rowTile)
+    var own = scratch
+    own.tile += first &* 16
+    denseRows(
+      kernels, x: x + first &* xRowStride, xRowStride: xRowStride, rows: end &- first, w: w, half: half, n: n, k: k,
+      bias: bias, alpha: alpha, y: y + first &* yRowStride, yRowStride: yRowStride, firstBlock: firstBlock,
+      blocks: blocks, scratch: own)
+    first = end
+  }
+  let last = (firstBlock &+ blocks &- 1) &* 16
+  if blocks > 0, last &+ 16 > n {
+    storeTail(scratch.tile, rows: rows, firstOutput: last, n: n, y: y, yRowStride: yRowStride)
+  }
+}
+
+/// The rows of one part; what is left of a last block stays in the scratch tile.
+private func denseRows(
+  _ kernels: KernelTable, x: UnsafePointer<Float>, xRowStride: Int, rows: Int, w: UnsafeRawPointer, half: Bool, n: Int,
+  k: Int, bias: UnsafePointer<Float>?, alpha: Float, y: UnsafeMutablePointer<Float>, yRowStride: Int, firstBlock: Int,
+  blocks: Int, scratch: ProductScratch
+) {
   let rowByteCount = half ? 32 : 64
   let kernel = half ? kernels.dense16 : kernels.dense32
   // Pieces of nearly equal size; one tile of rows reads its weights once, however long they are.
@@ -62,9 +85,5 @@ private func denseProduct(
       k: min(size, k &- firstInput), rows: rows, blocks: count, blockStride: k &* rowByteCount, alpha: alpha)
     kernel(&arguments)
     index &+= count
-  }
-  let last = (firstBlock &+ blocks &- 1) &* 16
-  if blocks > 0, last &+ 16 > n {
-    storeTail(scratch.tile, rows: rows, firstOutput: last, n: n, y: y, yRowStride: yRowStride)
   }
 }
