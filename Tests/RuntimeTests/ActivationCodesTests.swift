@@ -14,8 +14,10 @@ import Testing
 
   private enum Reader: CaseIterable { case product, twoProducts, output, addition }
 
-  /// x [rows, 70] → up to 200 → GELU → down to 90, and who else reads the activation.
-  private static func model(_ reader: Reader = .product, tanh: Bool = false) throws -> Model {
+  /// x [rows, 70] → up to 200 → activation → down to 90, and who else reads the activation.
+  private static func model(
+    _ reader: Reader = .product, _ activation: Activation = .gelu
+  ) throws -> Model {
     var random = SeededRandom("ActivationCodesTests")
     var builder = GraphBuilder()
     let x = builder.input("x", .float32, [builder.symbol("rows"), .fixed(70)])
@@ -24,7 +26,7 @@ import Testing
     }
     let (up, down) = (try site("up", 200, 70), try site("down", 90, 200))
     let wide = try builder.add(.linear(up), x)
-    let active = try builder.add(.activation(tanh ? .geluTanh : .gelu), wide)
+    let active = try builder.add(.activation(activation), wide)
     switch reader {
     case .product: break
     case .twoProducts: builder.output("z", try builder.add(.linear(try site("other", 20, 200)), active))
@@ -65,10 +67,11 @@ import Testing
   }
 
   /// Every pair of levels, with more and fewer rows than kernels take at once: what the floats would have given, nearly.
-  @Test(arguments: [false, true]) func agreesWithFloats(_ tanh: Bool) throws {
-    let model = try Self.model(tanh: tanh)
+  @Test(arguments: [Activation.gelu, .geluTanh, .silu, .relu])
+  func agreesWithFloats(_ activation: Activation) throws {
+    let model = try Self.model(.product, activation)
     var plain = Self.set.table
-    (plain.geluCodes, plain.geluTanhCodes) = (nil, nil)
+    (plain.geluCodes, plain.geluTanhCodes, plain.siluCodes, plain.reluCodes) = (nil, nil, nil, nil)
     let (session, other) = (try Session(model, kernels: Self.set.table), try Session(model, kernels: plain))
     try session.prepare(maximumShapes: [[40, 70]])
     try other.prepare(maximumShapes: [[40, 70]])

@@ -33,14 +33,24 @@ extension KernelTable {
     { activationCodesReference($0.load(as: QuantizeArguments.self), .geluTanh) }
   }
 
+  static var portableSiluCodes: Kernel {
+    { activationCodesReference($0.load(as: QuantizeArguments.self), .silu) }
+  }
+
+  static var portableReluCodes: Kernel {
+    { activationCodesReference($0.load(as: QuantizeArguments.self), .relu) }
+  }
+
   /// Codes of an activation's result as ``quantize`` makes them, straight from its input, with less exact an activation, see
-  /// ``ErrorBound/activationCodes(_:)``; nil where there is no such kernel, products read words, or a row has one scale.
+  /// ``ErrorBound/activationCodes(_:_:)``; nil where there is no such kernel, products read words, or a row has one scale.
   @inline(__always)
   public func activationCodes(_ operation: UnaryOperation) -> Kernel? {
     if int8.readsWords || form.activations == .perRow { return nil }
     switch operation {
     case .gelu: return geluCodes
     case .geluTanh: return geluTanhCodes
+    case .silu: return siluCodes
+    case .relu: return reluCodes
     default: return nil
     }
   }
@@ -50,6 +60,8 @@ extension KernelTable {
     case .gelu: gelu = kernel
     case .geluCodes: geluCodes = kernel
     case .geluTanhCodes: geluTanhCodes = kernel
+    case .siluCodes: siluCodes = kernel
+    case .reluCodes: reluCodes = kernel
     case .softmaxRows: softmaxRows = kernel
     case .layerNorm: layerNorm = kernel
     case .attentionPack: attentionPack = kernel

@@ -83,9 +83,11 @@ public struct KernelTable: BitwiseCopyable, Sendable {
   public var hasFastBFloat16 = false
   /// Takes ``UnaryArguments``.
   public var gelu: Kernel = KernelTable.portableGelu
-  /// Take ``QuantizeArguments``: codes of GELU, exact and by tanh, see ``activationCodes(_:)``.
+  /// Take ``QuantizeArguments``: codes of GELU, exact and by tanh, SiLU and ReLU, see ``activationCodes(_:)``.
   public var geluCodes: Kernel?
   public var geluTanhCodes: Kernel?
+  public var siluCodes: Kernel?
+  public var reluCodes: Kernel?
   /// Takes ``SoftmaxArguments``.
   public var softmaxRows: Kernel = KernelTable.portableSoftmaxRows
   /// Takes ``LayerNormArguments``.

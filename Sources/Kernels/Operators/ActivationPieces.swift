@@ -1,14 +1,16 @@
-/// GELU, exact or by tanh, as `max(x, 0) − r(|x|)`: `r` is smooth, small and 0 far out, and each of ``count`` equal pieces of it
-/// a polynomial of |x|, so that an evaluation is a look-up in registers and a few multiply-adds.
+/// GELU, exact or by tanh, SiLU and ReLU as `max(x, 0) − r(|x|)`: `r` is smooth, small and 0 far out (for ReLU everywhere), and each of
+/// ``count`` equal pieces of it a polynomial of |x|, so that an evaluation is a look-up in registers and a few multiply-adds.
 ///
 /// Polynomials go through `r` at Chebyshev's nodes, which is within a few per cent of the best fit. The first piece is
 /// `|x|` times a polynomial: there the relative error counts. All is computed in Double and rounded once.
 struct ActivationPieces {
   static let count = 32
   /// Inputs are rounded to the next multiple of the width, which is the middle of their piece; the last piece is 0.
-  static let width: Float = 0.1875
-  static let edge = Float(count - 1) * width
-  static let perWidth = 1 / width
+  let width: Float
+  var edge: Float { Float(ActivationPieces.count - 1) * width }
+  var perWidth: Float { 1 / width }
+  /// Whether `r` is 0.
+  let isPlain: Bool
   /// Adding it rounds to an integer, which stands in the low bits then.
   static let shift: Float = 0x1.8p23
 
@@ -16,10 +18,18 @@ struct ActivationPieces {
   let terms: [[Float]]
 
   /// Degree 4 is as exact as Float, see ``Operators/apply(_:_:_:count:)``. Degree 2 is for results that are rounded to 8 bits, see
-  /// ``ErrorBound/activationCodes(_:)``.
+  /// ``ErrorBound/activationCodes(_:_:)``.
   init(_ operation: UnaryOperation, degree: Int) {
-    let lower = operation == .geluTanh ? ActivationPieces.lowerTanh : ActivationPieces.lower
-    let width = Double(ActivationPieces.width)
+    let lower =
+      switch operation {
+      case .geluTanh: ActivationPieces.lowerTanh
+      case .silu: ActivationPieces.lowerSigmoid
+      case .relu: { (_: Double) in 0.0 }
+      default: ActivationPieces.lower
+      }
+    self.width = ActivationPieces.width(operation)
+    isPlain = operation == .relu
+    let width = Double(width)
     var terms = [[Float]](repeating: [], count: degree + 1)
     for piece in 0..<(ActivationPieces.count - 1) {
       var polynomial: [Double]
@@ -37,11 +47,14 @@ struct ActivationPieces {
     self.terms = terms
   }
 
+  /// Of a piece. SiLU goes far out more slowly.
+  static func width(_ operation: UnaryOperation) -> Float { operation == .silu ? 0.5 : 0.1875 }
+
   /// One value, in the order of operations of the generated kernels.
   func apply(_ x: Float) -> Float {
     // As integers, so that a NaN counts as far out; it comes back by the maximum.
-    let magnitude = Float(bitPattern: min(x.bitPattern & 0x7FFF_FFFF, ActivationPieces.edge.bitPattern))
-    let index = Int(ActivationPieces.shift.addingProduct(magnitude, ActivationPieces.perWidth).bitPattern & 31)
+    let magnitude = Float(bitPattern: min(x.bitPattern & 0x7FFF_FFFF, edge.bitPattern))
+    let index = Int(ActivationPieces.shift.addingProduct(magnitude, perWidth).bitPattern & 31)
     var sum = terms[terms.count - 1][index]
     for power in (0..<(terms.count - 1)).reversed() { sum = terms[power][index].addingProduct(sum, magnitude) }
     return (x <= 0 ? 0 : x) - sum
@@ -62,6 +75,12 @@ struct ActivationPieces {
   /// The same for GELU by tanh: `(1 − tanh u)/2 = 1 / (1 + e^2u)`.
   static func lowerTanh(_ t: Double) -> Double {
     let power = exponential(-2 * 0.797_884_560_802_865_36 * (t + 0.044715 * t * t * t))
+    return power / (1 + power)
+  }
+
+  /// The same for SiLU: `1 / (1 + e^t)`.
+  static func lowerSigmoid(_ t: Double) -> Double {
+    let power = exponential(-t)
     return power / (1 + power)
   }
 

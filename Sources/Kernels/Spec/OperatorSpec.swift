@@ -5,9 +5,11 @@ public struct OperatorSpec: Hashable, Sendable, CustomStringConvertible {
   public enum Operation: String, Hashable, Sendable, CaseIterable {
     /// ``UnaryArguments``.
     case gelu
-    /// ``QuantizeArguments`` of the activation's result: GELU, exact and by tanh, for products of codes.
+    /// ``QuantizeArguments`` of the activation's result: GELU, exact and by tanh, SiLU and ReLU, for products of codes.
     case geluCodes = "geluquantize"
     case geluTanhCodes = "gelutanhquantize"
+    case siluCodes = "siluquantize"
+    case reluCodes = "reluquantize"
     /// ``SoftmaxArguments``.
     case softmaxRows = "softmax"
     /// ``LayerNormArguments``.
@@ -24,7 +26,7 @@ public struct OperatorSpec: Hashable, Sendable, CustomStringConvertible {
     public var instructionSets: [InstructionSet] {
       switch self {
       case .gelu, .softmaxRows, .layerNorm: [.avx2, .avx512]
-      case .geluCodes, .geluTanhCodes: [.avx512vnni]
+      case .geluCodes, .geluTanhCodes, .siluCodes, .reluCodes: [.avx512vnni]
       case .attentionPack, .attention, .codedAttentionPack, .codedAttention: [.avx512bf16]
       }
     }
@@ -43,7 +45,7 @@ public struct OperatorSpec: Hashable, Sendable, CustomStringConvertible {
     let types =
       switch operation {
       case .gelu, .softmaxRows, .layerNorm: "f32_f32"
-      case .geluCodes, .geluTanhCodes: "s8_f32"
+      case .geluCodes, .geluTanhCodes, .siluCodes, .reluCodes: "s8_f32"
       case .attentionPack: "bf16_f32"
       case .attention: "f32_bf16"
       case .codedAttentionPack: "s8bf16_f32"

@@ -9,6 +9,7 @@ struct ActivationRegisters {
   private let perWidth = ZMM(18)
   private let shift = ZMM(19)
   private let zero = ZMM(20)
+  private let pieces: ActivationPieces
   private let tables: [(low: ZMM, high: ZMM)]
   private let terms: [Mem]
 
@@ -18,6 +19,7 @@ struct ActivationRegisters {
   static let fourChains = [0, 5, 10, 27]
 
   init(_ asm: borrowing X64Assembler, _ pieces: ActivationPieces) {
+    self.pieces = pieces
     var (tables, terms): ([(low: ZMM, high: ZMM)], [Mem]) = ([], [])
     for (power, values) in pieces.terms.enumerated() {
       tables.append((ZMM(21 + 2 * power), ZMM(22 + 2 * power)))
@@ -29,10 +31,11 @@ struct ActivationRegisters {
 
   func loadConstants(_ asm: borrowing X64Assembler) {
     asm.vpbroadcastd(magnitudes, asm.constant32(0x7FFF_FFFF as UInt32))
-    asm.vbroadcastss(edge, asm.constant32(ActivationPieces.edge))
-    asm.vbroadcastss(perWidth, asm.constant32(ActivationPieces.perWidth))
-    asm.vbroadcastss(shift, asm.constant32(ActivationPieces.shift))
     asm.vpxord(zero, zero, zero)
+    if pieces.isPlain { return }
+    asm.vbroadcastss(edge, asm.constant32(pieces.edge))
+    asm.vbroadcastss(perWidth, asm.constant32(pieces.perWidth))
+    asm.vbroadcastss(shift, asm.constant32(ActivationPieces.shift))
     for (table, values) in zip(tables, terms) {
       asm.vmovaps(table.low, values)
       asm.vmovaps(table.high, values.offset(64))
@@ -43,6 +46,11 @@ struct ActivationRegisters {
   func emit(_ asm: borrowing X64Assembler, chains first: [Int]) {
     func each(_ body: (_ x: ZMM, _ magnitude: ZMM, _ index: ZMM, _ sum: ZMM, _ term: ZMM) -> Void) {
       for first in first { body(ZMM(first), ZMM(first + 1), ZMM(first + 2), ZMM(first + 3), ZMM(first + 4)) }
+    }
+    if pieces.isPlain {
+      // The second source where one is NaN.
+      each { x, _, _, _, _ in asm.vmaxps(x, zero, x) }
+      return
     }
     // The smaller magnitude, without its sign; the edge where x is no number, which comes back by the maximum.
     each { x, magnitude, _, _, _ in asm.vrangeps(magnitude, x, edge, 0x0A) }

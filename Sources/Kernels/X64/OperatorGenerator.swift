@@ -14,6 +14,8 @@ extension KernelGenerator {
     case .gelu: if wide { emitActivation(asm, ActivationPieces(.gelu, degree: 4)) } else { emitGelu(asm) }
     case .geluCodes: emitQuantize(asm, wide: true, activation: ActivationPieces(.gelu, degree: 2))
     case .geluTanhCodes: emitQuantize(asm, wide: true, activation: ActivationPieces(.geluTanh, degree: 2))
+    case .siluCodes: emitQuantize(asm, wide: true, activation: ActivationPieces(.silu, degree: 2))
+    case .reluCodes: emitQuantize(asm, wide: true, activation: ActivationPieces(.relu, degree: 2))
     case .softmaxRows: if wide { emitSoftmax(asm, ZMM.self) } else { emitSoftmax(asm, YMM.self) }
     case .layerNorm: if wide { emitLayerNorm(asm, ZMM.self) } else { emitLayerNorm(asm, YMM.self) }
     case .attentionPack: emitAttentionPack(asm, isCoded: false)

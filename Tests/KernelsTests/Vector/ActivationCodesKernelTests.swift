@@ -7,10 +7,17 @@ import Testing
 
 /// Codes straight from an activation's input.
 @Suite struct ActivationCodesKernelTests {
-  private static let specs = OperatorSpec.all.filter { [.geluCodes, .geluTanhCodes].contains($0.operation) }
+  private static let specs = OperatorSpec.all.filter {
+    [.geluCodes, .geluTanhCodes, .siluCodes, .reluCodes].contains($0.operation)
+  }
 
   private static func twin(_ spec: OperatorSpec) -> Kernel {
-    spec.operation == .geluCodes ? KernelTable.portableGeluCodes : KernelTable.portableGeluTanhCodes
+    switch spec.operation {
+    case .geluCodes: KernelTable.portableGeluCodes
+    case .geluTanhCodes: KernelTable.portableGeluTanhCodes
+    case .siluCodes: KernelTable.portableSiluCodes
+    default: KernelTable.portableReluCodes
+    }
   }
 
   /// Rows of any width, at any distance, with groups of every kind: ordinary, tiny, far out, one without a number.
@@ -103,7 +110,7 @@ import Testing
   @Test(arguments: [0, 5]) func equalsActivationThenCoding(_ gap: Int) {
     let table = TestTable.generated.table
     var random = SeededRandom("equalsActivationThenCoding \(gap)")
-    for operation in ActivationPiecesTests.operations {
+    for operation in ActivationPiecesTests.operations + ActivationPiecesTests.onlyForCodes {
       guard let kernel = table.activationCodes(operation) else { continue }
       let pieces = ActivationPieces(operation, degree: 2)
       for (rows, k) in [(1, 1536), (7, 384), (128, 64), (3, 200), (9, 1536), (2, 70)] {
