@@ -114,7 +114,8 @@ let package = Package(
       name: "TracesTests", dependencies: ["Traces", "Telemetry", "Control", "NestedFormat", "Base", "TestSupport"]),
     .testTarget(name: "PicturesTests", dependencies: ["Pictures", "Base"]),
     .testTarget(name: "ControlTests", dependencies: ["Control", "Base", "TestSupport"]),
-    .testTarget(name: "SimulationTests", dependencies: ["Simulation", "Control", "Base", "TestSupport"]),
+    .testTarget(
+      name: "SimulationTests", dependencies: ["Simulation", "Control", "Base", "TestSupport"], exclude: ["Recorded"]),
     .testTarget(name: "ArchitectureTests"),
     .testTarget(name: "GraphTests", dependencies: ["Graph", "NestedFormat", "Base", "TestSupport"]),
     .testTarget(

@@ -7,7 +7,7 @@ struct SimulateCommand: ParsableCommand {
     commandName: "simulate",
     abstract: "Replays load traces against the controller in virtual time and compares it with an oracle.",
     discussion: """
-      Traces: \(LoadTrace.names.joined(separator: ", ")), or a CSV file with lines of seconds,slowdown. docs/simulation.md \
+      Traces: \(LoadTrace.names.joined(separator: ", ")), or a CSV file as Tests/Budget/record.py writes it. docs/simulation.md \
       says what the figures mean.
       """)
 

@@ -66,7 +66,9 @@ extension LatencyController {
   }
 
   /// Follows how often runs wait. Where they have not for so long that chance hardly explains it, what took the CPU has gone, and
-  /// the runs that met it tell nothing any more. Interruptions that cost next to nothing are none.
+  /// the runs that met it tell nothing any more. Where one after the other does that hardly ever did, and misses for it, something
+  /// takes the CPU all the time: that is a slower machine, on which shorter runs wait less, until a run keeps its CPU.
+  /// Interruptions that cost next to nothing are none.
   mutating func noteWait(_ expected: Double, _ observed: Double, _ wasInterrupted: Bool) {
     let computing = max(expected * slowdown, 1)
     let hasWaited = wasInterrupted && observed > slowdown * 1.1
@@ -75,7 +77,13 @@ extension LatencyController {
     if hasWaited {
       waitsMissed = 0
       runsSinceWait = 0
+      chanceOfWaits *= min(max(waitRate * computing, Self.leastChanceOfAWait), 1)
+      if chanceOfWaits < Self.leastChance && recentMisses > 1 {
+        chanceOfWaits = .infinity
+        interruptedShare = 1
+      }
     } else {
+      chanceOfWaits = 1
       waitsMissed += waitRate * computing
       if runsSinceWait < Int.max { runsSinceWait &+= 1 }
     }
@@ -103,6 +111,9 @@ extension LatencyController {
     waitGrowth += min(spread, 1) / 64 * (min(max(found, 0), 1) - waitGrowth)
   }
 
+  /// A wait of which nothing is known yet, and waits in a row that are no chance: three where waits are rare.
+  private static let leastChanceOfAWait = 0.02
+  private static let leastChance = 0.000_1
   /// With so many expected, none is met once in a thousand times.
   private static let mostWaitsMissed = 7.0
 

@@ -126,6 +126,8 @@ public struct LatencyController: BitwiseCopyable, Sendable {
   static let mostInterrupted = 0.95
   var waitsMissed = 0.0
   var runsSinceWait = Int.max
+  /// How likely the runs in a row that waited last were, at the rate before.
+  var chanceOfWaits = 1.0
   /// Misses that the percentile tolerates and that did not happen, of late, see `plannedMisses`.
   var credit = LatencyController.priceOfAnAttempt
   /// Of what is tolerated, this much may be saved; the rest is for what no plan foresees.

@@ -18,9 +18,10 @@ public struct LoadTrace: Sendable {
 extension LoadTrace {
   /// Times and slow-downs of a recorded trace.
   ///
-  /// Text of lines `seconds,slowdown` or `seconds,compute,memory`; empty lines and lines that begin with `#` are skipped, and
-  /// so is one line of column names. Times rise; a slow-down holds until the next line. The trace begins again where it is
-  /// shorter than the calls.
+  /// Text of lines `seconds,slowdown`, `seconds,compute,memory` or `seconds,compute,memory,runs,waits`: the last two are the
+  /// milliseconds that a thread runs until it loses the CPU, and those that it then waits; 0 where it loses none. Empty lines and
+  /// lines that begin with `#` are skipped, and so is one line of column names. Times rise; a line holds until the next one. The
+  /// trace begins again where it is shorter than the calls.
   ///
   /// - Parameter period: nanoseconds from call to call.
   /// - Throws: `invalidFile`, naming the line.
@@ -38,18 +39,25 @@ extension LoadTrace {
       }
       isFirst = false
       let place = "\(name): line \(index + 1)"
-      if numbers.count != fields.count || numbers.count < 2 || numbers.count > 3 {
-        throw .invalidFile("\(place): expected seconds,slowdown or seconds,compute,memory")
+      if numbers.count != fields.count || ![2, 3, 5].contains(numbers.count) {
+        throw .invalidFile("\(place): expected seconds,slowdown or seconds,compute,memory or seconds,compute,memory,runs,waits")
       }
       if !(numbers[0] >= 0 && numbers[0] <= 1e6) || numbers[0] <= (times.last ?? -1) {
         throw .invalidFile("\(place): time \(fields[0]), expected 0 to 1e6 and later than the line before")
       }
-      if !numbers.dropFirst().allSatisfy({ $0 >= 0.01 && $0 <= 1000 }) {
+      if !numbers[1..<min(numbers.count, 3)].allSatisfy({ $0 >= 0.01 && $0 <= 1000 }) {
         throw .invalidFile("\(place): slow-down, allowed are 0.01 to 1000")
       }
       var moment = Moment()
       moment.compute = numbers[1]
-      moment.memory = numbers[numbers.count - 1]
+      moment.memory = numbers[min(numbers.count, 3) - 1]
+      if numbers.count == 5 && (numbers[3] != 0 || numbers[4] != 0) {
+        if !numbers[3...].allSatisfy({ $0 >= 0.01 && $0 <= 1e6 }) {
+          throw .invalidFile("\(place): milliseconds between waits and of a wait, allowed are 0.01 to 1e6 or twice 0")
+        }
+        moment.quotaRuns = numbers[3] * 1e6
+        moment.quotaWaits = numbers[4] * 1e6
+      }
       times.append(numbers[0])
       moments.append(moment)
     }

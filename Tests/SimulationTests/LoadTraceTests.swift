@@ -69,11 +69,16 @@ import Testing
     #expect(trace.moments.map(\.memory) == trace.moments.map(\.compute))
     let two = try LoadTrace(name: "file", csv: "0,1,2\n1,3,4", calls: 2, period: 1e9)
     #expect(two.moments.map(\.compute) == [1, 3] && two.moments.map(\.memory) == [2, 4])
+    let waits = try LoadTrace(name: "file", csv: "0,1,2,0,0\n1,3,4,4.25,4", calls: 2, period: 1e9)
+    #expect(waits.moments.map(\.memory) == [2, 4])
+    #expect(waits.moments.map(\.quotaRuns) == [0, 4.25e6] && waits.moments.map(\.quotaWaits) == [0, 4e6])
   }
 
   @Test(arguments: [
     "", "seconds,slowdown", "0,1", "0,1\n0,2", "1,1\n0,2", "0,1\n1,nan", "0,1\n1,inf", "0,1\nnan,1", "0,1\n1,-1",
-    "0,1\n1,0", "0,1\n1,1001", "0,1\n2e6,1", "0,1\n1", "0,1\n1,2,3,4", "0,1\n1,x", "a,b\nc,d\n0,1\n1,1", "0,1\n1,,",
+    "0,1\n1,0", "0,1\n1,1001", "0,1\n2e6,1", "0,1\n1", "0,1\n1,2,3,4",
+    "0,1,1,0,0\n1,1,1,4,0", "0,1,1,0,0\n1,1,1,-4,4", "0,1,1,0,0\n1,1,1,4,nan", "0,1,1,0,0\n1,1,1,4,2e6", "0,1,1,0,0\n1,1,1,4,4,4",
+    "0,1\n1,x", "a,b\nc,d\n0,1\n1,1", "0,1\n1,,",
   ]) func refuses(_ text: String) {
     #expect(throws: AdaptQError.self) { try LoadTrace(name: "file", csv: text, calls: 10, period: 1e7) }
   }
