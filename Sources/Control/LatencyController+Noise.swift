@@ -70,9 +70,15 @@ extension LatencyController {
   /// takes the CPU all the time: that is a slower machine, on which shorter runs wait less, until a run keeps its CPU.
   /// Interruptions that cost next to nothing are none.
   mutating func noteWait(_ expected: Double, _ observed: Double, _ wasInterrupted: Bool) {
+    let wasTakenForSlow = interruptedShare >= Self.mostInterrupted
+    interruptedShare += ((wasInterrupted ? 1 : 0) - interruptedShare) / 16
+    if wasTakenForSlow && wasInterrupted {
+      runsTakenForSlow = min(runsTakenForSlow &+ 1, Self.noiseCapacity)
+      return
+    }
+    if wasTakenForSlow { waitingWasNoSlowness(expected, observed) }
     let computing = max(expected * slowdown, 1)
     let hasWaited = wasInterrupted && observed > slowdown * 1.1
-    interruptedShare += ((wasInterrupted ? 1 : 0) - interruptedShare) / 16
     learnWaitGrowth(computing, hasWaited ? 1 : 0)
     if hasWaited {
       waitsMissed = 0
@@ -94,6 +100,29 @@ extension LatencyController {
       keepNoise(runsSinceWait)
       currentDwell = configuration.dwell
     }
+  }
+
+  /// A run has kept its CPU, and shows how fast the machine is. What the runs before took longer was waiting, as if all of them had
+  /// been on this rung.
+  private mutating func waitingWasNoSlowness(_ expected: Double, _ observed: Double) {
+    let factor = observed / slowdown
+    let count = min(runsTakenForSlow, noiseCount)
+    runsTakenForSlow = 0
+    if factor > 0.9 { return }
+    let slow = Float(expected * slowdown)
+    let computing = max(expected * observed, 1)
+    var slot = noiseNext
+    for _ in 0..<count {
+      slot = slot == 0 ? Self.noiseCapacity &- 1 : slot &- 1
+      let (block, lane) = (slot / 8, slot % 8)
+      let wait = factors[block][lane] * slow + waits[block][lane] - Float(computing)
+      set(slot, 1, max(wait, 0), Float(1 / computing), 0)
+    }
+    jump(factor, 0.01)
+    waitRate = 1 / computing
+    waitsMissed = 0
+    runsSinceWait = 0
+    lastObservedRung = -1
   }
 
   /// Least squares over the last runs, forgotten over some 500; where all take the same time, what was learned stays.

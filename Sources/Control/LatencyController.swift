@@ -126,6 +126,8 @@ public struct LatencyController: BitwiseCopyable, Sendable {
   static let mostInterrupted = 0.95
   var waitsMissed = 0.0
   var runsSinceWait = Int.max
+  /// Runs whose waiting is taken for slowness, since the last one that kept its CPU.
+  var runsTakenForSlow = 0
   /// How likely the runs in a row that waited last were, at the rate before.
   var chanceOfWaits = 1.0
   /// Misses that the percentile tolerates and that did not happen, of late, see `plannedMisses`.

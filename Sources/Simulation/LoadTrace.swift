@@ -40,7 +40,8 @@ extension LoadTrace {
       isFirst = false
       let place = "\(name): line \(index + 1)"
       if numbers.count != fields.count || ![2, 3, 5].contains(numbers.count) {
-        throw .invalidFile("\(place): expected seconds,slowdown or seconds,compute,memory or seconds,compute,memory,runs,waits")
+        throw .invalidFile(
+          "\(place): expected seconds,slowdown or seconds,compute,memory or seconds,compute,memory,runs,waits")
       }
       if !(numbers[0] >= 0 && numbers[0] <= 1e6) || numbers[0] <= (times.last ?? -1) {
         throw .invalidFile("\(place): time \(fields[0]), expected 0 to 1e6 and later than the line before")
