@@ -36,8 +36,13 @@ extension LatencyController {
         if isUnknown(rung) && rung < settledRung {
           // Better than the rung in use, and never tried: a step if it is as fast as may be hoped.
           if cost * (1 - hope(rung)) > result.fastestCost * most { continue }
-        } else if cost > result.fastestCost * most || isUnknown(rung) && measured > fastestMeasured * most {
-          // One that never ran is also compared by what was measured: what others have learned says nothing about it.
+        } else if cost > result.fastestCost * most {
+          continue
+        } else if isUnknown(rung) && measured > fastestMeasured * most
+          && (fits || cost > result.fastestCost * Self.muchFaster)
+        {
+          // One that never ran is also compared by what was measured: what others have learned says nothing about it. Where none of
+          // them fits, and they take much longer than measured, trying tells.
           continue
         }
       }
@@ -108,6 +113,9 @@ extension LatencyController {
   }
 
   // MARK: What is not known
+
+  /// Share of the fastest known rung's time that makes a rung worth a try when that one does not fit.
+  private static let muchFaster = 0.9
 
   @inline(__always) mutating func isUnknown(_ rung: Int) -> Bool {
     ratioVariances[rung] > 0.9 * Self.initialRatioVariance
