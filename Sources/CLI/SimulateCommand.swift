@@ -14,7 +14,7 @@ struct SimulateCommand: ParsableCommand {
   @Option(parsing: .singleValue, help: "A trace's name or a CSV file; may be given several times. Default: all traces.")
   var trace: [String] = []
 
-  @Option(parsing: .singleValue, help: "levels, memory or mixed; may be given several times. Default: all of them.")
+  @Option(parsing: .singleValue, help: "\(Ladder.names.joined(separator: ", ")); may be given several times. Default: all of them.")
   var ladder: [String] = []
 
   @Option(help: "Calls per run.")
@@ -31,6 +31,9 @@ struct SimulateCommand: ParsableCommand {
 
   @Option(help: "Of the budget, 50 to 99.9.")
   var percentile = 99.0
+
+  @Option(help: "By how much the measured cost of every level is wrong, up or down, in per cent: 0 to 30.")
+  var costError = Evaluation.costError * 100
 
   @Flag(help: "The controller is not told which calls waited for the CPU.")
   var unknownWaits = false
@@ -51,7 +54,8 @@ struct SimulateCommand: ParsableCommand {
         let ladder = try Ladder(named: name)
         for source in sources {
           let evaluation = try Evaluation(
-            ladder, source, calls: calls, seed: seed, seeds: seeds, percentile: percentile, knowsWaits: !unknownWaits)
+            ladder, source, calls: calls, seed: seed, seeds: seeds, percentile: percentile, knowsWaits: !unknownWaits,
+            costError: costError / 100)
           show([EvaluationReport.line(evaluation)] + EvaluationReport.stepLines(evaluation))
           if sources.count == 1 { show(EvaluationReport.policyLines(evaluation)) }
           evaluations.append(evaluation)

@@ -119,6 +119,11 @@ extension LatencyController {
       lower = lowerRung(select(work, pressure: held, budget: budget), work, budget)
     }
     if lower.rung == selection.rung { return nil }
+    if onProbation && isAttempt && selection.rung < rungBeforeAscent && lower.rung > rungBeforeAscent {
+      // What held before the attempt most likely still does.
+      keep(rungBeforeAscent, work, budget)
+      lower = select(work, pressure: held, budget: budget)
+    }
     let cause = descend(recentMisses > 0 ? .budgetMissed : .predictedMiss)
     keepClear(of: lower, budget)
     selection = select(work, pressure: held, budget: budget)
@@ -142,6 +147,11 @@ extension LatencyController {
   private mutating func descend(_ why: DecisionReason) -> DecisionReason {
     counters.descents &+= 1
     isClimbing = false
+    if onProbation && ascendedByHope && runsLearned < 2 && lastRung >= 0 && ratios[lastRung] < ratioBeforeAscent {
+      // It missed and taught nothing else: it is not as fast as hoped.
+      ratios[lastRung] = ratioBeforeAscent
+      ratioVariances[lastRung] = varianceBeforeAscent / 2
+    }
     runsSinceDescent = 0
     slowdownAtDescent = slowdown
     forgetOutcomes()
@@ -159,15 +169,22 @@ extension LatencyController {
 
   // MARK: Up
 
+  /// Share of the budget that leaves plenty of room.
+  private static let plenty = 0.75
+
   enum Attempt { case none, held, hoped, proved }
 
   private mutating func mayGoUp(_ selection: Selection, _ budget: Double) -> Attempt {
     if probesHeld >= Self.probesWanted { return .proved }
     if runsSinceDescent < currentDwell || runsSinceAscent < configuration.dwell / 4 { return .none }
-    if noiseCount < roomLength { return .none }
     var better = selection
     better.rung = selection.betterRung
     better.cost = selection.betterCost
+    if noiseCount < roomLength {
+      // Few runs say little about rare ones: only where there is plenty of room.
+      let isPlenty = better.cost * doubt(better.rung) * slowdown * (1 + 4 * spread) <= budget * Self.plenty
+      return noiseCount >= 8 && isPlenty ? .held : .none
+    }
     if bears(better, budget) { return .held }
     let hope = hope(better.rung)
     if hope <= 0 || credit < Self.priceOfAnAttempt { return .none }
@@ -183,6 +200,8 @@ extension LatencyController {
     // What single runs have proved, the noise of the rung in use does not refute.
     if attempt == .proved { keepNoise(0) }
     // What never ran is taken for as fast as hoped; its first run corrects that.
+    ratioBeforeAscent = ratios[better]
+    varianceBeforeAscent = ratioVariances[better]
     if attempt == .hoped && isUnknown(better) {
       ratios[better] = max(ratios[better] * (1 - hope(better)), Self.ratioRange.lowerBound)
     }

@@ -12,6 +12,7 @@ extension LatencyController {
   mutating func learn(_ rung: Int, _ observed: Double, _ expected: Double, _ wasInterrupted: Bool) {
     let isFirst = rung != lastObservedRung
     lastObservedRung = rung
+    if isFirst { runsLearned = 0 }
     runsSinceEntry = isFirst ? 0 : min(runsSinceEntry &+ 1, Self.runsOfEntry)
     // What is not used is known less and less.
     for other in 0..<configuration.rungCount where other != rung {
@@ -79,6 +80,7 @@ extension LatencyController {
     _ rung: Int, _ observed: Double, _ expected: Double, _ isFirst: Bool, _ noise: Double
   ) {
     let residual = observed / slowdown / (isFirst ? coldFactor : 1)
+    runsLearned = min(runsLearned &+ 1, Self.runsOfEntry)
     recordNoise(residual, expected)
     spread += (min(abs(residual - 1), 0.5) - spread) / 32
     let error = (2 * (residual - 1) / (residual + 1)).clamped(to: -0.5...0.5)

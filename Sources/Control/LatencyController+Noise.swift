@@ -72,6 +72,14 @@ extension LatencyController {
   mutating func noteWait(_ expected: Double, _ observed: Double, _ wasInterrupted: Bool) {
     let wasTakenForSlow = interruptedShare >= Self.mostInterrupted
     interruptedShare += ((wasInterrupted ? 1 : 0) - interruptedShare) / 16
+    if !wasTakenForSlow && interruptedShare >= Self.mostInterrupted {
+      // As long as some rung bears the waits they need no other name.
+      if recentMisses > max(toleratedInWindow, 1) && nothingBearsTheWaits() {
+        forgetWaits()
+      } else {
+        interruptedShare = Self.mostInterrupted - 0.01
+      }
+    }
     if wasTakenForSlow && wasInterrupted {
       runsTakenForSlow = min(runsTakenForSlow &+ 1, Self.noiseCapacity)
       return
@@ -87,6 +95,7 @@ extension LatencyController {
       if chanceOfWaits < Self.leastChance && recentMisses > 1 {
         chanceOfWaits = .infinity
         interruptedShare = 1
+        forgetWaits()
       }
     } else {
       chanceOfWaits = 1
@@ -99,6 +108,21 @@ extension LatencyController {
       waitRate = 0
       keepNoise(runsSinceWait)
       currentDwell = configuration.dwell
+    }
+  }
+
+  private mutating func nothingBearsTheWaits() -> Bool {
+    guard let budget = configuration.budgetNanoseconds else { return true }
+    return missCount(fastestCost(lastWork), Double(budget)) > plannedMisses(noiseCount)
+  }
+
+  /// What takes the CPU is part of the slow-down now, and must not count twice.
+  private mutating func forgetWaits() {
+    for block in 0..<32 {
+      let isWait = waitSlopes[block] .> 0
+      waits[block].replace(with: 0, where: isWait)
+      waitSlopes[block].replace(with: 0, where: isWait)
+      waitBases[block].replace(with: 1, where: isWait)
     }
   }
 

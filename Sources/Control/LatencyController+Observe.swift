@@ -81,7 +81,7 @@ extension LatencyController {
     if outcome == 2 { recentProbeMisses &+= amount }
   }
 
-  private mutating func fastestCost(_ work: Double) -> Double {
+  mutating func fastestCost(_ work: Double) -> Double {
     var fastest = 0.0
     for rung in 0..<configuration.rungCount where isAllowed(rung) {
       let cost = baseCost(rung, work)

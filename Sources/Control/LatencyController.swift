@@ -183,6 +183,11 @@ public struct LatencyController: BitwiseCopyable, Sendable {
   var rungBeforeAscent = -1
   var slowdownAtAscent = 1.0
   var ratioAtAscent = 1.0
+  /// Of the rung that was hoped to be faster, without the hope.
+  var ratioBeforeAscent = 1.0
+  var varianceBeforeAscent: Float = 0
+  /// Runs since the rung was entered that its ratio was learned from.
+  var runsLearned = 0
   var ascendedByHope = false
   /// Runs after an ascent in which what misses is the attempt, unless the load has grown since.
   static let runsOfAttempt = 8

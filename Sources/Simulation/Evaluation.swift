@@ -61,7 +61,7 @@ public struct Evaluation: Sendable {
 
   /// The share of calls that may miss, in per cent of all, is 100 minus this.
   public var percentile: Double
-  /// By how much the measured cost of every level is wrong, up or down.
+  /// By how much the measured cost of every level is wrong, up or down, unless asked for otherwise.
   public static let costError = 0.2
 
   /// - Parameters:
@@ -70,11 +70,15 @@ public struct Evaluation: Sendable {
   ///   - seeds: runs, 1 to 1000; the intervals come from their differences.
   ///   - percentile: of the budget, 50 to 99.9.
   ///   - knowsWaits: whether the controller is told which calls waited for the CPU.
+  ///   - costError: by how much the measured cost of every level is wrong, up or down, as a share: 0 to 0.3.
   /// - Throws: `outOfRange`, or what the trace says.
   public init(
     _ ladder: Ladder, _ source: Source, calls: Int, seed: Int, seeds: Int, percentile: Double = 99,
-    knowsWaits: Bool = true
+    knowsWaits: Bool = true, costError: Double = Evaluation.costError
   ) throws(AdaptQError) {
+    if !(0...0.3).contains(costError) {
+      throw AdaptQError(.outOfRange, "cost error: \(costError), allowed are 0 to 0.3")
+    }
     if !(1000...1_000_000).contains(calls) {
       throw AdaptQError(.outOfRange, "calls: \(calls), allowed are 1000 to 1000000")
     }
@@ -89,7 +93,7 @@ public struct Evaluation: Sendable {
     var answers: [Simulation.StepAnswer] = []
     for run in 0..<seeds {
       let number = UInt64(truncatingIfNeeded: seed &+ run)
-      let courses = try Self.courses(ladder, source, calls, number, percentile, knowsWaits)
+      let courses = try Self.courses(ladder, source, calls, number, percentile, knowsWaits, costError)
       for (index, summary) in courses.summaries.enumerated() { sums[index].append(summary) }
       answers += courses.answers
     }
@@ -112,7 +116,8 @@ public struct Evaluation: Sendable {
   }
 
   private static func courses(
-    _ ladder: Ladder, _ source: Source, _ calls: Int, _ seed: UInt64, _ percentile: Double, _ knowsWaits: Bool
+    _ ladder: Ladder, _ source: Source, _ calls: Int, _ seed: UInt64, _ percentile: Double, _ knowsWaits: Bool,
+    _ costError: Double
   ) throws(AdaptQError) -> (summaries: [Simulation.Summary], answers: [Simulation.StepAnswer]) {
     let trace: LoadTrace
     switch source {
@@ -122,7 +127,8 @@ public struct Evaluation: Sendable {
     }
     let simulation = Simulation(ladder, trace, seed: seed)
     var controller = ControllerPolicy(
-      controller: try Self.controller(ladder, seed: seed, percentile: percentile), knowsWaits: knowsWaits)
+      controller: try Self.controller(ladder, seed: seed, percentile: percentile, costError: costError),
+      knowsWaits: knowsWaits)
     let oracle = Oracle(dwell: controller.controller.configuration.dwell, percentile: percentile)
     var planned = PlannedPolicy(rungs: oracle.plan(simulation.machine, trace))
     let best = simulation.run(&planned)
@@ -138,9 +144,9 @@ public struct Evaluation: Sendable {
   }
 
   /// A controller with costs that are wrong.
-  static func controller(_ ladder: Ladder, seed: UInt64, percentile: Double = 99) throws(AdaptQError)
-    -> LatencyController
-  {
+  static func controller(
+    _ ladder: Ladder, seed: UInt64, percentile: Double = 99, costError: Double = Evaluation.costError
+  ) throws(AdaptQError) -> LatencyController {
     var random = SimulationRandom(seed: seed, stream: 2)
     let measured = ladder.measuredTimes(errorShare: costError, &random)
     return try ladder.controller(measured: measured, percentile: percentile)

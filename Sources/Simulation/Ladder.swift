@@ -31,11 +31,12 @@ public struct Ladder: Hashable, Sendable {
   static let measuredWorks = [16, 64, 128]
 
   /// The names that ``init(named:)`` takes.
-  public static let names = ["levels", "memory", "mixed"]
+  public static let names = ["levels", "memory", "mixed", "frames"]
 
   /// - Parameter name: `levels`, six uniform levels with times like MiniLM's at 64 tokens, bound by computing; `memory`, six
   ///   levels of a product of one row from memory, where times follow bytes; `mixed`, 24 plans (or as many as a controller
-  ///   takes) that mix neighbouring levels of the first, at times spaced evenly.
+  ///   takes) that mix neighbouring levels of the first, at times spaced evenly; `frames`, 33 plans of eight matrices of one row
+  ///   from memory, each at one of two neighbouring levels, as a group of matrices has them.
   /// - Throws: `invalidArgument`.
   public init(named name: String) throws(AdaptQError) {
     self.name = name
@@ -47,11 +48,15 @@ public struct Ladder: Hashable, Sendable {
     case "memory":
       levels = Self.uniform(milliseconds: [12, 6, 3.2, 2.5, 1.75, 1], memoryShares: [0.9, 0.9, 0.85, 0.8, 0.7, 0.6])
       coldShare = 0.05
+    case "frames":
+      levels = Self.uniform(milliseconds: [6.4, 3.4, 2.5, 1.65, 0.9], memoryShares: [0.9, 0.85, 0.8, 0.75, 0.6])
+      coldShare = 0.05
     default:
       throw .invalidArgument("ladder \"\(name)\": expected \(Self.names.joined(separator: ", "))")
     }
     rungs = levels
-    budget = 1.3 * (levels[1].compute + levels[1].memory)
+    budget = 1.3 * (levels[name == "frames" ? 0 : 1].compute + levels[name == "frames" ? 0 : 1].memory)
+    if name == "frames" { rungs = Self.stepped(levels, parts: 8) }
     if name == "mixed" { rungs = Self.mixed(levels, count: min(24, ControllerConfiguration.maximumRungs)) }
   }
 
@@ -73,6 +78,23 @@ public struct Ladder: Hashable, Sendable {
     }
   }
 
+  /// Plans of so many equal parts, of which one after the other goes down a level.
+  private static func stepped(_ levels: [Rung], parts: Int) -> [Rung] {
+    (0...parts * (levels.count - 1)).map { index in
+      mix(levels, position: Double(index) / Double(parts), name: "plan \(index)")
+    }
+  }
+
+  private static func mix(_ levels: [Rung], position: Double, name: String) -> Rung {
+    let upper = clampedInt(position.rounded(.down), in: 0...max(levels.count - 2, 0))
+    let share = position - Double(upper)
+    func mix(_ value: (Rung) -> Double) -> Double {
+      value(levels[upper]) * (1 - share) + value(levels[upper + 1]) * share
+    }
+    return Rung(
+      name: name, compute: mix(\.compute), memory: mix(\.memory), loss: mix(\.loss), position: position)
+  }
+
   private static func mixed(_ levels: [Rung], count: Int) -> [Rung] {
     let times = levels.map { $0.compute + $0.memory }
     let step = (times[0] - times[times.count - 1]) / Double(max(count - 1, 1))
@@ -81,12 +103,7 @@ public struct Ladder: Hashable, Sendable {
       var upper = 0
       while upper < levels.count - 2 && times[upper + 1] > time { upper += 1 }
       let share = min(max((times[upper] - time) / (times[upper] - times[upper + 1]), 0), 1)
-      func mix(_ value: (Rung) -> Double) -> Double {
-        value(levels[upper]) * (1 - share) + value(levels[upper + 1]) * share
-      }
-      return Rung(
-        name: "plan \(index)", compute: mix(\.compute), memory: mix(\.memory), loss: mix(\.loss),
-        position: mix(\.position))
+      return mix(levels, position: Double(upper) + share, name: "plan \(index)")
     }
   }
 
