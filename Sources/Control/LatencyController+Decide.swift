@@ -53,6 +53,10 @@ extension LatencyController {
         return finish(select(amount, pressure: limit, budget: budget), .probe, unreachable: false)
       }
       if attempt != .none { cause = goUp(&selection, attempt, amount, budget) }
+      if attempt == .corrected {
+        correctionsLeft = 0
+        while selection.betterRung >= 0 && mayCorrect(selection, budget) { cause = goUp(&selection, attempt, amount, budget) }
+      }
     }
     settledRung = selection.rung
     // Back from a single run elsewhere: what the rung is in use for has not changed.
@@ -147,6 +151,8 @@ extension LatencyController {
   private mutating func descend(_ why: DecisionReason) -> DecisionReason {
     counters.descents &+= 1
     isClimbing = false
+    correctionsLeft = onProbation || runsSinceDescent < currentDwell ? 0 : 1
+    rungBeforeDescent = settledRung
     if onProbation && ascendedByHope && runsLearned < 2 && lastRung >= 0 && ratios[lastRung] < ratioBeforeAscent {
       // It missed and taught nothing else: it is not as fast as hoped.
       ratios[lastRung] = ratioBeforeAscent
@@ -172,10 +178,13 @@ extension LatencyController {
   /// Share of the budget that leaves plenty of room.
   private static let plenty = 0.75
 
-  enum Attempt { case none, held, hoped, proved }
+  enum Attempt { case none, held, hoped, proved, corrected }
 
   private mutating func mayGoUp(_ selection: Selection, _ budget: Double) -> Attempt {
     if probesHeld >= Self.probesWanted { return .proved }
+    if correctionsLeft > 0 && runsSinceDescent >= Self.runsOfACorrection && runsSinceDescent < currentDwell {
+      return mayCorrect(selection, budget) ? .corrected : .none
+    }
     if runsSinceDescent < currentDwell || runsSinceAscent < configuration.dwell / 4 { return .none }
     var better = selection
     better.rung = selection.betterRung
@@ -192,6 +201,15 @@ extension LatencyController {
     return bears(better, budget) ? .hoped : .none
   }
 
+  /// A descent chose by what one or two slow runs said. Whether it went too far its first runs show.
+  private mutating func mayCorrect(_ selection: Selection, _ budget: Double) -> Bool {
+    if selection.betterRung <= rungBeforeDescent || noiseCount < 8 { return false }
+    var better = selection
+    better.rung = selection.betterRung
+    better.cost = selection.betterCost * doubt(better.rung)
+    return bears(better, budget)
+  }
+
   private mutating func goUp(
     _ selection: inout Selection, _ attempt: Attempt, _ work: Double, _ budget: Double
   ) -> DecisionReason {
@@ -202,7 +220,7 @@ extension LatencyController {
     // What never ran is taken for as fast as hoped; its first run corrects that.
     ratioBeforeAscent = ratios[better]
     varianceBeforeAscent = ratioVariances[better]
-    if attempt == .hoped && isUnknown(better) {
+    if attempt == .hoped && isUnknown(better) && ratios[better] >= 1 {
       ratios[better] = max(ratios[better] * (1 - hope(better)), Self.ratioRange.lowerBound)
     }
     let limit = budget / max(baseCost(better, work), 1) * 0.999_999

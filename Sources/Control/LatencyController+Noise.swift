@@ -87,11 +87,16 @@ extension LatencyController {
     if wasTakenForSlow { waitingWasNoSlowness(expected, observed) }
     let computing = max(expected * slowdown, 1)
     let hasWaited = wasInterrupted && observed > slowdown * 1.1
-    learnWaitGrowth(computing, hasWaited ? 1 : 0)
+    if hasWaited {
+      let chance = waitRate * computing
+      chanceOfWaits *= min(max(chance, Self.leastChanceOfAWait), 1)
+      let areOthers = chance < Self.leastChanceOfAWait && chanceOfWaits < Self.leastChance
+      if waitRate == 0 || areOthers { meetOtherWaits() }
+    }
+    if hasWaited || waitRate > 0 { learnWaitGrowth(computing, hasWaited ? 1 : 0) }
     if hasWaited {
       waitsMissed = 0
       runsSinceWait = 0
-      chanceOfWaits *= min(max(waitRate * computing, Self.leastChanceOfAWait), 1)
       if chanceOfWaits < Self.leastChance && recentMisses > 1 {
         chanceOfWaits = .infinity
         interruptedShare = 1
@@ -149,19 +154,32 @@ extension LatencyController {
     lastObservedRung = -1
   }
 
+  /// Waits after a time without any, or more than chance explains, have another cause. Runs of that time must not be compared with these: they were long, on the
+  /// rung of an idle machine, and did not wait, as if waits had nothing to do with time.
+  private mutating func meetOtherWaits() {
+    meanTime = 0
+    waitShare = 0
+    timeVariance = 0
+    waitCovariance = 0
+    runsCompared = 0
+  }
+
+  /// Fewer say nothing about how waits depend on time.
+  private static let leastRunsCompared = 64
+
   /// Least squares over the last runs, forgotten over some 500; where all take the same time, what was learned stays.
   private mutating func learnWaitGrowth(_ computing: Double, _ waited: Double) {
-    if meanTime == 0 { meanTime = computing }
-    let gain = 1.0 / 512
+    runsCompared = min(runsCompared &+ 1, 512)
+    let gain = 1 / Double(runsCompared)
     let distance = min(computing, 1e15) - meanTime
     meanTime += gain * distance
     waitShare += gain * (waited - waitShare)
     timeVariance += gain * (distance * distance - timeVariance)
     waitCovariance += gain * (distance * (waited - waitShare) - waitCovariance)
     let spread = timeVariance / (meanTime * meanTime)
-    if spread < 0.01 || waitShare < 0.002 { return }
+    if spread < 0.01 || waitShare < 0.002 || runsCompared < Self.leastRunsCompared { return }
     let found = waitCovariance / timeVariance * meanTime / waitShare
-    waitGrowth += min(spread, 1) / 64 * (min(max(found, 0), 1) - waitGrowth)
+    waitGrowth += min(8 * spread, 1) / 64 * (min(max(found, 0), 1) - waitGrowth)
   }
 
   /// A wait of which nothing is known yet, and waits in a row that are no chance: three where waits are rare.

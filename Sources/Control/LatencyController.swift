@@ -118,6 +118,8 @@ public struct LatencyController: BitwiseCopyable, Sendable {
   var timeVariance = 0.0
   var waitShare = 0.0
   var waitCovariance = 0.0
+  /// How many of them, up to as many as are remembered.
+  var runsCompared = 0
   /// Waits per nanosecond of computing, and how many the runs since the last one would have met at that rate.
   var waitRate = 0.0
   /// Share of the last runs that lost their CPU. Where nearly all do, waiting grows with the time as a slower speed does, and no
@@ -192,6 +194,10 @@ public struct LatencyController: BitwiseCopyable, Sendable {
   /// Runs after an ascent in which what misses is the attempt, unless the load has grown since.
   static let runsOfAttempt = 8
   var isAttempt: Bool { mutating get { runsSinceAscent < Self.runsOfEntry && runsSinceRise > runsSinceAscent } }
+  /// The rung that the last descent left, and whether its first runs may still send it back up, short of there.
+  var rungBeforeDescent = -1
+  var correctionsLeft = 0
+  static let runsOfACorrection = 4
   /// At the last descent, or where the load has gone since.
   var slowdownAtDescent = 1.0
   var onProbation = false

@@ -5,7 +5,7 @@ extension LoadTrace {
   /// The traces that ``generated(_:calls:ladder:seed:)`` makes.
   public static let names = [
     "steady", "step", "ramp", "periodic", "bursts", "wander", "contention", "tails", "stalls", "slices",
-    "interrupted", "quota", "thermal", "battery", "sizes",
+    "crowded", "interrupted", "quota", "thermal", "battery", "sizes",
   ]
 
   /// A generated trace. Loads are measured by what the ladder bears: level 0 is the idle machine, at level 1 the fastest
@@ -29,6 +29,7 @@ extension LoadTrace {
     case "tails": maker.tails()
     case "stalls": maker.stalls()
     case "slices": maker.slices()
+    case "crowded": maker.crowded()
     case "interrupted": maker.interrupted()
     case "quota": maker.quota()
     case "thermal": maker.thermal()
@@ -140,6 +141,16 @@ private struct TraceMaker {
     for call in trace.moments.indices {
       trace.moments[call].quotaRuns = runs[segment(call, 2000) % runs.count]
       trace.moments[call].quotaWaits = 3.5e6
+      trace.moments[call].quotaSpread = 1.0 / 7
+    }
+  }
+
+  /// So many threads that compute all the time that ours runs for 4 ms and then waits for 6, on and off: whoever waits misses a short
+  /// budget on every rung, and what runs for half the time waits half as often.
+  mutating func crowded() {
+    for call in trace.moments.indices where segment(call, 1000) % 2 == 1 {
+      trace.moments[call].quotaRuns = 4e6
+      trace.moments[call].quotaWaits = 6e6
       trace.moments[call].quotaSpread = 1.0 / 7
     }
   }
