@@ -55,7 +55,9 @@ extension LatencyController {
       if attempt != .none { cause = goUp(&selection, attempt, amount, budget) }
       if attempt == .corrected {
         correctionsLeft = 0
-        while selection.betterRung >= 0 && mayCorrect(selection, budget) { cause = goUp(&selection, attempt, amount, budget) }
+        while selection.betterRung >= 0 && mayCorrect(selection, budget) {
+          cause = goUp(&selection, attempt, amount, budget)
+        }
       }
     }
     settledRung = selection.rung
