@@ -12,8 +12,11 @@ extension LatencyController {
   mutating func learn(_ rung: Int, _ observed: Double, _ expected: Double, _ wasInterrupted: Bool) {
     let isFirst = rung != lastObservedRung
     lastObservedRung = rung
-    if isFirst { runsLearned = 0 }
-    runsSinceEntry = isFirst ? 0 : min(runsSinceEntry &+ 1, Self.runsOfEntry)
+    // Back from a single run elsewhere the rung is as well known as before.
+    let isEntry = rung != enteredRung
+    enteredRung = rung
+    if isEntry { runsLearned = 0 }
+    runsSinceEntry = isEntry ? 0 : min(runsSinceEntry &+ 1, Self.runsOfEntry)
     // What is not used is known less and less.
     for other in 0..<configuration.rungCount where other != rung {
       ratioVariances[other] = min(ratioVariances[other] + Self.ratioDrift, Self.initialRatioVariance)
@@ -101,6 +104,17 @@ extension LatencyController {
     if ratioVariance > 0 { ratioVariances[rung] = Float(max(ratioVariance * (1 - ratioGain), 0.000_001)) }
   }
 
+  /// A cold run: what disagrees with the prediction belongs to the rung's ratio as far as slow-down and noise do not explain it.
+  mutating func learnFromProbe(_ rung: Int, _ observed: Double) {
+    let residual = observed / slowdown / coldFactor
+    let variance = Double(ratioVariances[rung])
+    let sum = variance + slowdownVariance + max(1.5 * spread * spread, 0.000_025) + 0.001
+    let error = (2 * (residual - 1) / (residual + 1)).clamped(to: -0.5...0.5)
+    let near = error.clamped(to: -3 * sum.squareRoot()...3 * sum.squareRoot())
+    ratios[rung] = (ratios[rung] * (1 + variance / sum * near)).clamped(to: Self.ratioRange)
+    ratioVariances[rung] = Float(max(variance * (1 - variance / sum), 0.000_4))
+  }
+
   private mutating func learnCold(_ isFirst: Bool, _ residual: Double) {
     if isFirst {
       firstResidual = residual * coldFactor
@@ -136,7 +150,9 @@ extension LatencyController {
 
   mutating func jump(_ factor: Double, _ noise: Double) {
     slowdown = (slowdown * factor).clamped(to: Self.slowdownRange)
-    slowdownVariance = max(slowdownVariance, noise)
+    // One or two runs have shown by how much.
+    let size = (factor - 1) / (factor + 1)
+    slowdownVariance = max(slowdownVariance, noise, 0.08 * size * size)
     errorMean = 0
     // Another load slows the rungs down in other proportions.
     for rung in 0..<configuration.rungCount where rung != lastObservedRung {

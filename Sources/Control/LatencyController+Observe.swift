@@ -41,7 +41,8 @@ extension LatencyController {
     observedRatios[slot] = Float(min(observed, 1e6))
     if let wasInterrupted { noteWait(expected, observed, wasInterrupted) }
     if wasProbe {
-      // What it tells is whether it held. Costs and slow-down belong to the rung in use, which it must not move by itself.
+      // The slow-down belongs to the rung in use, which a single run elsewhere must not move. What the other one takes it may say.
+      if wasInterrupted != true { learnFromProbe(rung, observed) }
       lastObservedRung = -1
       return
     }

@@ -79,6 +79,8 @@ public struct LatencyController: BitwiseCopyable, Sendable {
   /// Residual of a first run after a switch, to be compared with the second one's; 0 for none.
   var firstResidual = 0.0
   var lastObservedRung = -1
+  /// The rung that `runsSinceEntry` counts for; a probe enters none.
+  var enteredRung = -1
 
   /// Residual of a run that was far too slow, until the next runs tell whether that was the load; 0 for none.
   var alarm = 0.0
