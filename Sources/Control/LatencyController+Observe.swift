@@ -8,7 +8,7 @@ extension LatencyController {
   /// - Parameters:
   ///   - wasInterrupted: whether the run lost its CPU for some time, however short; nil where nobody knows.
   ///   - expectedShare: share of the rung's cost that the run was expected to take, above 0: below 1 where later steps went to a
-  ///     lower rung.
+  ///     lower rung, above 1 where it had fewer threads than the costs were measured with.
   public mutating func observe(
     rung: Int, work: Int, latencyNanoseconds: Int, wasInterrupted: Bool? = nil, expectedShare: Double = 1
   ) {
@@ -22,7 +22,7 @@ extension LatencyController {
     // A deadline may have taken the run elsewhere.
     let wasProbe = isProbing && rung == lastRung && expectedShare == 1
     isProbing = wasProbe
-    noteOutcome(rung, amount, nanoseconds, slot)
+    noteOutcome(rung, amount, nanoseconds, slot, expectedShare > 1 ? expectedShare : 1)
     runsSinceMove &+= 1
     runsSinceAscent &+= 1
     if runsSinceDescent < Int.max { runsSinceDescent &+= 1 }
@@ -49,14 +49,16 @@ extension LatencyController {
     learn(rung, observed, expected, wasInterrupted == true && interruptedShare < Self.mostInterrupted)
   }
 
-  private mutating func noteOutcome(_ rung: Int, _ work: Double, _ nanoseconds: Int, _ slot: Int) {
+  private mutating func noteOutcome(
+    _ rung: Int, _ work: Double, _ nanoseconds: Int, _ slot: Int, _ share: Double
+  ) {
     var outcome: UInt8 = 0
     credit = min(credit + (1 - configuration.percentile / 100) * Self.savedShare, mostCredit())
     if let budget = configuration.budgetNanoseconds, nanoseconds > budget {
       counters.misses &+= 1
       outcome = 1
       // Waiting adds to the time and is the same on every rung; only computing time would have been saved.
-      let saved = (baseCost(rung, work) - fastestCost(work)) * slowdown
+      let saved = (baseCost(rung, work) * share - fastestCost(work)) * slowdown
       if Double(nanoseconds) - max(saved, 0) > Double(budget) {
         counters.unavoidableMisses &+= 1
       } else {

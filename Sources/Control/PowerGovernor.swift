@@ -4,6 +4,8 @@ import Base
 public struct PowerDecision: Hashable, Sendable, BitwiseCopyable {
   /// Best rung that power and energy allow; 0 without a budget of either.
   public var rung = 0
+  /// Row of the ``ThreadTable``: with how many threads. The first of the offer where nobody asks for fewer.
+  public var row = 0
   /// Even the rung of least energy is too much at this rate of calls, or for one call; it was chosen all the same.
   public var isUnreachable = false
   /// Distance of two calls' begins with which the rung of least energy would hold the power; 0 where any does, or none.
@@ -21,7 +23,8 @@ public struct PowerDecision: Hashable, Sendable, BitwiseCopyable {
 /// interval to the next call, by a moving average, and from a bank: energy saved or overspent so far against the cap; debts are
 /// paid back within a quarter of the window. Between two rungs the bank makes the choice alternate, so that the average meets the
 /// cap (pulse-width modulation of a power actuator; compare Hoffmann, "JouleGuard", SOSP 2015, which splits time between two
-/// configurations). Savings are kept up to a twentieth of what the window holds, so that a pause does not allow a burst.
+/// configurations). Where fewer threads are a choice, each rung counts with the number that takes the least energy of those that latency
+/// leaves, the largest of equal ones. Savings are kept up to a twentieth of what the window holds, so that a pause does not allow a burst.
 public struct PowerGovernor: BitwiseCopyable, Sendable {
   /// Nil for no cap.
   public private(set) var capMilliwatts: Double?
@@ -34,6 +37,8 @@ public struct PowerGovernor: BitwiseCopyable, Sendable {
   public private(set) var prefersLeastEnergy = false
   /// What an inference takes over what its rung's curve says: measured, see ``EnergyScale``; 1 where nothing measures.
   public var scale = 1.0
+  /// Energies with fewer threads; nil where a run always has all.
+  public var threads: ThreadTable?
 
   private var energies: InlineArray<64, CostCurve>
   private let rungCount: Int
@@ -85,13 +90,29 @@ public struct PowerGovernor: BitwiseCopyable, Sendable {
   public var hasBudget: Bool { capMilliwatts != nil || maximumNanojoules != nil || prefersLeastEnergy }
 
   /// Expected energy of a rung, 0 where unknown.
+  ///
+  /// - Parameter row: of ``threads``.
   @inline(__always)
-  public func nanojoules(rung: Int, work: Int) -> Double { modelledNanojoules(rung: rung, work: work) * scale }
+  public func nanojoules(rung: Int, work: Int, row: Int = 0) -> Double {
+    modelledNanojoules(rung: rung, work: work, row: row) * scale
+  }
 
   /// The same without ``scale``.
   @inline(__always)
-  public func modelledNanojoules(rung: Int, work: Int) -> Double {
-    rung >= 0 && rung < rungCount ? energies[rung].nanoseconds(Double(max(work, 1))) : 0
+  public func modelledNanojoules(rung: Int, work: Int, row: Int = 0) -> Double {
+    if row > 0, let threads { return threads.nanojoules(row: row, rung: rung, work: work) }
+    return rung >= 0 && rung < rungCount ? energies[rung].nanoseconds(Double(max(work, 1))) : 0
+  }
+
+  /// The number of threads with which a rung takes the least energy, of those offered; 0 nJ where none is, or none is known.
+  @inline(__always)
+  private func least(_ rung: Int, _ work: Int, _ offer: RungOffer, _ end: Int) -> (row: Int, nanojoules: Double) {
+    var best = (row: offer.firstRow, nanojoules: 0.0)
+    for row in offer.firstRow..<end where offer[row] >> UInt64(truncatingIfNeeded: rung) & 1 == 1 {
+      let own = nanojoules(rung: rung, work: work, row: row)
+      if own > 0 && (best.nanojoules == 0 || own < best.nanojoules) { best = (row, own) }
+    }
+    return best
   }
 
   /// Energy that was saved (above 0) or overspent beyond what runs were charged, as measurements show.
@@ -102,12 +123,18 @@ public struct PowerGovernor: BitwiseCopyable, Sendable {
   }
 
   /// How long a run at the rung of least energy must wait for the power to hold, counted from `time`; 0 where it need not, or
-  /// where no wait helps. Asked before ``decide(time:work:allowed:)``.
+  /// where no wait helps. Asked before ``decide(time:work:offer:)``.
   public func wait(time: Int, work: Int, allowed: UInt64) -> Int {
+    wait(time: time, work: work, offer: RungOffer(allowed))
+  }
+
+  /// The same where fewer threads are a choice.
+  public func wait(time: Int, work: Int, offer: RungOffer) -> Int {
     guard let cap = capMilliwatts, hasLast, cap > staticMilliwatts else { return 0 }
     var least = Double.infinity
-    for rung in 0..<rungCount where allowed >> UInt64(rung) & 1 == 1 {
-      let own = nanojoules(rung: rung, work: work)
+    let end = offer.endRow
+    for rung in 0..<rungCount {
+      let own = self.least(rung, work, offer, end).nanojoules
       if own > 0 { least = min(least, own) }
     }
     let (elapsed, overflow) = time.subtractingReportingOverflow(lastBegin)
@@ -123,9 +150,15 @@ public struct PowerGovernor: BitwiseCopyable, Sendable {
   ///
   /// - Parameters:
   ///   - time: nanoseconds of a clock that should not go back.
-  ///   - isAllowed: rungs that may be chosen, by bit.
+  ///   - allowed: rungs that may be chosen, by bit.
   public mutating func decide(time: Int, work: Int, allowed: UInt64) -> PowerDecision {
+    decide(time: time, work: work, offer: RungOffer(allowed))
+  }
+
+  /// The same where fewer threads are a choice.
+  public mutating func decide(time: Int, work: Int, offer: RungOffer) -> PowerDecision {
     var decision = PowerDecision()
+    decision.row = offer.firstRow
     account(time)
     if !hasBudget { return decision }
     var limit = maximumNanojoules ?? .infinity
@@ -134,20 +167,21 @@ public struct PowerGovernor: BitwiseCopyable, Sendable {
       let share = bank > 0 ? 1 : min(interval / (windowNanoseconds / 4), 1)
       limit = min(limit, (cap - staticMilliwatts) * interval * 1e-3 + bank * share)
     }
-    var cheapest = -1
-    for rung in 0..<rungCount where allowed >> UInt64(rung) & 1 == 1 {
-      let own = nanojoules(rung: rung, work: work)
+    let end = offer.endRow
+    var isKnown = false
+    for rung in 0..<rungCount {
+      let (row, own) = least(rung, work, offer, end)
       if own <= 0 { continue }
-      if own <= limit && !prefersLeastEnergy {
+      let fits = own <= limit && !prefersLeastEnergy
+      if fits || !isKnown || own < decision.nanojoules {
         decision.rung = rung
+        decision.row = row
         decision.nanojoules = own
-        return decision
       }
-      if cheapest < 0 || own < nanojoules(rung: cheapest, work: work) { cheapest = rung }
+      if fits { return decision }
+      isKnown = true
     }
-    if cheapest < 0 { return decision }
-    decision.rung = cheapest
-    decision.nanojoules = nanojoules(rung: cheapest, work: work)
+    if !isKnown { return decision }
     if decision.nanojoules <= limit { return decision }
     if let maximum = maximumNanojoules, decision.nanojoules > maximum { decision.isUnreachable = true }
     if let cap = capMilliwatts {
@@ -163,9 +197,9 @@ public struct PowerGovernor: BitwiseCopyable, Sendable {
     return decision
   }
 
-  /// Call when a run has ended, with the rung it used.
-  public mutating func observe(rung: Int, work: Int) {
-    lastNanojoules = nanojoules(rung: rung, work: work)
+  /// Call when a run has ended, with the rung it used, and the row of the threads.
+  public mutating func observe(rung: Int, work: Int, row: Int = 0) {
+    lastNanojoules = nanojoules(rung: rung, work: work, row: row)
   }
 
   private mutating func account(_ time: Int) {

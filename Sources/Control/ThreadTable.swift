@@ -1,0 +1,199 @@
+import Base
+
+/// What each rung takes with fewer threads than there are: rows of thread counts, all threads first. Curves lie in memory of the
+/// caller's, which must outlive it; not synchronized.
+public struct ThreadTable: BitwiseCopyable, @unchecked Sendable {
+  /// Most rows.
+  public static let capacity = 8
+
+  public let rowCount: Int
+  public let rungCount: Int
+  private var counts: InlineArray<8, Int>
+  /// `[row][rung]`.
+  private let times: UnsafeMutablePointer<CostCurve>
+  private let energies: UnsafeMutablePointer<CostCurve>
+
+  /// The rows for so many threads: all of them, and powers of two (of four beyond 128 threads) down to one.
+  public static func counts(upTo threads: Int) -> [Int] {
+    var result = [max(threads, 1)]
+    let base = threads > 128 ? 4 : 2
+    var power = 1
+    var fewer: [Int] = []
+    while power < threads && fewer.count < capacity - 1 {
+      fewer.append(power)
+      power *= base
+    }
+    result += fewer.reversed()
+    return result
+  }
+
+  /// How many curves a table needs.
+  public static func curveCount(rows: Int, rungs: Int) throws(AdaptQError) -> Int {
+    try checkedProduct(try checkedProduct(rows, rungs, "costs by threads"), 2, "costs by threads")
+  }
+
+  /// - Parameters:
+  ///   - counts: of threads, falling; 1 to ``capacity``.
+  ///   - rungCount: 1 to ``ControllerConfiguration/maximumRungs``.
+  ///   - curves: ``curveCount(rows:rungs:)``; made empty here.
+  /// - Throws: `invalidArgument` naming the parameter.
+  public init(counts list: [Int], rungCount: Int, curves: UnsafeMutablePointer<CostCurve>) throws(AdaptQError) {
+    if list.isEmpty || list.count > Self.capacity {
+      throw .invalidArgument("counts of threads: \(list.count), allowed are 1 to \(Self.capacity)")
+    }
+    if !(1...ControllerConfiguration.maximumRungs).contains(rungCount) {
+      throw .invalidArgument(
+        "rung count: \(rungCount), allowed are 1 to \(ControllerConfiguration.maximumRungs)")
+    }
+    var previous = Int.max
+    counts = InlineArray(repeating: 1)
+    for (row, count) in list.enumerated() {
+      if count < 1 || count >= previous {
+        throw .invalidArgument("count of threads \(row): \(count) is not between 1 and \(previous - 1)")
+      }
+      counts[row] = count
+      previous = count
+    }
+    rowCount = list.count
+    self.rungCount = rungCount
+    times = curves
+    energies = curves + list.count * rungCount
+    curves.initialize(repeating: CostCurve(), count: list.count * rungCount * 2)
+  }
+
+  @inline(__always)
+  public func threads(_ row: Int) -> Int { row >= 0 && row < rowCount ? counts[row] : 1 }
+
+  /// The row with the most threads of those that a limit leaves; the last one where none does.
+  @inline(__always)
+  public func row(atMost limit: Int) -> Int {
+    var row = 0
+    while row < rowCount &- 1 && counts[row] > limit { row &+= 1 }
+    return row
+  }
+
+  /// Nothing happens for a row or a rung that there is none of, here and below.
+  public func setTime(row: Int, rung: Int, curve: CostCurve) {
+    if isValid(row, rung) { times[row &* rungCount &+ rung] = curve }
+  }
+
+  /// - Parameter curve: nanojoules in place of nanoseconds.
+  public func setEnergy(row: Int, rung: Int, curve: CostCurve) {
+    if isValid(row, rung) { energies[row &* rungCount &+ rung] = curve }
+  }
+
+  /// On the idle machine; 0 where unknown.
+  @inline(__always)
+  public func nanoseconds(row: Int, rung: Int, work: Int) -> Double {
+    isValid(row, rung) ? times[row &* rungCount &+ rung].nanoseconds(Double(max(work, 1))) : 0
+  }
+
+  /// 0 where unknown.
+  @inline(__always)
+  public func nanojoules(row: Int, rung: Int, work: Int) -> Double {
+    isValid(row, rung) ? energies[row &* rungCount &+ rung].nanoseconds(Double(max(work, 1))) : 0
+  }
+
+  /// What a run takes with the threads of a row over what it takes with those of another; 1 where either is unknown.
+  @inline(__always)
+  public func ratio(row: Int, to base: Int, rung: Int, work: Int) -> Double {
+    if row == base { return 1 }
+    let (own, other) = (nanoseconds(row: row, rung: rung, work: work), nanoseconds(row: base, rung: rung, work: work))
+    return own > 0 && other > 0 ? own / other : 1
+  }
+
+  @inline(__always)
+  private func isValid(_ row: Int, _ rung: Int) -> Bool {
+    row >= 0 && row < rowCount && rung >= 0 && rung < rungCount
+  }
+}
+
+/// What a run may choose from: for each row of a ``ThreadTable`` a set of rungs.
+public struct RungOffer: Hashable, Sendable, BitwiseCopyable {
+  /// The row of the most threads that this run may have.
+  public let firstRow: Int
+  private var masks: InlineArray<8, UInt64>
+
+  /// - Parameter mask: rungs, by bit, with the threads of the first row. Other rows offer nothing.
+  public init(_ mask: UInt64, firstRow: Int = 0) {
+    self.firstRow = min(max(firstRow, 0), ThreadTable.capacity - 1)
+    masks = InlineArray(repeating: 0)
+    masks[self.firstRow] = mask
+  }
+
+  public subscript(row: Int) -> UInt64 {
+    get { row >= 0 && row < ThreadTable.capacity ? masks[row] : 0 }
+    set { if row >= 0 && row < ThreadTable.capacity { masks[row] = newValue } }
+  }
+
+  /// Behind the last row that offers something.
+  @inline(__always)
+  var endRow: Int {
+    var end = ThreadTable.capacity
+    while end > firstRow &+ 1 && masks[end &- 1] == 0 { end &-= 1 }
+    return end
+  }
+
+  public static func == (a: RungOffer, b: RungOffer) -> Bool {
+    a.firstRow == b.firstRow && (0..<ThreadTable.capacity).allSatisfy { a.masks[$0] == b.masks[$0] }
+  }
+
+  public func hash(into hasher: inout Hasher) {
+    hasher.combine(firstRow)
+    for row in 0..<ThreadTable.capacity { hasher.combine(masks[row]) }
+  }
+}
+
+extension LatencyController {
+  /// Longest cost of a run, on the idle machine, that is expected to hold the budget: at its percentile, and by the noise of the
+  /// last runs no more often missed than may be planned with. Infinite without a budget.
+  mutating func longestHeldCost() -> Double {
+    guard let limit = configuration.budgetNanoseconds else { return .infinity }
+    let budget = Double(limit)
+    // A surprise may have been the load.
+    var high = budget / (slowdown * multiplier * max(alarm, 1))
+    if noiseCount < 8 { return high }
+    let planned = plannedMisses(noiseCount)
+    if missCount(high, budget) <= planned { return high }
+    var low = 0.0
+    for _ in 0..<6 {
+      let middle = (low + high) / 2
+      if missCount(middle, budget) <= planned { low = middle } else { high = middle }
+    }
+    return low
+  }
+
+  /// Which rungs hold the budget of latency with how many threads. With the threads of the first row those of ``rungs(of:from:work:)``;
+  /// with fewer, those whose time with so many threads is expected to hold, or to be no longer than that of `rung` with the most.
+  ///
+  /// - Parameters:
+  ///   - mask: rungs to choose from.
+  ///   - rung: what latency asks for with the threads of the first row; nil before a decision: then all of `mask`.
+  ///   - row: the first row. Observations of runs with these threads, or scaled to them (`expectedShare`), have made the slow-down.
+  public mutating func offer(
+    of mask: UInt64, from rung: Int?, work: Int, _ table: ThreadTable, row: Int
+  ) -> RungOffer {
+    var offer = RungOffer(mask, firstRow: row)
+    var longest = longestHeldCost()
+    var below = mask
+    let amount = Double(max(work, 1))
+    if let rung {
+      offer[row] = rungs(of: mask, from: rung, work: work)
+      longest = max(longest, baseCost(rung & 63, amount))
+      below &= UInt64.max << UInt64(truncatingIfNeeded: rung & 63)
+    }
+    if row < 0 || row >= table.rowCount { return offer }
+    for fewer in (row &+ 1)..<table.rowCount {
+      var held: UInt64 = 0
+      for lower in 0..<configuration.rungCount where below >> UInt64(truncatingIfNeeded: lower) & 1 == 1 {
+        let own = table.nanoseconds(row: fewer, rung: lower, work: work)
+        let other = table.nanoseconds(row: row, rung: lower, work: work)
+        if own <= 0 || other <= 0 { continue }
+        let cost = baseCost(lower, amount) * (own / other)
+        if cost > 0 && cost <= longest { held |= 1 << UInt64(truncatingIfNeeded: lower) }
+      }
+      offer[fewer] = held
+    }
+    return offer
+  }
+}
