@@ -14,6 +14,8 @@ public struct InferenceRecord: Hashable, Sendable, BitwiseCopyable {
   public var energySource = EnergySource.none
   public var nanojoules: Float = 0
   public var recommendedIntervalNanoseconds: Int64 = 0
+  /// That might work on it.
+  public var threads: Int32 = 0
 
   public init() {}
 

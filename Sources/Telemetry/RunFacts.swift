@@ -48,6 +48,8 @@ public struct RunFacts: Equatable, Sendable, BitwiseCopyable {
   public var powerUnreachable = false
   public var recommendedIntervalNanoseconds: Int64 = 0
   public var waitedNanoseconds: Int64 = 0
+  /// That might work on the run, the calling one among them; 0: unknown.
+  public var threads: UInt32 = 0
 
   // Of the rung, as floors see it behind this run. Sections have them of the newest run only, records the source.
   public var qualitySource = QualitySource.unknown
@@ -62,6 +64,8 @@ public struct RunFacts: Equatable, Sendable, BitwiseCopyable {
 
   /// No time is longer than this; a record that says so is damaged.
   package static let maximumNanoseconds: Int64 = 1 << 50
+  /// The same of threads.
+  package static let maximumThreads: Int64 = 1024
 }
 
 /// What one poll of the sensors found.

@@ -26,7 +26,7 @@ extension Session {
 
   /// One run with every tensor ending at an inaccessible page.
   func run(
-    symbols: [Int], _ inputs: [Tensor], level: Level? = nil, maximumThreads: Int = 0
+    symbols: [Int], _ inputs: [Tensor], level: Level? = nil, maximumThreads: Int = 0, deadline: Int = 0
   ) throws -> (outputs: [Tensor], report: RunReport) {
     let run = handle
     for (index, size) in symbols.enumerated() where !run.setSymbol(index, size) {
@@ -52,7 +52,7 @@ extension Session {
     for (index, buffer) in buffers.enumerated() {
       run.bind(index, TensorBinding(data: UnsafeMutableRawPointer(buffer.base), byteCount: buffer.count))
     }
-    let report = run.run(callLevel: level?.rawValue ?? 0, maximumThreads: maximumThreads)
+    let report = run.run(callLevel: level?.rawValue ?? 0, maximumThreads: maximumThreads, deadline: deadline)
     var outputs: [Tensor] = []
     for index in 0..<run.outputCount {
       let type = model.graph.type(of: model.graph.outputs[index])

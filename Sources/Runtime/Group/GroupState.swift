@@ -180,7 +180,7 @@ public struct GroupHandle: BitwiseCopyable, @unchecked Sendable {
     state.pointee.power.applyMailbox()
     if !state.pointee.power.governor.hasBudget { return }
     let chosen = state.pointee.power.choose(
-      plan, allowed: UInt64.max << UInt64(plan), time: state.pointee.start, work: state.pointee.rows,
+      plan, offer: RungOffer(UInt64.max << UInt64(plan)), time: state.pointee.start, work: state.pointee.rows,
       &state.pointee.report.power)
     if chosen > plan {
       plan = chosen

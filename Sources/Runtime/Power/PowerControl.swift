@@ -10,6 +10,8 @@ struct RungEffort: BitwiseCopyable {
   var multiplyAdds: Double
   /// Of weights.
   var bytes: Double
+  /// That the time was taken with.
+  var threads = 1
 }
 
 /// What a budget of power says about a run.
@@ -23,6 +25,8 @@ public struct PowerOutcome: BitwiseCopyable, Sendable {
   public var source = EnergySource.none
   /// How long the run waited before it began.
   public var waitedNanoseconds = 0
+  /// Of the session's table of thread counts: how many this run may have.
+  var row = 0
 
   public init() {}
 }
@@ -44,13 +48,16 @@ struct PowerControl: BitwiseCopyable {
   private var measured = EnergyScale()
   private var lastTime = 0
 
-  /// - Parameter signal: what sensors show; nil: the model alone counts.
+  /// - Parameters:
+  ///   - signal: what sensors show; nil: the model alone counts.
+  ///   - threads: what runs take with fewer threads; its energies are kept here. Nil where a run always has all.
   init(
     rungCount: Int, sizeCount: Int, efforts: UnsafeMutablePointer<RungEffort>, mailbox: UnsafeMutablePointer<UInt64>,
-    signal: PowerSignalHandle? = nil
+    signal: PowerSignalHandle? = nil, threads: ThreadTable? = nil
   ) {
     self.signal = signal
     governor = PowerGovernor(rungCount: rungCount)
+    governor.threads = threads
     self.mailbox = PowerMailbox(memory: mailbox)
     self.efforts = efforts
     self.rungCount = rungCount
@@ -75,25 +82,40 @@ struct PowerControl: BitwiseCopyable {
       maximumNanojoules: terms.maximumMillijoules > 0 ? (terms.maximumMillijoules * 1e6).rounded(.up) : nil,
       prefersLeastEnergy: terms.prefersLeastEnergy)
     for rung in 0..<rungCount {
-      var curve = CostCurve()
-      for size in 0..<sizeCount {
-        let effort = efforts[rung &* sizeCount &+ size]
-        curve.append(
-          CostPoint(
-            work: effort.work,
-            nanoseconds: clampedInt(terms.nanojoules(effort), in: 1...CostCurve.maximumNanoseconds)))
+      governor.setEnergy(rung: rung, curve: energies(rung, row: 0))
+      guard let threads = governor.threads else { continue }
+      for row in 1..<max(threads.rowCount, 1) {
+        threads.setEnergy(row: row, rung: rung, curve: energies(rung, row: row))
       }
-      governor.setEnergy(rung: rung, curve: curve)
     }
   }
 
-  /// Call when a run begins, with the rung that latency leaves and those that are as good for latency.
+  private func energies(_ rung: Int, row: Int) -> CostCurve {
+    var curve = CostCurve()
+    for size in 0..<sizeCount {
+      var effort = efforts[rung &* sizeCount &+ size]
+      if row > 0, let threads = governor.threads {
+        effort.threads = threads.threads(row)
+        effort.nanoseconds = clampedInt(
+          threads.nanoseconds(row: row, rung: rung, work: effort.work), in: 1...CostCurve.maximumNanoseconds)
+      }
+      curve.append(
+        CostPoint(
+          work: effort.work,
+          nanoseconds: clampedInt(terms.nanojoules(effort), in: 1...CostCurve.maximumNanoseconds)))
+    }
+    return curve
+  }
+
+  /// Call when a run begins, with the rung that latency leaves and those that are as good for latency. The outcome gets the row of
+  /// threads.
   ///
   /// - Returns: the rung to use.
-  mutating func choose(_ rung: Int, allowed: UInt64, time: Int, work: Int, _ outcome: inout PowerOutcome) -> Int {
+  mutating func choose(_ rung: Int, offer: RungOffer, time: Int, work: Int, _ outcome: inout PowerOutcome) -> Int {
     lastTime = time
     takeReadings()
-    let decision = governor.decide(time: time, work: work, allowed: allowed)
+    let decision = governor.decide(time: time, work: work, offer: offer)
+    outcome.row = decision.row
     outcome.isUnreachable = decision.isUnreachable
     outcome.recommendedIntervalNanoseconds = decision.recommendedIntervalNanoseconds
     return max(decision.rung, rung)
@@ -101,10 +123,10 @@ struct PowerControl: BitwiseCopyable {
 
   /// Call when a run has ended, with the rung it used.
   mutating func observe(rung: Int, work: Int, _ outcome: inout PowerOutcome) {
-    let modelled = governor.modelledNanojoules(rung: rung, work: work)
+    let modelled = governor.modelledNanojoules(rung: rung, work: work, row: outcome.row)
     outcome.nanojoules = modelled * governor.scale
     outcome.source = .modelled
-    governor.observe(rung: rung, work: work)
+    governor.observe(rung: rung, work: work, row: outcome.row)
     guard let signal else { return }
     signal.add(modelled: modelled)
     if terms.attribution == .model { return }

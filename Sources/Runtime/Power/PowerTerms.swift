@@ -4,8 +4,8 @@ import Control
 
 /// A budget of power or energy, and the model that says what an inference takes.
 ///
-/// Energy of an inference = `activeMilliwatts` · its time on the idle machine + `picojoulesPerMAC` · multiply-adds +
-/// `picojoulesPerByte` · bytes of weights read. Average power = `staticMilliwatts` + energy · rate of calls.
+/// Energy of an inference = (`activeMilliwatts` + `threadMilliwatts` · threads) · its time on the idle machine with so many threads +
+/// `picojoulesPerMAC` · multiply-adds + `picojoulesPerByte` · bytes of weights read. Average power = `staticMilliwatts` + energy · rate of calls.
 public struct PowerTerms: Hashable, Sendable, BitwiseCopyable {
   /// 0 for no cap.
   public var capMilliwatts = 0.0
@@ -14,6 +14,8 @@ public struct PowerTerms: Hashable, Sendable, BitwiseCopyable {
   public var maximumMillijoules = 0.0
   public var staticMilliwatts = 0.0
   public var activeMilliwatts = 0.0
+  /// Of each thread that may work on the inference, all the time, waiting included.
+  public var threadMilliwatts = 0.0
   public var picojoulesPerMAC = 0.0
   public var picojoulesPerByte = 0.0
   /// The rung of least energy that latency and quality leave, instead of the best one.
@@ -29,25 +31,27 @@ public struct PowerTerms: Hashable, Sendable, BitwiseCopyable {
   /// Whether what was measured of inferences under these terms holds under others.
   func hasSameModel(as other: PowerTerms) -> Bool {
     staticMilliwatts == other.staticMilliwatts && activeMilliwatts == other.activeMilliwatts
+      && threadMilliwatts == other.threadMilliwatts
       && picojoulesPerMAC == other.picojoulesPerMAC && picojoulesPerByte == other.picojoulesPerByte
       && attribution == other.attribution
   }
 
   /// What a rung takes, in nanojoules: milliwatts times nanoseconds are 10⁻³ nJ, and so are picojoules.
   func nanojoules(_ effort: RungEffort) -> Double {
-    (activeMilliwatts * Double(effort.nanoseconds) + picojoulesPerMAC * effort.multiplyAdds
-      + picojoulesPerByte * effort.bytes) * 1e-3
+    ((activeMilliwatts + threadMilliwatts * Double(effort.threads)) * Double(effort.nanoseconds)
+      + picojoulesPerMAC * effort.multiplyAdds + picojoulesPerByte * effort.bytes) * 1e-3
   }
 
-  static let wordCount = 9
+  static let wordCount = 10
 
-  var words: InlineArray<9, UInt64> {
+  var words: InlineArray<10, UInt64> {
     get {
       [
         capMilliwatts.bitPattern, windowNanoseconds.bitPattern, maximumMillijoules.bitPattern,
         staticMilliwatts.bitPattern, activeMilliwatts.bitPattern, picojoulesPerMAC.bitPattern,
         picojoulesPerByte.bitPattern, UInt64(maximumWaitNanoseconds),
         (prefersLeastEnergy ? 1 : 0) | UInt64(attribution.rawValue) << 1,
+        threadMilliwatts.bitPattern,
       ]
     }
     set {
@@ -61,6 +65,7 @@ public struct PowerTerms: Hashable, Sendable, BitwiseCopyable {
       maximumWaitNanoseconds = Int(truncatingIfNeeded: newValue[7])
       prefersLeastEnergy = newValue[8] & 1 == 1
       attribution = PowerAttribution(rawValue: UInt8(truncatingIfNeeded: newValue[8] >> 1)) ?? .packages
+      threadMilliwatts = Double(bitPattern: newValue[9])
     }
   }
 }

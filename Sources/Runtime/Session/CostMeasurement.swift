@@ -12,8 +12,8 @@ public struct LevelCost: Sendable {
   public var points: [CostPoint]
 }
 
-/// Times a plan with made-up inputs: every level at a few sizes, levels interleaved so that a moment of load does not fall on
-/// one of them alone, medians.
+/// Times a plan with made-up inputs: every level at a few sizes, with one or several numbers of threads, all of these interleaved so
+/// that a moment of load does not fall on one of them alone, medians.
 struct CostMeasurement {
   /// Shares of the largest work that are measured.
   static let shares: [Double] = [1, 0.5, 0.2, 0.05]
@@ -25,15 +25,20 @@ struct CostMeasurement {
   private let plan: ExecutionPlan
   private let levels: [Level]
   private let executor: ParallelExecutor
+  /// Falling; the first are all.
+  private let threads: [Int]
   private let rounds: Int
   /// When no further run is begun but the first of each level; nil: never.
   private let end: Int?
 
-  /// - Parameter nanoseconds: how long measuring may take, apart from the first run of each level; nil: as long as it takes.
+  /// - Parameters:
+  ///   - nanoseconds: how long measuring may take, apart from the first run of each level; nil: as long as it takes.
+  ///   - threads: numbers of threads to measure with besides all, falling: in the same time, so there are fewer rounds.
   init(
     _ plan: ExecutionPlan, _ levels: [Level], _ executor: ParallelExecutor, _ nanoseconds: Int? = nil,
-    rounds: Int = CostMeasurement.rounds
+    rounds: Int = CostMeasurement.rounds, fewerThreads threads: [Int] = []
   ) {
+    self.threads = [executor.width] + threads
     self.plan = plan
     self.levels = levels
     self.executor = executor
@@ -43,11 +48,13 @@ struct CostMeasurement {
 
   private var isLate: Bool { end.map { monotonicNanoseconds() > $0 } ?? false }
 
-  /// - Parameter steps: gets how long the steps took, at each size and level.
-  func measure(_ steps: StepTimes) throws(AdaptQError) -> [LevelCost] {
+  /// - Parameter steps: for each number of threads, gets how long the steps took, at each size and level.
+  /// - Returns: costs for each number of threads. Without points where time did not suffice for so few threads.
+  func measure(_ steps: [StepTimes]) throws(AdaptQError) -> [[LevelCost]] {
     let context = plan.context
     var size = 0
-    var points = [[CostPoint]](repeating: [], count: levels.count)
+    var points = [[[CostPoint]]](
+      repeating: [[CostPoint]](repeating: [], count: levels.count), count: threads.count)
     var seen: Set<Int> = []
     defer { for symbol in 0..<context.symbolCount { context.symbols[symbol] = context.maximumSymbols[symbol] } }
     // The largest size first: it is the one that must be known.
@@ -61,55 +68,73 @@ struct CostMeasurement {
       }
       context.resolveShapes()
       if !seen.insert(context.work).inserted { continue }
-      for (index, nanoseconds) in try times(steps, size).enumerated() {
-        points[index].append(CostPoint(work: context.work, nanoseconds: max(nanoseconds, 1)))
+      for (row, times) in try times(steps, size).enumerated() where !times.isEmpty {
+        for (index, nanoseconds) in times.enumerated() {
+          points[row][index].append(CostPoint(work: context.work, nanoseconds: max(nanoseconds, 1)))
+        }
+        steps[row].finish(work: context.work, efforts: context.efforts)
       }
-      steps.finish(work: context.work, efforts: context.efforts)
       size += 1
     }
-    return levels.enumerated().map { index, level in
-      LevelCost(
-        level: level, nanoseconds: points[index].first?.nanoseconds ?? 0,
-        points: points[index].sorted { $0.work < $1.work })
+    return points.map { points in
+      levels.enumerated().map { index, level in
+        LevelCost(
+          level: level, nanoseconds: points[index].first?.nanoseconds ?? 0,
+          points: points[index].sorted { $0.work < $1.work })
+      }
     }
   }
 
-  private func times(_ steps: StepTimes, _ size: Int) throws(AdaptQError) -> [Int] {
-    var samples = [[Int]](repeating: [], count: levels.count)
-    var first = [Int](repeating: 0, count: levels.count)
+  /// - Returns: nanoseconds of each level for each number of threads; empty where one has not been measured at every level.
+  private func times(_ steps: [StepTimes], _ size: Int) throws(AdaptQError) -> [[Int]] {
+    let variants = levels.indices.flatMap { level in threads.indices.map { (level: level, row: $0) } }
+    var samples = [[Int]](repeating: [], count: variants.count)
+    var first = [Int](repeating: 0, count: variants.count)
     let inputs = indexInputs()
     let begin = monotonicNanoseconds()
     for round in 0...rounds {
-      for (index, level) in levels.enumerated() {
+      for (index, (level, row)) in variants.enumerated() {
+        // So few threads are measured while there is time.
+        if row > 0 && (isLate || round > 0 && first[index] == 0) { continue }
         for (site, facts) in plan.model.graph.sites.enumerated() where facts.kind == .linear {
-          plan.context.levels[site] = level.rawValue
+          plan.context.levels[site] = levels[level].rawValue
         }
         // Each run anew: later values of the run before may lie where inputs were.
         fillInputs(indexes: inputs)
-        let start = monotonicNanoseconds()
-        let own = executor.acquire(maximum: 0)
-        var timed = plan.context
-        timed.stepTimes = steps.current
-        timed.codeTimes = steps.currentCodes
-        steps.clear()
-        let outcome = withUnsafePointer(to: timed) { PlanContext.execute($0, own) }
-        own.release()
-        let elapsed = monotonicNanoseconds() - start
-        if outcome.kind == .cancelled { throw AdaptQError(.cancelled, "prepare was cancelled") }
-        if outcome.kind != .done {
-          // Index inputs are 0 here: only positions, which follow from the sizes, can lie outside a table.
-          throw AdaptQError(
-            .outOfRange,
-            "maximum shapes: row \(outcome.index) of site \"\(plan.model.graph.sites[outcome.site].name)\" is needed, "
-              + "it has \(outcome.rows) rows")
-        }
-        steps.keep(size: size, level: index)
+        let elapsed = try time(steps[row], size, level, threads: row == 0 ? 0 : threads[row])
         // The first round warms caches and pages and counts only where there is no other.
-        if round > 0 { samples[index].append(elapsed) } else { first[index] = elapsed }
+        if round > 0 { samples[index].append(elapsed) } else { first[index] = max(elapsed, 1) }
       }
       if isLate || round > 0 && monotonicNanoseconds() - begin > rounds * CostMeasurement.roundBudget { break }
     }
-    return samples.enumerated().map { $1.isEmpty ? first[$0] : $1.sorted()[$1.count / 2] }
+    return threads.indices.map { row in
+      let own = variants.indices.filter { variants[$0].row == row }
+      if own.contains(where: { first[$0] == 0 }) { return [] }
+      return own.map { samples[$0].isEmpty ? first[$0] : samples[$0].sorted()[samples[$0].count / 2] }
+    }
+  }
+
+  /// One run; 0 threads are all.
+  private func time(_ steps: StepTimes, _ size: Int, _ level: Int, threads: Int) throws(AdaptQError) -> Int {
+    let start = monotonicNanoseconds()
+    let own = executor.acquire(maximum: threads)
+    var timed = plan.context
+    timed.stepTimes = steps.current
+    timed.codeTimes = steps.currentCodes
+    steps.clear()
+    let outcome = withUnsafePointer(to: timed) { PlanContext.execute($0, own) }
+    own.release()
+    let elapsed = monotonicNanoseconds() - start
+    if outcome.kind == .cancelled { throw AdaptQError(.cancelled, "prepare was cancelled") }
+    if outcome.kind != .done {
+      // Index inputs are 0 here: only positions, which follow from the sizes, can lie outside a table.
+      throw AdaptQError(
+        .outOfRange,
+        "maximum shapes: row \(outcome.index) of site \"\(plan.model.graph.sites[outcome.site].name)\" is needed, "
+          + "it has \(outcome.rows) rows")
+    }
+    steps.keep(size: size, level: level)
+    return elapsed
   }
 
   private func indexInputs() -> Set<Int32> {

@@ -11,6 +11,8 @@ public struct PreparationInfo: Sendable {
   public var costsAreImported = false
   /// Threads that may work on a run.
   public var threads = 0
+  /// Numbers of threads that costs are known for: more than one where budgets of power may choose.
+  public var threadCounts = 1
 
   public init() {}
 }

@@ -41,7 +41,8 @@ extension SessionState {
   ) -> RunReport {
     state.pointee.control.begin()
     defer { state.pointee.control.end() }
-    let waited = siteLevels == nil ? waitForPower(state) : 0
+    let waited =
+      siteLevels == nil ? waitForPower(state, maximumThreads: maximumThreads, deadline: deadline) : 0
     let start = monotonicNanoseconds()
     cmachine_watch_interruption()
     // The host may have set another rounding mode or flush-to-zero: results must not depend on it.
@@ -49,8 +50,10 @@ extension SessionState {
     cmachine_enter_floating(&outer)
     var report = RunReport()
     report.power.waitedNanoseconds = waited
-    let executor = state.pointee.executor.acquire(maximum: maximumThreads)
-    run(state, UnsafePointer(state.pointee.plan), callLevel, start, deadline, siteLevels, executor, &report)
+    var executor = ParallelExecutor.alone
+    run(
+      state, UnsafePointer(state.pointee.plan), callLevel, maximumThreads, start, deadline, siteLevels, &executor,
+      &report)
     executor.release()
     cmachine_leave_floating(&outer)
     return report
@@ -59,8 +62,8 @@ extension SessionState {
   @inline(__always)
   private static func run(
     _ state: UnsafeMutablePointer<SessionState>, _ plan: UnsafePointer<PlanContext>, _ callLevel: UInt8,
-    _ start: Int, _ deadline: Int, _ siteLevels: UnsafePointer<UInt8>?, _ executor: ParallelExecutor,
-    _ report: inout RunReport
+    _ maximumThreads: Int, _ start: Int, _ deadline: Int, _ siteLevels: UnsafePointer<UInt8>?,
+    _ executor: inout ParallelExecutor, _ report: inout RunReport
   ) {
     applyMailbox(state)
     plan.pointee.resolveShapes()
@@ -72,11 +75,13 @@ extension SessionState {
     }
     let work = plan.pointee.work
     var rung = -1
+    var threads = ThreadUse(maximum: maximumThreads)
     if siteLevels == nil {
       let change = state.pointee.load.change(start)
       if change != 1 { state.pointee.controller.resume(change: change) }
       rung = chooseRung(state, callLevel, work, &report)
-      choosePower(state, &rung, work, start, &report)
+      threads = choosePower(
+        state, &rung, work, start, maximumThreads: maximumThreads, deadline: deadline, &report)
     } else {
       report.isFixed = true
     }
@@ -100,6 +105,9 @@ extension SessionState {
       }
     }
     state.pointee.shadow?.pointee.keep(plan)
+    // Given back by the caller, whatever happens from here on.
+    executor = state.pointee.executor.acquire(maximum: threads.maximum)
+    report.threads = executor.width
     report.outcome = PlanContext.execute(plan, executor, deadline: deadlineRun)
     if report.outcome.kind != .done { return }
     let outputs = state.pointee.bindings + plan.pointee.inputCount
@@ -131,7 +139,7 @@ extension SessionState {
     report.quality = state.pointee.ladder.known(rung)
     state.pointee.lastRung = rung
     report.deadlineMissed = deadline > 0 && latency > deadline
-    var expectedShare = 1.0
+    var expectedShare = threads.share
     if let deadlineRun {
       expectedShare = deadlineRun.pointee.watch.finish(time: start &+ latency)
       // Plans may mix: a lower one need not be lower everywhere.
@@ -227,6 +235,7 @@ extension SessionState {
     record.powerUnreachable = report.power.isUnreachable
     record.energySource = report.power.source
     record.nanojoules = Float(report.power.nanojoules)
+    record.threads = Int32(truncatingIfNeeded: report.threads)
     record.recommendedIntervalNanoseconds = Int64(report.power.recommendedIntervalNanoseconds)
     state.pointee.ring.append(record)
   }
@@ -276,6 +285,7 @@ extension SessionState {
     facts.powerUnreachable = report.power.isUnreachable
     facts.recommendedIntervalNanoseconds = Int64(report.power.recommendedIntervalNanoseconds)
     facts.waitedNanoseconds = Int64(report.power.waitedNanoseconds)
+    facts.threads = UInt32(truncatingIfNeeded: report.threads)
     return facts
   }
 }

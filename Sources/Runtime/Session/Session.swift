@@ -44,6 +44,8 @@ public final class Session: @unchecked Sendable {
   let power: SessionPower
   /// Nil where shadow runs are not allowed.
   let shadow: ShadowMemory?
+  /// Whether budgets of power may choose fewer threads.
+  private let choosesThreads: Bool
   /// What ``prepare(maximumShapes:)`` may spend on measuring; nil: no limit.
   private let measureNanoseconds: Int?
   private let measureRounds: Int
@@ -54,6 +56,8 @@ public final class Session: @unchecked Sendable {
   public private(set) var preparation = PreparationInfo()
   private var plan: ExecutionPlan?
   private var shareTable: ShareTable?
+  /// Nil where runs always have all threads.
+  private var threadMemory: ThreadMemory?
   private var trace = TraceHook()
 
   /// - Parameters:
@@ -66,13 +70,14 @@ public final class Session: @unchecked Sendable {
   ///   - powerSignal: what sensors show, for budgets of power; nil: their models alone count.
   ///   - telemetryFile: where runs leave records that other processes can read; see ``isRecorded``.
   ///   - shadows: allows shadow runs: memory for them, and a copy of the inputs in each run.
+  ///   - choosesThreads: measures also with fewer threads, so that budgets of power may choose how many.
   ///   - load: what it shares with other sessions; nil: with none.
   ///   - machine: what exported costs are kept for.
   public init(
     model: Model, allowed: [Level], kernels: KernelTable, kernelOwner: AnyObject?, calls: SystemCalls = .live,
     threads: Threads = .alone, measureNanoseconds: Int? = nil, measureRounds: Int? = nil,
     telemetryFile: TelemetryFile? = nil, powerSignal: PowerSignal? = nil, shadows: Bool = false,
-    load: SharedLoad? = nil,
+    choosesThreads: Bool = false, load: SharedLoad? = nil,
     machine: CostMachine = CostMachine(cpu: "", instructionSet: 0, features: 0, kernels: 0)
   ) throws(AdaptQError) {
     if kernels.form != model.graph.form {
@@ -147,6 +152,7 @@ public final class Session: @unchecked Sendable {
     self.threads = threads
     self.measureNanoseconds = measureNanoseconds
     self.measureRounds = max(measureRounds ?? CostMeasurement.rounds, 1)
+    self.choosesThreads = choosesThreads
     self.calls = calls
     self.machine = machine
     telemetry = telemetryFile?.claim(
@@ -171,7 +177,8 @@ public final class Session: @unchecked Sendable {
   public var scratchByteCount: Int { workingByteCount - arenaByteCount }
   public var stateByteCount: Int {
     memory.byteCount + (shadow?.byteCount ?? 0) + states.byteCount + (plan?.tableByteCount ?? 0)
-      + (shareTable?.byteCount ?? 0) + (planCosts?.byteCount ?? 0) + (importedCosts?.byteCount ?? 0)
+      + (shareTable?.byteCount ?? 0) + (threadMemory?.byteCount ?? 0)
+      + (planCosts?.byteCount ?? 0) + (importedCosts?.byteCount ?? 0)
   }
 
   // MARK: - Preparation
@@ -185,23 +192,33 @@ public final class Session: @unchecked Sendable {
     let plan = try ExecutionPlan(
       model: model, maximumSymbols: symbols, kernels: kernels, states: states.slots,
       control: state.pointee.control, lanes: executor.width, calls: calls)
-    let stepTimes = try StepTimes(
-      levelCount: levels.count, stepCount: plan.context.stepCount, sizeCount: CostMeasurement.shares.count, calls: calls
-    )
     var preparation = PreparationInfo()
     preparation.threads = executor.width
     let imported = importedCosts(for: plan, threads: executor.width)
-    let costs: [LevelCost]
+    let fewer = choosesThreads && imported == nil ? Array(ThreadTable.counts(upTo: executor.width).dropFirst()) : []
+    var stepTimes: [StepTimes] = []
+    for _ in 0...fewer.count {
+      stepTimes.append(
+        try StepTimes(
+          levelCount: levels.count, stepCount: plan.context.stepCount, sizeCount: CostMeasurement.shares.count,
+          calls: calls))
+    }
+    let costs: [[LevelCost]]
     if let imported {
-      costs = imported.costs(levels, stepTimes)
+      costs = [imported.costs(levels, stepTimes[0])]
       preparation.costsAreImported = true
     } else {
       let start = monotonicNanoseconds()
-      costs = try CostMeasurement(plan, levels, executor, measureNanoseconds, rounds: measureRounds).measure(stepTimes)
-      preparation.measurementRuns = stepTimes.runCount
+      costs = try CostMeasurement(
+        plan, levels, executor, measureNanoseconds, rounds: measureRounds, fewerThreads: fewer
+      ).measure(stepTimes)
+      preparation.measurementRuns = stepTimes.reduce(0) { $0 + $1.runCount }
       preparation.measurementNanoseconds = monotonicNanoseconds() &- start
     }
-    let planCosts = try PlanCosts(plan, stepTimes, costs, calls: calls)
+    let planCosts = try PlanCosts(plan, stepTimes[0], costs[0], calls: calls)
+    let threadMemory = try ThreadMemory.measured(
+      ladder, [executor.width] + fewer, plan, planCosts, stepTimes, costs, calls: calls)
+    preparation.threadCounts = threadMemory?.table.rowCount ?? 1
     let shareTable = try ShareTable(ladder, planCosts, stepCount: plan.context.stepCount, calls: calls)
     var controller = try LatencyController(ControllerConfiguration(rungCount: ladder.count))
     for (index, rung) in ladder.enumerated() {
@@ -212,7 +229,8 @@ public final class Session: @unchecked Sendable {
     self.plan = plan
     self.planCosts = planCosts
     self.shareTable = shareTable
-    self.costs = costs
+    self.threadMemory = threadMemory
+    self.costs = costs[0]
     self.preparation = preparation
     state.pointee.shares = shareTable.shares
     state.pointee.ladder.sizeCount = shareTable.shares.sizeCount
@@ -222,7 +240,8 @@ public final class Session: @unchecked Sendable {
       }
     }
     state.pointee.controller = controller
-    state.pointee.power = power.publish(ladder, planCosts, memory.base)
+    state.pointee.power = power.publish(
+      ladder, planCosts, threads: executor.width, threadMemory?.table, memory.base)
     // The slow-down counts from what was measured, under whatever load there was.
     state.pointee.load.lastTime = imported == nil ? monotonicNanoseconds() : 0
     // The mailbox is applied anew to the new controller.

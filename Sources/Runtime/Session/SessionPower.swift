@@ -15,8 +15,11 @@ final class SessionPower {
   private let lock = ForkSafeLock()
   /// What sensors show, if anybody reads them.
   private let signal: PowerSignal?
-  /// Words of a rung: nanoseconds, then bits of multiply-adds and bytes. Touched with atomics only; 0 before the first preparation.
-  private static let factWords = 3
+  /// Words of a rung: bits of multiply-adds and bytes, then nanoseconds for each row of threads. Touched with atomics only; 0 before
+  /// the first preparation.
+  private static let factWords = 2 + ThreadTable.capacity
+  /// A word for each row: how many threads, 0 for no row. Behind the rungs'.
+  private static let countWords = ThreadTable.capacity
   private static let mostSizes = 4
 
   init(rungCount: Int, _ layout: inout BlockLayout, signal: PowerSignal?) throws(AdaptQError) {
@@ -24,15 +27,15 @@ final class SessionPower {
     self.rungCount = rungCount
     mailboxAt = try layout.reserve(UInt64.self, PowerMailbox.wordCount)
     effortsAt = try layout.reserve(RungEffort.self, rungCount * SessionPower.mostSizes)
-    factsAt = try layout.reserve(UInt64.self, rungCount * SessionPower.factWords)
+    factsAt = try layout.reserve(UInt64.self, rungCount * SessionPower.factWords + SessionPower.countWords)
   }
 
   /// - Parameter base: of the session's memory.
-  func control(_ base: UnsafeMutableRawPointer, sizeCount: Int = 0) -> PowerControl {
+  func control(_ base: UnsafeMutableRawPointer, sizeCount: Int = 0, threads: ThreadTable? = nil) -> PowerControl {
     PowerControl(
       rungCount: rungCount, sizeCount: sizeCount,
       efforts: (base + effortsAt).assumingMemoryBound(to: RungEffort.self), mailbox: mailbox(base).memory,
-      signal: signal?.handle)
+      signal: signal?.handle, threads: threads)
   }
 
   private func mailbox(_ base: UnsafeMutableRawPointer) -> PowerMailbox {
@@ -44,28 +47,47 @@ final class SessionPower {
   }
 
   /// What a preparation has measured. It alone, or a run, may call this.
-  func publish(_ ladder: [Rung], _ costs: PlanCosts, _ base: UnsafeMutableRawPointer) -> PowerControl {
+  ///
+  /// - Parameters:
+  ///   - costs: with all threads.
+  ///   - count: of all threads.
+  ///   - threads: what runs take with fewer; nil where they always have all.
+  func publish(
+    _ ladder: [Rung], _ costs: PlanCosts, threads count: Int, _ threads: ThreadTable?, _ base: UnsafeMutableRawPointer
+  ) -> PowerControl {
     let efforts = (base + effortsAt).assumingMemoryBound(to: RungEffort.self)
     let sizes = costs.works.indices.prefix(SessionPower.mostSizes).sorted { costs.works[$0] < costs.works[$1] }
     for (rung, item) in ladder.enumerated() {
       for (column, size) in sizes.enumerated() {
         efforts[rung * sizes.count + column] = costs.effort(item.levels, size: size)
+        efforts[rung * sizes.count + column].threads = count
       }
       let largest = costs.effort(item.levels, size: 0)
-      cmachine_atomic_store(fact(base, rung), UInt64(largest.nanoseconds))
-      cmachine_atomic_store(fact(base, rung) + 1, largest.multiplyAdds.bitPattern)
-      cmachine_atomic_store(fact(base, rung) + 2, largest.bytes.bitPattern)
+      let words = fact(base, rung)
+      cmachine_atomic_store(words, largest.multiplyAdds.bitPattern)
+      cmachine_atomic_store(words + 1, largest.bytes.bitPattern)
+      cmachine_atomic_store(words + 2, UInt64(largest.nanoseconds))
+      for row in 1..<ThreadTable.capacity {
+        let time = threads?.nanoseconds(row: row, rung: rung, work: largest.work) ?? 0
+        cmachine_atomic_store(words + 2 + row, UInt64(clampedInt(time, in: 0...CostCurve.maximumNanoseconds)))
+      }
     }
-    return control(base, sizeCount: sizes.count)
+    for row in 0..<ThreadTable.capacity {
+      let own = row == 0 ? count : row < threads?.rowCount ?? 1 ? threads?.threads(row) ?? 0 : 0
+      cmachine_atomic_store(fact(base, rungCount) + row, UInt64(own))
+    }
+    return control(base, sizeCount: sizes.count, threads: threads)
   }
 
-  /// What a rung does at the largest prepared size; 0 ns before the first preparation. Any thread.
-  func largest(_ base: UnsafeMutableRawPointer, _ rung: Int) -> RungEffort {
+  /// What a rung does at the largest prepared size with the threads of a row; 0 ns before the first preparation, and for a row that there
+  /// is none of. Any thread.
+  func largest(_ base: UnsafeMutableRawPointer, _ rung: Int, row: Int = 0) -> RungEffort {
     let words = fact(base, rung)
     return RungEffort(
-      work: 0, nanoseconds: Int(cmachine_atomic_load(words)),
-      multiplyAdds: Double(bitPattern: cmachine_atomic_load(words + 1)),
-      bytes: Double(bitPattern: cmachine_atomic_load(words + 2)))
+      work: 0, nanoseconds: Int(cmachine_atomic_load(words + 2 + row)),
+      multiplyAdds: Double(bitPattern: cmachine_atomic_load(words)),
+      bytes: Double(bitPattern: cmachine_atomic_load(words + 1)),
+      threads: Int(cmachine_atomic_load(fact(base, rungCount) + row)))
   }
 
   func terms(_ base: UnsafeMutableRawPointer) -> PowerTerms {
@@ -94,10 +116,23 @@ extension Session {
     return .set
   }
 
-  /// Millijoules of a rung at the largest prepared size; 0 before the first preparation.
+  /// Millijoules of a rung at the largest prepared size, with the number of threads that takes the least of those that hold the
+  /// latency on the idle machine, all where none does; 0 before the first preparation.
   public func millijoules(rung: Int, _ terms: PowerTerms) -> Double {
-    let effort = power.largest(memory.base, rung)
-    return effort.nanoseconds == 0 ? 0 : terms.nanojoules(effort) * 1e-6
+    let all = power.largest(memory.base, rung)
+    if all.nanoseconds == 0 { return 0 }
+    var least = terms.nanojoules(all)
+    for row in 1..<ThreadTable.capacity where isQuick(rung, row: row) {
+      least = min(least, terms.nanojoules(power.largest(memory.base, rung, row: row)))
+    }
+    return least * 1e-6
+  }
+
+  /// Whether a rung holds the budget of latency, if there is one, on the idle machine with the threads of a row.
+  private func isQuick(_ rung: Int, row: Int) -> Bool {
+    let time = power.largest(memory.base, rung, row: row).nanoseconds
+    let budget = cmachine_atomic_load(mailbox) & (1 << 50 - 1)
+    return time > 0 && (budget == 0 || UInt64(time) <= budget)
   }
 
   /// Rungs that take no longer than the budget of latency on the idle machine; all where none does.
@@ -105,8 +140,12 @@ extension Session {
     let budget = cmachine_atomic_load(mailbox) & (1 << 50 - 1)
     if budget == 0 { return .max }
     var mask: UInt64 = 0
-    for rung in ladder.indices where UInt64(power.largest(memory.base, rung).nanoseconds) <= budget {
-      mask |= 1 << UInt64(rung)
+    for rung in ladder.indices {
+      // 0 ns: nothing is known before the first preparation.
+      let isUnknown = power.largest(memory.base, rung).nanoseconds == 0
+      if isUnknown || (0..<ThreadTable.capacity).contains(where: { isQuick(rung, row: $0) }) {
+        mask |= 1 << UInt64(rung)
+      }
     }
     return mask == 0 ? .max : mask
   }
@@ -154,13 +193,18 @@ extension SessionState {
   /// the run finds it then.
   ///
   /// - Returns: nanoseconds that were slept.
-  static func waitForPower(_ state: UnsafeMutablePointer<SessionState>) -> Int {
+  static func waitForPower(
+    _ state: UnsafeMutablePointer<SessionState>, maximumThreads: Int, deadline: Int
+  ) -> Int {
     state.pointee.power.applyMailbox()
     let most = state.pointee.power.maximumWaitNanoseconds
     if most == 0 { return 0 }
     let begin = monotonicNanoseconds()
-    let wanted = state.pointee.power.governor.wait(
-      time: begin, work: state.pointee.plan.pointee.work, allowed: state.pointee.withinLimits)
+    let work = state.pointee.plan.pointee.work
+    let offer = offer(
+      state, of: state.pointee.withinLimits, from: nil, work: work, maximumThreads: maximumThreads,
+      hasChoice: deadline == 0)
+    let wanted = state.pointee.power.governor.wait(time: begin, work: work, offer: offer)
     let end = begin &+ min(wanted, most)
     var now = begin
     while now < end && !state.pointee.control.isStopped {
@@ -171,22 +215,61 @@ extension SessionState {
     return now &- begin
   }
 
-  /// Of the rungs that latency leaves, the one that power and energy allow.
+  /// Of the rungs and numbers of threads that latency leaves, those that power and energy allow.
+  ///
+  /// - Parameters:
+  ///   - maximumThreads: of this call; 0: all there are.
+  ///   - deadline: of this call; 0: none. With one all threads are used.
   @inline(__always)
   static func choosePower(
-    _ state: UnsafeMutablePointer<SessionState>, _ rung: inout Int, _ work: Int, _ start: Int, _ report: inout RunReport
-  ) {
+    _ state: UnsafeMutablePointer<SessionState>, _ rung: inout Int, _ work: Int, _ start: Int, maximumThreads: Int,
+    deadline: Int, _ report: inout RunReport
+  ) -> ThreadUse {
+    var use = ThreadUse(maximum: maximumThreads)
     state.pointee.power.applyMailbox()
-    if !state.pointee.power.governor.hasBudget { return }
+    if !state.pointee.power.governor.hasBudget { return use }
     // A level that the host has fixed stays, but counts.
-    let allowed =
-      report.isFixed
-      ? 1 << UInt64(truncatingIfNeeded: rung)
-      : state.pointee.controller.rungs(of: state.pointee.withinLimits, from: rung, work: work)
-    let chosen = state.pointee.power.choose(rung, allowed: allowed, time: start, work: work, &report.power)
-    if chosen > rung {
-      rung = chosen
-      report.reason = .power
+    let allowed = report.isFixed ? 1 << UInt64(truncatingIfNeeded: rung) : state.pointee.withinLimits
+    // A probe is to show what the rung takes.
+    let offer = offer(
+      state, of: allowed, from: rung, work: work, maximumThreads: maximumThreads,
+      hasChoice: deadline == 0 && report.reason != .probe)
+    let chosen = state.pointee.power.choose(rung, offer: offer, time: start, work: work, &report.power)
+    let row = report.power.row
+    if chosen > rung || row > offer.firstRow && !report.isFixed { report.reason = .power }
+    rung = chosen
+    if row > 0, let threads = state.pointee.power.governor.threads {
+      use.maximum = threads.threads(row)
+      use.share = threads.ratio(row: row, to: offer.firstRow, rung: rung, work: work)
     }
+    return use
   }
+
+  /// What a run may choose from.
+  ///
+  /// - Parameters:
+  ///   - rung: what latency asks for; nil where that is not known yet.
+  ///   - hasChoice: fewer threads than the call allows may be used.
+  @inline(__always)
+  private static func offer(
+    _ state: UnsafeMutablePointer<SessionState>, of mask: UInt64, from rung: Int?, work: Int, maximumThreads: Int,
+    hasChoice: Bool
+  ) -> RungOffer {
+    guard let threads = state.pointee.power.governor.threads else {
+      guard let rung else { return RungOffer(mask) }
+      return RungOffer(state.pointee.controller.rungs(of: mask, from: rung, work: work))
+    }
+    let row = threads.row(atMost: maximumThreads == 0 ? Int.max : maximumThreads)
+    if hasChoice { return state.pointee.controller.offer(of: mask, from: rung, work: work, threads, row: row) }
+    guard let rung else { return RungOffer(mask, firstRow: row) }
+    return RungOffer(state.pointee.controller.rungs(of: mask, from: rung, work: work), firstRow: row)
+  }
+}
+
+/// With how many threads a run is made.
+struct ThreadUse: BitwiseCopyable {
+  /// 0: all there are.
+  var maximum: Int
+  /// What the run takes over what it would with the threads that the call allows, on the idle machine.
+  var share = 1.0
 }

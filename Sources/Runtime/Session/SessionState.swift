@@ -70,6 +70,8 @@ public struct RunReport: BitwiseCopyable, Sendable {
   /// Sites that ran at a lower level than the run began with.
   public var droppedSites = 0
   public var power = PowerOutcome()
+  /// That might work on the run, the calling one among them.
+  public var threads = 0
   /// Of the rung, as floors see it; nothing is known where there is none.
   public var quality = KnownQuality(mean: 0, p5: 0, source: .unknown)
 
