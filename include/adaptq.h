@@ -176,7 +176,7 @@ ADAPTQ_API const char *adaptq_version_string(void);
  *  Names     "open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel", "trace",
  *            "memory-report", "metadata", "options", "code-generation", "threads", "parallel-for",
  *            "probe", "matrix", "states", "matrix-group", "power-sensors", "plans", "telemetry-file", "amx",
- *            "session-power", "poll-thread", "shadow", "costs"
+ *            "session-power", "poll-thread", "shadow", "costs", "thread-choice"
  *  Since     0.2 */
 ADAPTQ_API int32_t adaptq_has_feature(const char *name);
 
@@ -661,7 +661,9 @@ typedef struct adaptq_session_options {
                               Since 0.2 */
   int32_t shadow;          /* 1: adaptq_session_shadow() may be called; adaptq_session_prepare() allocates what it needs, and each
                               run copies its inputs for it. 0: neither. Since 0.2 */
-  int32_t reserved;        /* 0 */
+  int32_t choose_threads;  /* 1: adaptq_session_prepare() measures costs with fewer threads, too (all, powers of two below, one), in the
+                              same time and so in fewer rounds; a budget of power or energy then chooses how many threads a run has,
+                              see thread_mw. 0: a run has all that it may have. Since 0.2 */
 } adaptq_session_options;
 
 /** Creates a session: one stream of inferences on a model. Constructor.
@@ -742,7 +744,8 @@ enum {
   ADAPTQ_REASON_WORK_CHANGED = 10,  /* same load, other sizes: another level fits */
   ADAPTQ_REASON_DEADLINE = 11,      /* the call's deadline_ns asked for a lower level, at its begin or on the way. Since 0.2 */
   ADAPTQ_REASON_PROBE = 12,         /* this run only: the next better level, to see whether it would hold. Since 0.2 */
-  ADAPTQ_REASON_POWER = 13          /* a budget of power or energy asked for less than latency does. Since 0.2 */
+  ADAPTQ_REASON_POWER = 13          /* a budget of power or energy asked for less than latency does: a lower plan, fewer threads.
+                                       Since 0.2 */
 };
 
 /** The name of a reason, for example "predicted miss"; "unknown" for any other value. Static. */
@@ -798,7 +801,8 @@ typedef struct adaptq_run_report {
   double mean_cosine;      /* quality of `plan` that a floor goes by, as floor_mean_cosine of adaptq_plan_info, to within 2^-29.
                               Since 0.2 */
   int32_t quality_source;  /* ADAPTQ_QUALITY_*: where mean_cosine is from; 0 if it is not known. Since 0.2 */
-  int32_t reserved;        /* 0 */
+  int32_t threads;         /* that might work on the run, the calling one among them: what was asked for, less where a budget of power
+                              chose fewer, 1 while another run has the pool. Since 0.2 */
 } adaptq_run_report;
 
 /** Runs one inference: reads n_inputs tensors, writes n_outputs tensors, returns when all are written.
@@ -949,8 +953,9 @@ enum {
 };
 
 /** A budget of power or energy, and the model that says what a run (of a session) or a frame (of a group) takes: its energy is
- *  active_mw times its time on the idle machine, as measured when the session was prepared or the group was made (of a frame: of its
- *  products), plus pj_per_mac for each multiply-add and pj_per_byte for each byte of weights read, as the plan counts them.
+ *  active_mw, and thread_mw for each thread that may work on it, times its time on the idle machine, as measured when the session was
+ *  prepared or the group was made (of a frame: of its products), plus pj_per_mac for each multiply-add and pj_per_byte for each byte of
+ *  weights read, as the plan counts them.
  *  Average power is static_mw plus the energy of the runs at the rate at which the host makes them. All numbers are finite and
  *  not below 0. */
 typedef struct adaptq_power_budget {
@@ -967,6 +972,8 @@ typedef struct adaptq_power_budget {
   int32_t attribution; /* ADAPTQ_ATTRIBUTE_* */
   int64_t max_wait_ns; /* 0: no run waits. Else a run may wait so long before it begins, where even the plan of least energy is too
                           much at the host's rate; the wait is no part of its latency, and adaptq_session_cancel() ends it */
+  double thread_mw;    /* milliwatts that each thread takes during the whole run, its waiting for the others included: the power of
+                          another core at work. 0: fewer threads save nothing but where they are faster. Since 0.2 */
 } adaptq_power_budget;
 
 struct adaptq_limit_report;
@@ -975,6 +982,11 @@ struct adaptq_limit_report;
  *  has the best one that the energy left allows, or the one of least energy (mode). At a cap between two plans runs alternate
  *  between them, so that the average meets it. NULL removes it.
  *
+ *  Threads   of a session with choose_threads: each plan counts with the number of threads that takes the least energy, of those with
+ *  of a run  which its latency is expected to hold, of equal ones the largest; so the same plan may run with fewer threads, and a
+ *            better one within the same energy. Results are the same bits. Only numbers that were measured are chosen, at most
+ *            max_threads of the call. A call with a deadline, and one that tries a better plan (ADAPTQ_REASON_PROBE), has all. The
+ *            controller compares a run with what so many threads were measured to take.
  *  Measured  The energies are modelled. Where adaptq_runtime_poll() (or the thread of poll_interval_ms) finds sensors of power,
  *            they are scaled by measured over modelled energy of the window, 1/8 to 8, and what still differs is made up for.
  *            Readings that cannot be true, and those that no factor of this range explains, do not count; reports say what stands
@@ -1028,6 +1040,9 @@ typedef struct adaptq_prepare_info {
   int64_t measure_ns;      /* what they took */
   int32_t costs_imported;  /* 1: costs were taken from adaptq_session_import_costs() */
   int32_t threads;         /* that may work on a run, the calling one among them */
+  int32_t thread_counts;   /* numbers of threads that costs are known for; 1: runs have all threads, because choose_threads is 0,
+                              there is one thread, costs were imported, or there was no time to measure. Since 0.2 */
+  int32_t reserved;        /* 0 */
 } adaptq_prepare_info;
 
 /** Fills `info` for the last preparation that succeeded.
@@ -1056,6 +1071,7 @@ ADAPTQ_API adaptq_status adaptq_session_export_costs(adaptq_session *session, vo
  *
  *  Meaning   costs hold for a CPU and the instructions that may be used, the kernels of this version, the model's file, the
  *            number of threads, the levels that the session allows, and the prepared sizes. All but the sizes is compared here.
+ *            They are those with all threads: a session with choose_threads that takes them over has no choice of threads.
  *            That the machine is as fast as it was, nobody checks: runs correct that, as they do after measuring.
  *  Memory    `data` is read during the call, at any alignment, and copied. It need not be trusted: whatever it says is checked, and
  *            on an error nothing changes.
@@ -1320,6 +1336,8 @@ typedef struct adaptq_telemetry {
   int32_t energy_source;     /* ADAPTQ_ENERGY_* */
   double energy_mj;          /* of this run, without static power */
   int64_t recommended_interval_ns; /* from begin to begin, with which the plan of least energy would hold the power; 0: none */
+  int32_t threads;           /* as in adaptq_run_report. Since 0.2 */
+  int32_t reserved;          /* 0 */
 } adaptq_telemetry;
 
 /** The last inferences, oldest first: at most 256 are kept.

@@ -488,6 +488,11 @@ struct session_options : adaptq_session_options {
     shadow = 1;
     return *this;
   }
+  /** Budgets of power may choose how many threads a run has. */
+  session_options &let_power_choose_threads() noexcept {
+    choose_threads = 1;
+    return *this;
+  }
 };
 
 /** adaptq_shadow_options with struct_size set. */

@@ -10,7 +10,7 @@ import Runtime
 ) -> adaptq_status {
   guarded { () throws(AdaptQError) in
     try withRunningHandle(session, as: SessionObject.self) { (object) throws(AdaptQError) in
-      let target = try OutStruct(required(info, "info"), "adaptq_prepare_info")
+      let target = try OutStruct(required(info, "info"), "adaptq_prepare_info", firstSize: FirstSize.prepareInfo)
       if !object.session.isPrepared { throw notPrepared() }
       let preparation = object.session.preparation
       var value = adaptq_prepare_info()
@@ -18,6 +18,7 @@ import Runtime
       value.measure_ns = Int64(preparation.measurementNanoseconds)
       value.costs_imported = preparation.costsAreImported ? 1 : 0
       value.threads = Int32(preparation.threads)
+      value.thread_counts = Int32(preparation.threadCounts)
       target.write(value)
     }
   }

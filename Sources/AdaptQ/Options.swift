@@ -10,7 +10,7 @@ enum Option: Int {
   case log, logContext, logLevel, codeGeneration, maximumISA, allocate, release, allocatorContext, ignoreEnvironment
   case cpuSet, cpuCount, parallelFor, parallelForContext, threads, parallelForThreads, sensorRoot, pollInterval
   case telemetrySessions, telemetryRecords, telemetrySites
-  case allowedLevels, measureTime, allowShadow
+  case allowedLevels, measureTime, allowShadow, chooseThreads
   case runLevel, deadline, maximumThreads
   case matrixName, matrixN, matrixK, matrixWeights, matrixRowStride, matrixColumnStride, matrixBias, matrixWeightType
   case matrixGroupSize, matrixKeep, matrixExpand, matrixMaxRows, matrixOpenMaxRows, matrixOpenExpand
@@ -63,6 +63,10 @@ extension Option {
         owner: "adaptq_session_options", name: "measure_ns", type: ADAPTQ_OPTION_INT64,
         maximum: Double((Int64(1) << 50) - 1),
         description: "nanoseconds after which prepare begins no further measurement; 0: about 400 ms per size")
+    case .chooseThreads:
+      OptionRule(
+        owner: "adaptq_session_options", name: "choose_threads", type: ADAPTQ_OPTION_INT32, maximum: 1,
+        description: "1: budgets of power may choose how many threads a run has")
     case .allowShadow, .shadowPlan, .shadowThreads, .shadowForget, .score: shadowRule
     case .runLevel:
       OptionRule(
@@ -206,6 +210,7 @@ extension Option {
     case .runLevel: MemoryLayout<adaptq_run_options>.offset(of: \.level)
     case .deadline: MemoryLayout<adaptq_run_options>.offset(of: \.deadline_ns)
     case .allowShadow: MemoryLayout<adaptq_session_options>.offset(of: \.shadow)
+    case .chooseThreads: MemoryLayout<adaptq_session_options>.offset(of: \.choose_threads)
     case .shadowPlan: MemoryLayout<adaptq_shadow_options>.offset(of: \.plan)
     case .shadowThreads: MemoryLayout<adaptq_shadow_options>.offset(of: \.max_threads)
     case .shadowForget: MemoryLayout<adaptq_shadow_options>.offset(of: \.forget)
@@ -271,7 +276,7 @@ private func optionError(_ value: @autoclosure () -> String, _ option: Option) -
   case "open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel", "trace",
     "memory-report", "metadata", "options", "code-generation", "threads", "parallel-for", "probe", "matrix", "states",
     "matrix-group", "power-sensors", "plans", "telemetry-file", "amx", "session-power", "poll-thread", "shadow",
-    "costs":
+    "costs", "thread-choice":
     return 1
   default: return 0
   }

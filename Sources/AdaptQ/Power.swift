@@ -102,6 +102,7 @@ extension PowerState {
       value.mode = Int32(terms.prefersLeastEnergy ? ADAPTQ_POWER_LEAST_ENERGY : ADAPTQ_POWER_BEST_QUALITY)
       value.attribution = Int32(terms.attribution.rawValue)
       value.max_wait_ns = Int64(terms.maximumWaitNanoseconds)
+      value.thread_mw = terms.threadMilliwatts
       target.write(value)
     }
   }
@@ -127,6 +128,7 @@ func powerTerms(
   terms.activeMilliwatts = try number(wanted.active_mw, "active_mw")
   terms.picojoulesPerMAC = try number(wanted.pj_per_mac, "pj_per_mac")
   terms.picojoulesPerByte = try number(wanted.pj_per_byte, "pj_per_byte")
+  terms.threadMilliwatts = try number(wanted.thread_mw, "thread_mw")
   func time(_ value: Int64, _ field: StaticString) throws(AdaptQError) {
     if value < 0 || value >= 1 << 50 {
       throw AdaptQError(
@@ -146,6 +148,9 @@ func powerTerms(
   if isOfGroup && wanted.max_wait_ns != 0 {
     throw .invalidArgument("adaptq_power_budget.max_wait_ns is \(wanted.max_wait_ns); expected 0 for a group")
   }
+  if isOfGroup && wanted.thread_mw != 0 {
+    throw .invalidArgument("adaptq_power_budget.thread_mw is \(wanted.thread_mw); expected 0 for a group")
+  }
   terms.prefersLeastEnergy = wanted.mode == ADAPTQ_POWER_LEAST_ENERGY
   terms.attribution = PowerAttribution(rawValue: UInt8(truncatingIfNeeded: wanted.attribution)) ?? .packages
   terms.maximumWaitNanoseconds = Int(wanted.max_wait_ns)
@@ -153,8 +158,11 @@ func powerTerms(
   if terms.isEmpty {
     throw .invalidArgument("adaptq_power_budget.power_mw and energy_mj are 0; NULL removes a budget")
   }
-  if terms.activeMilliwatts == 0 && terms.picojoulesPerMAC == 0 && terms.picojoulesPerByte == 0 {
-    throw .invalidArgument("adaptq_power_budget: active_mw, pj_per_mac and pj_per_byte are 0, so nothing takes energy")
+  if terms.activeMilliwatts == 0 && terms.threadMilliwatts == 0 && terms.picojoulesPerMAC == 0
+    && terms.picojoulesPerByte == 0
+  {
+    throw .invalidArgument(
+      "adaptq_power_budget: active_mw, thread_mw, pj_per_mac and pj_per_byte are 0, so nothing takes energy")
   }
   return terms
 }

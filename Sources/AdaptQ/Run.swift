@@ -52,6 +52,7 @@ private func write(_ result: RunReport, to target: OutStruct<adaptq_run_report>)
   value.waited_ns = Int64(result.power.waitedNanoseconds)
   value.quality_source = Int32(result.quality.meanSource.rawValue)
   if value.quality_source != 0 { value.mean_cosine = CosineSteps.cosine(result.quality.mean) }
+  value.threads = Int32(truncatingIfNeeded: result.threads)
   target.write(value)
 }
 

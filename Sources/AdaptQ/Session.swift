@@ -45,13 +45,15 @@ final class SessionObject: HandleObject, @unchecked Sendable {
       let allowed = try allowedLevels(wanted.allowed_levels, .allowedLevels)
       try requireOption(wanted.measure_ns, .measureTime)
       try requireOption(Int64(wanted.shadow), .allowShadow)
+      try requireOption(Int64(wanted.choose_threads), .chooseThreads)
       let kernels = model.runtime.kernelSet(model.model.graph.form)
       let telemetryFile = model.runtime.telemetryFile
       let session = try Session(
         model: model.model, allowed: allowed ?? Level.allCases, kernels: kernels.table, kernelOwner: kernels,
         calls: model.runtime.calls, threads: model.runtime.threads,
         measureNanoseconds: wanted.measure_ns == 0 ? nil : Int(wanted.measure_ns), telemetryFile: telemetryFile,
-        powerSignal: model.runtime.sampler.signal, shadows: wanted.shadow != 0, load: model.runtime.load,
+        powerSignal: model.runtime.sampler.signal, shadows: wanted.shadow != 0,
+        choosesThreads: wanted.choose_threads != 0, load: model.runtime.load,
         machine: CostMachine(model.runtime.cpu, model.runtime.features, kernels))
       if let telemetryFile, !session.isRecorded {
         model.runtime.log.warning(

@@ -16,6 +16,7 @@ enum FirstSize {
   static let runReport = 56
   static let powerBudget = 64
   static let telemetry = 56
+  static let prepareInfo = 32
   static let matrixOptions = 88
   static let matrixInfo = 72
   static let planInfo = 96

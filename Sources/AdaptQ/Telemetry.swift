@@ -31,6 +31,7 @@ import Runtime
         value.energy_source = Int32(inference.record.energySource.rawValue)
         value.energy_mj = Double(inference.record.nanojoules) * 1e-6
         value.recommended_interval_ns = inference.record.recommendedIntervalNanoseconds
+        value.threads = inference.record.threads
         target.write(value, at: index)
       }
       count.pointee = kept.count

@@ -129,6 +129,7 @@ struct RunCommand: ParsableCommand {
             .init("text", .string(line)), .init("tokens", .integer(ids.count)),
             .init("level", .string(report.level.name)),
             .init("latency_us", .integer(report.latencyNanoseconds / 1000)),
+            .init("threads", .integer(report.threads)),
             .init("vector", .array(vector.map { .number(Double($0)) })),
           ]).text)
       }

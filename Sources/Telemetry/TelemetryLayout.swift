@@ -149,7 +149,7 @@ public struct TelemetryLayout: Sendable, BitwiseCopyable {
     package static let energy = 16
     package static let recommendedInterval = 17
     package static let waited = 18
-    /// ``EnergySource``.
+    /// Bits 0 to 31 ``EnergySource``, 32 to 63 threads.
     package static let energySource = 19
   }
 

@@ -45,7 +45,8 @@ public struct TelemetryWriter: BitwiseCopyable, @unchecked Sendable {
     cmachine_atomic_store_relaxed(record + Record.energy, facts.nanojoules.bitPattern)
     store(record, Record.recommendedInterval, facts.recommendedIntervalNanoseconds)
     store(record, Record.waited, facts.waitedNanoseconds)
-    cmachine_atomic_store_relaxed(record + Record.energySource, UInt64(facts.energySource.rawValue))
+    cmachine_atomic_store_relaxed(
+      record + Record.energySource, UInt64(facts.energySource.rawValue) | UInt64(facts.threads) << 32)
     storeLevels(record + TelemetryLayout.recordHeaderByteCount / 8, levels)
     cmachine_atomic_store(record + Record.mark, facts.sequence)
     storeQuality(facts)

@@ -272,9 +272,10 @@ public struct TelemetrySnapshot: Sendable {
     facts.nanojoules = Double(bitPattern: word(Record.energy))
     facts.recommendedIntervalNanoseconds = time(Record.recommendedInterval)
     facts.waitedNanoseconds = time(Record.waited)
-    guard let source = UInt8(exactly: word(Record.energySource)).flatMap({ EnergySource(rawValue: $0) }),
-      facts.nanojoules >= 0 && facts.nanojoules <= 1e18, facts.recommendedIntervalNanoseconds >= 0,
-      facts.waitedNanoseconds >= 0
+    facts.threads = UInt32(truncatingIfNeeded: word(Record.energySource) >> 32)
+    let source = UInt8(exactly: word(Record.energySource) & 0xFFFF_FFFF).flatMap { EnergySource(rawValue: $0) }
+    guard let source, facts.threads <= RunFacts.maximumThreads, facts.nanojoules >= 0 && facts.nanojoules <= 1e18,
+      facts.recommendedIntervalNanoseconds >= 0, facts.waitedNanoseconds >= 0
     else { return nil }
     facts.energySource = source
     let counts = [facts.sequence, facts.runs, facts.misses, facts.unavoidableMisses, facts.switches]

@@ -23,7 +23,7 @@ struct TraceColumn: Sendable {
     integer("predicted_ns", \.predictedNanoseconds, below: RunFacts.maximumNanoseconds),
     integer("moving_percentile_ns", \.movingPercentileNanoseconds, below: RunFacts.maximumNanoseconds),
     integer("runs", \.runs), integer("misses", \.misses), integer("unavoidable_misses", \.unavoidableMisses),
-    integer("switches", \.switches),
+    integer("switches", \.switches), integer("threads", \.threads, below: RunFacts.maximumThreads),
   ]
 
   private static func integer<Value: FixedWidthInteger & Sendable>(

@@ -26,6 +26,7 @@ extension WatchPage {
   func energy(_ last: RunFacts) -> StyledLine {
     var line = StyledLine("  energy     ", .dim)
     line.add("\(WatchPage.energyText(last))  \(last.energySource.name)")
+    if last.threads > 0 { line.add("  \(last.threads) thread\(last.threads == 1 ? "" : "s")") }
     if last.powerUnreachable {
       line.add("  power cannot hold", .bad)
       if last.recommendedIntervalNanoseconds > 0 {

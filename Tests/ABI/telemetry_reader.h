@@ -23,7 +23,8 @@ typedef struct {
   double slowdown, multiplier;
   uint64_t predicted, moving, runs, misses, unavoidable, switches;
   double energy;
-  uint64_t recommended, waited, energy_source;
+  uint64_t recommended, waited;
+  uint32_t energy_source, threads;
 } telemetry_record;
 
 static uint64_t telemetry_word(const unsigned char *at) {

@@ -10,7 +10,7 @@
 static void features(void) {
   const char *known[] = {"open-fd", "open-callback", "allocator", "ignore-environment", "strides", "tensor-types", "cancel",
                          "trace", "memory-report", "metadata", "options", "code-generation", "matrix", "states",
-                         "telemetry-file", "amx", "session-power", "poll-thread", "shadow"};
+                         "telemetry-file", "amx", "session-power", "poll-thread", "shadow", "thread-choice"};
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) CHECK_INT(adaptq_has_feature(known[i]), 1);
   const char *unknown[] = {"", "x", "Trace", "trace ", "open-f", "\xff\xfe", "a feature with a name that is much too long"};
   for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) CHECK_INT(adaptq_has_feature(unknown[i]), 0);

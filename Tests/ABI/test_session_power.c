@@ -100,7 +100,7 @@ static void energy_of_a_run(void) {
 static void reads_back(void) {
   OPEN_WORLD(w);
   adaptq_power_budget budget = {.power_mw = 7, .static_mw = 1, .active_mw = 2, .pj_per_mac = 3, .pj_per_byte = 4,
-                                .mode = ADAPTQ_POWER_LEAST_ENERGY, .attribution = ADAPTQ_ATTRIBUTE_MODEL, .max_wait_ns = 5};
+                                .mode = ADAPTQ_POWER_LEAST_ENERGY, .attribution = ADAPTQ_ATTRIBUTE_MODEL, .max_wait_ns = 5, .thread_mw = 6};
   adaptq_power_budget back = {.struct_size = sizeof back};
   CHECK_STATUS(set(&w, budget, NULL), ADAPTQ_OK);
   CHECK_STATUS(adaptq_session_power_budget(w.session, &back), ADAPTQ_OK);
@@ -112,6 +112,11 @@ static void reads_back(void) {
   CHECK_STATUS(adaptq_session_set_power_budget(w.session, &old, NULL), ADAPTQ_OK);
   CHECK_STATUS(adaptq_session_power_budget(w.session, &old), ADAPTQ_OK);
   CHECK(old.energy_mj == 1e9 && old.mode == 77 && old.struct_size == 64);
+  // And of the one without thread_mw.
+  old = (adaptq_power_budget){.struct_size = 80, .energy_mj = 1e9, .active_mw = 2, .thread_mw = 77};
+  CHECK_STATUS(adaptq_session_set_power_budget(w.session, &old, NULL), ADAPTQ_OK);
+  CHECK_STATUS(adaptq_session_power_budget(w.session, &old), ADAPTQ_OK);
+  CHECK(old.energy_mj == 1e9 && old.thread_mw == 77 && old.struct_size == 80);
   // What cannot hold changes nothing.
   CHECK_STATUS(set(&w, (adaptq_power_budget){.power_mw = 5, .static_mw = 5, .active_mw = 1}, NULL), ADAPTQ_UNSUPPORTED);
   CHECK_STATUS(adaptq_session_power_budget(w.session, &back), ADAPTQ_OK);

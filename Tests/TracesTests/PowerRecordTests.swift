@@ -30,6 +30,7 @@ import Testing
     facts.powerUnreachable = true
     facts.recommendedIntervalNanoseconds = 75_000_000
     facts.waitedNanoseconds = 3_000_000
+    facts.threads = 1
     TelemetryFixture.levels(1).withUnsafeBufferPointer { levels in
       if let base = levels.baseAddress { section.writer.append(facts, levels: base) }
     }
@@ -44,11 +45,12 @@ import Testing
     let facts = try #require(snapshot.sessions.first?.records.first?.facts)
     #expect(facts.nanojoules == 1_234_567 && facts.energySource == .process && facts.powerUnreachable)
     #expect(facts.recommendedIntervalNanoseconds == 75_000_000 && facts.waitedNanoseconds == 3_000_000)
+    #expect(facts.threads == 1)
     let text = WatchPage(snapshot, .running, now: 100, width: 200, isStyled: false).lines(title: "file")
       .joined(separator: "\n")
     for part in [
       "power 12.3 W  machine, of its batteries  sensor frozen  2 faults", "on battery  81 %  frequency capped",
-      "energy     1.23 mJ  measured, share of the process  power cannot hold, every 75.0 ms could  waited 3.00 ms",
+      "energy     1.23 mJ  measured, share of the process  1 thread  power cannot hold, every 75.0 ms could  waited 3.00 ms",
     ] { #expect(text.contains(part), "\(part) in\n\(text)") }
     withExtendedLifetime(section) {}
   }

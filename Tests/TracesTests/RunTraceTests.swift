@@ -48,7 +48,7 @@ import Traces
       RunTrace(sites: [], records: []).csv
         == "run,time_ns,latency_ns,budget_ns,deadline_ns,percentile,work,rung,level,reason,budget_missed,level_changed,"
         + "budget_unreachable,deadline_missed,fixed,dropped_sites,slowdown,multiplier,predicted_ns,moving_percentile_ns,"
-        + "runs,misses,unavoidable_misses,switches,site_levels\n")
+        + "runs,misses,unavoidable_misses,switches,threads,site_levels\n")
   }
 
   @Test(

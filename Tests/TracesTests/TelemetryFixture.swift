@@ -39,6 +39,7 @@ enum TelemetryFixture {
     facts.misses = sequence / 2
     facts.unavoidableMisses = sequence / 4
     facts.switches = sequence / 3
+    facts.threads = UInt32(sequence % 5)
     return facts
   }
 

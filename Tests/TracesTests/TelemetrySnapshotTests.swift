@@ -115,6 +115,20 @@ import Traces
     #expect(sequences == Array(5...19))
   }
 
+  /// No machine has so many threads, and no energy such a source.
+  @Test func impossibleThreadsAreDamage() throws {
+    for (offset, value, isDamaged) in [(156, 1024, false), (156, 1025, true), (156, .max, true), (152, 300, true)]
+      as [(Int, UInt32, Bool)]
+    {
+      var (bytes, layout) = try Self.file()
+      let record = 4096 + 256 + layout.sites * 64 + 3 * (160 + layout.sites)
+      bytes.withUnsafeMutableBytes { $0.storeBytes(of: value, toByteOffset: record + offset, as: UInt32.self) }
+      let session = try bytes.withUnsafeBytes { bytes in try TelemetrySnapshot(bytes).sessions[0] }
+      #expect(session.damagedRecords == (isDamaged ? 1 : 0), "\(value) at \(offset)")
+      if !isDamaged { #expect(session.records.last?.facts.threads == value) }
+    }
+  }
+
   /// Copies that differ: a record that changed meanwhile is left out, the others are taken.
   @Test func recordThatChangesMeanwhileIsLeftOut() throws {
     let (bytes, layout) = try Self.file()

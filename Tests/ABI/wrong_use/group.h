@@ -93,6 +93,8 @@ static void group_set(void) {
               in.power.attribution = 2);
   POWER_WRONG("max_wait_ns for a session", ADAPTQ_INVALID_ARGUMENT, "adaptq_power_budget.max_wait_ns is 5; expected 0 for a group",
               in.power.max_wait_ns = 5);
+  POWER_WRONG("thread_mw for a session", ADAPTQ_INVALID_ARGUMENT, "adaptq_power_budget.thread_mw is 5.0; expected 0 for a group",
+              in.power.thread_mw = 5);
   HARMLESS(adaptq_group_set_power_budget, "budget NULL", "removes the budget", (void)0,
            adaptq_group_set_power_budget(w.group, NULL));
   WRONG_HANDLES(adaptq_group_set_level, adaptq_group, w.dead_group, adaptq_group_set_level(in.handle, 8));

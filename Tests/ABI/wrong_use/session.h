@@ -22,6 +22,9 @@ static void session_create(void) {
   WRONG(adaptq_session_create, "shadow neither 0 nor 1", ADAPTQ_INVALID_ARGUMENT,
         "adaptq_session_options.shadow is 2; expected 0 to 1", in.session.shadow = 2,
         adaptq_session_create(w.model, &in.session, SESSION_OUT));
+  WRONG(adaptq_session_create, "choose_threads neither 0 nor 1", ADAPTQ_INVALID_ARGUMENT,
+        "adaptq_session_options.choose_threads is -1; expected 0 to 1", in.session.choose_threads = -1,
+        adaptq_session_create(w.model, &in.session, SESSION_OUT));
 }
 
 static void busy_destroy(void) {
@@ -371,6 +374,8 @@ static void session_set(void) {
   ENERGY_WRONG("power_mw negative", ADAPTQ_OUT_OF_RANGE, "adaptq_power_budget.power_mw is -1.0", in.power.power_mw = -1);
   ENERGY_WRONG("energy_mj NaN", ADAPTQ_OUT_OF_RANGE, "adaptq_power_budget.energy_mj is nan", in.power.energy_mj = NAN);
   ENERGY_WRONG("pj_per_mac infinite", ADAPTQ_OUT_OF_RANGE, "adaptq_power_budget.pj_per_mac is inf", in.power.pj_per_mac = INFINITY);
+  ENERGY_WRONG("thread_mw negative", ADAPTQ_OUT_OF_RANGE, "adaptq_power_budget.thread_mw is -1.0", in.power.thread_mw = -1);
+  ENERGY_WRONG("thread_mw NaN", ADAPTQ_OUT_OF_RANGE, "adaptq_power_budget.thread_mw is nan", in.power.thread_mw = NAN);
   ENERGY_WRONG("window_ns negative", ADAPTQ_OUT_OF_RANGE, "adaptq_power_budget.window_ns is -1", in.power.window_ns = -1);
   ENERGY_WRONG("max_wait_ns negative", ADAPTQ_OUT_OF_RANGE, "adaptq_power_budget.max_wait_ns is -1", in.power.max_wait_ns = -1);
   ENERGY_WRONG("max_wait_ns huge", ADAPTQ_OUT_OF_RANGE, "adaptq_power_budget.max_wait_ns is 9223372036854775807",
