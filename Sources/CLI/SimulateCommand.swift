@@ -29,6 +29,9 @@ struct SimulateCommand: ParsableCommand {
   @Flag(help: "Sessions with a budget of power besides, with good and faulty meters, instead.")
   var power = false
 
+  @Flag(help: "Sessions whose budget of power chooses the number of threads, beside those with all threads, instead.")
+  var threads = false
+
   @Option(help: "Of the budget, 50 to 99.9.")
   var percentile = 99.0
 
@@ -44,6 +47,7 @@ struct SimulateCommand: ParsableCommand {
   func run() throws {
     let names = trace.isEmpty ? LoadTrace.names : trace
     if power { return try showPower() }
+    if threads { return try showThreads() }
     try reporting { () throws(AdaptQError) in
       var sources: [Evaluation.Source] = []
       for name in names { sources.append(try source(name)) }
@@ -87,6 +91,19 @@ struct SimulateCommand: ParsableCommand {
             let one = try PowerEvaluation(ladder, trace: trace, meter: meter, calls: calls, seed: seed, seeds: seeds)
             show([PowerReport.line(one)])
           }
+        }
+      }
+    }
+  }
+
+  private func showThreads() throws {
+    try reporting { () throws(AdaptQError) in
+      show(PowerReport.threadHeader + ["", PowerReport.threadColumns])
+      for name in ladder.isEmpty ? Ladder.names : ladder {
+        let ladder = try Ladder(named: name)
+        for trace in trace.isEmpty ? ["steady", "step", "thermal", "battery", "wander", "sizes"] : trace {
+          let one = try ThreadEvaluation(ladder, trace: trace, calls: calls, seed: seed, seeds: seeds)
+          show(PowerReport.lines(one))
         }
       }
     }

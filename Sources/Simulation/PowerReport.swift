@@ -11,14 +11,14 @@ public struct PowerReport: Sendable {
     row(["ladder", "trace", "meter"], ["power", "limited", "missed", "measured", "faults", "loss"])
   }
 
-  private static func row(_ names: [String], _ cells: [String]) -> String {
+  static func row(_ names: [String], _ cells: [String]) -> String {
     var line = ""
     for name in names { line += name + String(repeating: " ", count: max(12 - name.count, 1)) }
     for cell in cells { line += String(repeating: " ", count: max(16 - cell.count, 1)) + cell }
     return line
   }
 
-  private static func percent(_ interval: Interval) -> String {
+  static func percent(_ interval: Interval) -> String {
     let half = interval.halfWidth.isFinite ? " ± " + fixed(interval.halfWidth * 100, 2) : ""
     return fixed(interval.mean * 100, 2) + half
   }
