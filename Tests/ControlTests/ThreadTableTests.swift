@@ -137,6 +137,28 @@ import Testing
     #expect(least.rung == 2 && least.row == 1 && least.nanojoules == 6e6)
   }
 
+  /// A run waits for what it takes with the fewest joules, and is charged for the threads it had.
+  @Test func waitsForTheLeastEnergy() throws {
+    // With two threads 40 mJ, with one 30; 1 W leaves one run in 30 or 40 ms.
+    var (box, controller, governor) = try Self.box([2, 1], [20], slowdowns: [1, 1.5], threadWatts: 1)
+    for (row, interval) in [(0, 40.0), (1, 30)] {
+      governor.setBudget(milliwatts: 1000, window: Self.second, staticMilliwatts: 0, maximumNanojoules: nil)
+      var time = 0
+      for call in 0..<50 {
+        let offer = row == 0 ? RungOffer(1) : controller.offer(of: 1, from: nil, work: 1, box.table, row: 0)
+        let wait = governor.wait(time: time, work: 1, offer: offer)
+        if call > 0 { #expect(abs(Double(wait) * 1e-6 - interval) < 0.01, "\(call)") }
+        time += wait
+        let decision = governor.decide(time: time, work: 1, offer: offer)
+        #expect(decision.row == row)
+        governor.observe(rung: 0, work: 1, row: decision.row)
+      }
+    }
+    // A latency that one thread does not hold.
+    try controller.setBudget(nanoseconds: 25 * Self.millisecond, percentile: 95)
+    #expect(controller.offer(of: 1, from: nil, work: 1, box.table, row: 0) == RungOffer(1))
+  }
+
   /// The choice against trying everything.
   @Test func agreesWithTryingEverything() throws {
     for index in 0..<400 {
