@@ -982,9 +982,9 @@ struct adaptq_limit_report;
  *  has the best one that the energy left allows, or the one of least energy (mode). At a cap between two plans runs alternate
  *  between them, so that the average meets it. NULL removes it.
  *
- *  Threads   of a session with choose_threads: each plan counts with the number of threads that takes the least energy, of those with
- *  of a run  which its latency is expected to hold, of equal ones the largest; so the same plan may run with fewer threads, and a
- *            better one within the same energy. Results are the same bits. Only numbers that were measured are chosen, at most
+ *  Choice    of threads, in a session with choose_threads: each plan counts with the number of threads that takes the least energy, of
+ *            those with which its latency is expected to hold, of equal ones the largest; so the same plan may run with fewer threads,
+ *            and a better one within the same energy. Results are the same bits. Only numbers that were measured are chosen, at most
  *            max_threads of the call. A call with a deadline, and one that tries a better plan (ADAPTQ_REASON_PROBE), has all. The
  *            controller compares a run with what so many threads were measured to take.
  *  Measured  The energies are modelled. Where adaptq_runtime_poll() (or the thread of poll_interval_ms) finds sensors of power,

@@ -200,6 +200,7 @@ static adaptq_status model_memory(void) {
 static adaptq_status session_create(void) {
   adaptq_session_options options = {.struct_size = struct_size(sizeof options), .allowed_levels = (uint32_t)number32(63)};
   options.shadow = wrongly(20) ? number32(1) : rarely(2);
+  options.choose_threads = wrongly(20) ? number32(1) : rarely(2);
   adaptq_session *made = NULL;
   adaptq_status status = adaptq_session_create(handle(MODEL), rarely(3) ? NULL : &options, OUT_OR_NULL(&made));
   if (made && rarely(2)) {
@@ -324,6 +325,7 @@ static adaptq_status session_set_power_budget(void) {
   budget.mode = wrongly(8) ? number32(5) : (int32_t)below(2);
   budget.attribution = wrongly(8) ? number32(5) : (int32_t)below(3);
   budget.max_wait_ns = (int64_t)below(3) * 10000;
+  budget.thread_mw = wrongly(8) ? -1 : (double)below(3);
   SIZED(adaptq_limit_report, report);
   return adaptq_session_set_power_budget(handle(SESSION), rarely(4) ? NULL : &budget, OUT_OR_NULL(report));
 }
