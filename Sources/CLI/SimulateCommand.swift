@@ -14,7 +14,9 @@ struct SimulateCommand: ParsableCommand {
   @Option(parsing: .singleValue, help: "A trace's name or a CSV file; may be given several times. Default: all traces.")
   var trace: [String] = []
 
-  @Option(parsing: .singleValue, help: "\(Ladder.names.joined(separator: ", ")); may be given several times. Default: all of them.")
+  @Option(
+    parsing: .singleValue,
+    help: "\(Ladder.names.joined(separator: ", ")); may be given several times. Default: all of them.")
   var ladder: [String] = []
 
   @Option(help: "Calls per run.")
@@ -38,6 +40,10 @@ struct SimulateCommand: ParsableCommand {
   @Option(help: "By how much the measured cost of every level is wrong, up or down, in per cent: 0 to 30.")
   var costError = Evaluation.costError * 100
 
+  @Option(
+    help: "What the controller takes costs to be wrong by, in per cent: 1 to 20. Default: what they are, at least 6.")
+  var believedError: Double?
+
   @Flag(help: "The controller is not told which calls waited for the CPU.")
   var unknownWaits = false
 
@@ -59,7 +65,7 @@ struct SimulateCommand: ParsableCommand {
         for source in sources {
           let evaluation = try Evaluation(
             ladder, source, calls: calls, seed: seed, seeds: seeds, percentile: percentile, knowsWaits: !unknownWaits,
-            costError: costError / 100)
+            costError: costError / 100, believedError: believedError.map { $0 / 100 })
           show([EvaluationReport.line(evaluation)] + EvaluationReport.stepLines(evaluation))
           if sources.count == 1 { show(EvaluationReport.policyLines(evaluation)) }
           evaluations.append(evaluation)

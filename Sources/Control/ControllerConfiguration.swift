@@ -24,11 +24,14 @@ public struct ControllerConfiguration: Hashable, Sendable, BitwiseCopyable {
   public var ascentMargin: Double
   /// Step of the percentile multiplier as a share of the noise's spread, see `LatencyController`.
   public var learningRate: Double
+  /// What measured costs are wrong by, as a share (a standard deviation): 0.01 to 0.2. What runs on a rung disagree with belongs to its
+  /// cost or to the load; the less costs may be wrong, the more of it is the load.
+  public var costError: Double
 
   public init(
     rungCount: Int, budgetNanoseconds: Int? = nil, percentile: Double = 95, windowLength: Int = 64, dwell: Int = 32,
     maximumDwell: Int = 2048, probation: Int = 128, minimumGain: Double = 0.03, ascentMargin: Double = 0.03,
-    learningRate: Double = 0.5
+    learningRate: Double = 0.5, costError: Double = 0.2
   ) {
     self.rungCount = rungCount
     self.budgetNanoseconds = budgetNanoseconds
@@ -40,6 +43,7 @@ public struct ControllerConfiguration: Hashable, Sendable, BitwiseCopyable {
     self.minimumGain = minimumGain
     self.ascentMargin = ascentMargin
     self.learningRate = learningRate
+    self.costError = costError
   }
 
   /// Refuses rather than clamps; the error names the field, the value and the range.
@@ -52,6 +56,7 @@ public struct ControllerConfiguration: Hashable, Sendable, BitwiseCopyable {
     try Self.check("minimum gain", minimumGain, 0...0.5)
     try Self.check("ascent margin", ascentMargin, 0...0.5)
     try Self.check("learning rate", learningRate, 0.01...2)
+    try Self.check("cost error", costError, 0.01...0.2)
     try Self.checkBudget(budgetNanoseconds, percentile)
   }
 

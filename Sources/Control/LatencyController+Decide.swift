@@ -55,6 +55,7 @@ extension LatencyController {
       if attempt != .none { cause = goUp(&selection, attempt, amount, budget) }
       if attempt == .corrected {
         correctionsLeft = 0
+        runsSinceCorrection = 0
         while selection.betterRung >= 0 && mayCorrect(selection, budget) {
           cause = goUp(&selection, attempt, amount, budget)
         }
@@ -153,12 +154,12 @@ extension LatencyController {
   private mutating func descend(_ why: DecisionReason) -> DecisionReason {
     counters.descents &+= 1
     isClimbing = false
-    correctionsLeft = onProbation || runsSinceDescent < currentDwell ? 0 : 1
+    correctionsLeft = runsSinceCorrection < currentDwell ? 0 : 1
     rungBeforeDescent = settledRung
-    if onProbation && ascendedByHope && runsLearned < 2 && lastRung >= 0 && ratios[lastRung] < ratioBeforeAscent {
+    if onProbation && ascendedByHope && runsLearned < 2 && lastRung >= 0 {
       // It missed and taught nothing else: it is not as fast as hoped.
-      ratios[lastRung] = ratioBeforeAscent
-      ratioVariances[lastRung] = varianceBeforeAscent / 2
+      ratios[lastRung] = max(ratios[lastRung], ratioBeforeAscent)
+      ratioVariances[lastRung] = min(ratioVariances[lastRung], varianceBeforeAscent / 8)
     }
     runsSinceDescent = 0
     slowdownAtDescent = slowdown
@@ -187,15 +188,16 @@ extension LatencyController {
     if correctionsLeft > 0 && runsSinceDescent >= Self.runsOfACorrection && runsSinceDescent < currentDwell {
       return mayCorrect(selection, budget) ? .corrected : .none
     }
-    if runsSinceDescent < currentDwell || runsSinceAscent < configuration.dwell / 4 { return .none }
+    if runsSinceDescent < currentDwell { return .none }
     var better = selection
     better.rung = selection.betterRung
     better.cost = selection.betterCost
-    if noiseCount < roomLength {
-      // Few runs say little about rare ones: only where there is plenty of room.
-      let isPlenty = better.cost * doubt(better.rung) * slowdown * (1 + 4 * spread) <= budget * Self.plenty
-      return noiseCount >= 8 && isPlenty ? .held : .none
-    }
+    // Few runs say little about rare ones: only where there is plenty of room.
+    let isPlenty = better.cost * doubt(better.rung) * slowdown * (1 + 4 * spread) <= budget * Self.plenty
+    // Faster where the load has gone, not where it is going: what it takes away in between would be taken for a cheaper rung.
+    let isStill = abs(errorMean) < 0.5 * errorSize
+    if runsSinceAscent < configuration.dwell / (isPlenty && isStill ? 8 : 4) { return .none }
+    if noiseCount < roomLength { return noiseCount >= 8 && isPlenty ? .held : .none }
     if bears(better, budget) { return .held }
     let hope = hope(better.rung)
     if hope <= 0 || credit < Self.priceOfAnAttempt { return .none }

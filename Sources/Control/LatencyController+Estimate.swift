@@ -19,7 +19,7 @@ extension LatencyController {
     runsSinceEntry = isEntry ? 0 : min(runsSinceEntry &+ 1, Self.runsOfEntry)
     // What is not used is known less and less.
     for other in 0..<configuration.rungCount where other != rung {
-      ratioVariances[other] = min(ratioVariances[other] + Self.ratioDrift, Self.initialRatioVariance)
+      ratioVariances[other] = min(ratioVariances[other] + Self.ratioDrift, initialRatioVariance)
     }
     let residual = observed / slowdown / (isFirst ? coldFactor : 1)
     learnMultiplier(observed / slowdown)

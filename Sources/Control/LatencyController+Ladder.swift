@@ -118,7 +118,7 @@ extension LatencyController {
   private static let muchFaster = 0.9
 
   @inline(__always) mutating func isUnknown(_ rung: Int) -> Bool {
-    ratioVariances[rung] > 0.9 * Self.initialRatioVariance
+    ratioVariances[rung] > 0.9 * initialRatioVariance
   }
 
   /// By how much a rung may be faster than believed, as a share: who never tries does not learn. Nothing where no miss is
@@ -146,7 +146,7 @@ extension LatencyController {
     slowdown = min(max(slowdown * ratios[rung], Self.slowdownRange.lowerBound), Self.slowdownRange.upperBound)
     for index in 0..<configuration.rungCount {
       ratios[index] = 1
-      ratioVariances[index] = Self.initialRatioVariance
+      ratioVariances[index] = initialRatioVariance
     }
   }
 }

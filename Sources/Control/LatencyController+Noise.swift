@@ -211,10 +211,13 @@ extension LatencyController {
   /// as they are: nothing less would ever hold. Savings are for chance: where the last runs miss far more often than tolerated,
   /// they would only delay what has to be done.
   mutating func plannedMisses(_ count: Int) -> Double {
-    let tolerated = Double(count &- nearestRank(configuration.percentile, count))
-    let least = tolerated <= 2 ? tolerated : max((tolerated - 2 * tolerated.squareRoot()).rounded(.down), 2)
     let saved = recentMisses > 2 &* toleratedInWindow &+ 3 ? 0 : credit
-    return least + saved * Double(count) / Double(Self.noiseCapacity)
+    return plannedWithoutSavings(count) + saved * Double(count) / Double(Self.noiseCapacity)
+  }
+
+  func plannedWithoutSavings(_ count: Int) -> Double {
+    let tolerated = Double(count &- nearestRank(configuration.percentile, count))
+    return tolerated <= 2 ? tolerated : max((tolerated - 2 * tolerated.squareRoot()).rounded(.down), 2)
   }
 
   /// Misses that may be saved: so many that a full window may be planned with what it tolerates and three standard deviations, so
@@ -261,8 +264,8 @@ extension LatencyController {
   ///
   /// - Parameter limit: the pressure that the better rung bears.
   mutating func mayProbe(_ limit: Double) -> Bool {
-    // What the percentile tolerates is for the rung in use: a window without misses has one to spare.
-    if recentProbeMisses > 0 || recentMisses > 0 || toleratedInWindow == 0 { return false }
+    // What the percentile tolerates is for the rung in use: a window that has missed half of it or less has one to spare.
+    if recentProbeMisses > 0 || 2 &* recentMisses > toleratedInWindow || toleratedInWindow == 0 { return false }
     let settled = isClimbing ? configuration.dwell / 4 : roomLength
     if runsOfSameWork < roomLength || runsSinceMove < settled { return false }
     if runsSinceProbe < max(probeInterval, currentDwell / 8) { return false }

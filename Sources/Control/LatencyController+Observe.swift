@@ -26,6 +26,7 @@ extension LatencyController {
     runsSinceMove &+= 1
     runsSinceAscent &+= 1
     if runsSinceDescent < Int.max { runsSinceDescent &+= 1 }
+    if runsSinceCorrection < Int.max { runsSinceCorrection &+= 1 }
     if runsSinceRise < Int.max { runsSinceRise &+= 1 }
     if onProbation && runsSinceAscent >= configuration.probation {
       onProbation = false

@@ -63,8 +63,9 @@ public struct LatencyController: BitwiseCopyable, Sendable {
   /// How unsure each ratio and the slow-down are: variances of their logarithms.
   var ratioVariances: InlineArray<64, Float>
   var slowdownVariance = Self.initialSlowdownVariance
-  /// Measured costs may be wrong by a fifth, and any load may be there already.
-  static let initialRatioVariance: Float = 0.04
+  /// Of a rung that never ran: what measured costs may be wrong by. Any load may be there already.
+  let initialRatioVariance: Float
+  static let mostRatioVariance: Float = 0.04
   static let initialSlowdownVariance = 0.09
   /// Added to the variance of rungs that are not in use, per run: a hundredth of a rung's time after some 60 runs.
   static let ratioDrift: Float = 0.000_001_8
@@ -199,6 +200,7 @@ public struct LatencyController: BitwiseCopyable, Sendable {
   /// The rung that the last descent left, and whether its first runs may still send it back up, short of there.
   var rungBeforeDescent = -1
   var correctionsLeft = 0
+  var runsSinceCorrection = Int.max
   static let runsOfACorrection = 4
   /// At the last descent, or where the load has gone since.
   var slowdownAtDescent = 1.0
@@ -220,7 +222,8 @@ public struct LatencyController: BitwiseCopyable, Sendable {
     curves = InlineArray(repeating: CostCurve())
     ratios = InlineArray(repeating: 1)
     allowed = Self.all(configuration.rungCount)
-    ratioVariances = InlineArray(repeating: Self.initialRatioVariance)
+    initialRatioVariance = Float(configuration.costError * configuration.costError)
+    ratioVariances = InlineArray(repeating: initialRatioVariance)
     factors = InlineArray(repeating: .zero)
     waits = InlineArray(repeating: .zero)
     waitSlopes = InlineArray(repeating: .zero)
@@ -241,7 +244,7 @@ public struct LatencyController: BitwiseCopyable, Sendable {
     curves[rung] = try CostCurve(points: points)
     cachedWork = -1
     ratios[rung] = 1
-    ratioVariances[rung] = Self.initialRatioVariance
+    ratioVariances[rung] = initialRatioVariance
     chooseAfresh(.levelsChanged)
   }
 

@@ -7,7 +7,7 @@ public struct RungKnowledge: Equatable, Sendable, BitwiseCopyable {
   /// - Returns: nil for numbers that no controller has; NaN is one.
   public init?(ratio: Double, variance: Double) {
     if !LatencyController.ratioRange.contains(ratio) { return nil }
-    if !(variance >= 0 && variance <= Double(LatencyController.initialRatioVariance)) { return nil }
+    if !(variance >= 0 && variance <= Double(LatencyController.mostRatioVariance)) { return nil }
     self.ratio = ratio
     self.variance = variance
   }
@@ -27,6 +27,6 @@ extension LatencyController {
   public mutating func setKnowledge(_ known: RungKnowledge, rung: Int) {
     if rung < 0 || rung >= configuration.rungCount { return }
     ratios[rung] = known.ratio
-    ratioVariances[rung] = min(max(Float(known.variance), Self.leastVarianceOfOthers), Self.initialRatioVariance)
+    ratioVariances[rung] = min(max(Float(known.variance), Self.leastVarianceOfOthers), initialRatioVariance)
   }
 }

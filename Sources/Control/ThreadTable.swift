@@ -153,7 +153,8 @@ extension LatencyController {
     // A surprise may have been the load.
     var high = budget / (slowdown * multiplier * max(alarm, 1))
     if noiseCount < 8 { return high }
-    let planned = plannedMisses(noiseCount)
+    // Savings are for chance, not for choosing what takes longer.
+    let planned = plannedWithoutSavings(noiseCount)
     if missCount(high, budget) <= planned { return high }
     var low = 0.0
     for _ in 0..<6 {

@@ -59,6 +59,9 @@ public struct Evaluation: Sendable {
   public var fixed: [Result]
   public var steps: Steps?
 
+  /// By how much measured costs were wrong, and what the controller took them to be wrong by.
+  public var costError: Double
+  public var believedError: Double
   /// The share of calls that may miss, in per cent of all, is 100 minus this.
   public var percentile: Double
   /// By how much the measured cost of every level is wrong, up or down, unless asked for otherwise.
@@ -71,10 +74,11 @@ public struct Evaluation: Sendable {
   ///   - percentile: of the budget, 50 to 99.9.
   ///   - knowsWaits: whether the controller is told which calls waited for the CPU.
   ///   - costError: by how much the measured cost of every level is wrong, up or down, as a share: 0 to 0.3.
+  ///   - believedError: what the controller takes costs to be wrong by, 0.01 to 0.2; nil: what they are wrong by, at least 0.06.
   /// - Throws: `outOfRange`, or what the trace says.
   public init(
     _ ladder: Ladder, _ source: Source, calls: Int, seed: Int, seeds: Int, percentile: Double = 99,
-    knowsWaits: Bool = true, costError: Double = Evaluation.costError
+    knowsWaits: Bool = true, costError: Double = Evaluation.costError, believedError: Double? = nil
   ) throws(AdaptQError) {
     if !(0...0.3).contains(costError) {
       throw AdaptQError(.outOfRange, "cost error: \(costError), allowed are 0 to 0.3")
@@ -87,13 +91,16 @@ public struct Evaluation: Sendable {
     self.calls = calls
     self.seeds = seeds
     self.percentile = percentile
+    self.costError = costError
+    self.believedError = believedError ?? min(max(costError, 0.06), 0.2)
     trace = source.name
     var sums = Array(repeating: [Simulation.Summary](), count: ladder.rungs.count + 3)
     var steps = Steps()
     var answers: [Simulation.StepAnswer] = []
     for run in 0..<seeds {
       let number = UInt64(truncatingIfNeeded: seed &+ run)
-      let courses = try Self.courses(ladder, source, calls, number, percentile, knowsWaits, costError)
+      let courses = try Self.courses(
+        ladder, source, calls, number, percentile, knowsWaits, (costError, self.believedError))
       for (index, summary) in courses.summaries.enumerated() { sums[index].append(summary) }
       answers += courses.answers
     }
@@ -117,7 +124,7 @@ public struct Evaluation: Sendable {
 
   private static func courses(
     _ ladder: Ladder, _ source: Source, _ calls: Int, _ seed: UInt64, _ percentile: Double, _ knowsWaits: Bool,
-    _ costError: Double
+    _ errors: (cost: Double, believed: Double)
   ) throws(AdaptQError) -> (summaries: [Simulation.Summary], answers: [Simulation.StepAnswer]) {
     let trace: LoadTrace
     switch source {
@@ -127,7 +134,8 @@ public struct Evaluation: Sendable {
     }
     let simulation = Simulation(ladder, trace, seed: seed)
     var controller = ControllerPolicy(
-      controller: try Self.controller(ladder, seed: seed, percentile: percentile, costError: costError),
+      controller: try Self.controller(
+        ladder, seed: seed, percentile: percentile, costError: errors.cost, believedError: errors.believed),
       knowsWaits: knowsWaits)
     let oracle = Oracle(dwell: controller.controller.configuration.dwell, percentile: percentile)
     var planned = PlannedPolicy(rungs: oracle.plan(simulation.machine, trace))
@@ -145,11 +153,12 @@ public struct Evaluation: Sendable {
 
   /// A controller with costs that are wrong.
   static func controller(
-    _ ladder: Ladder, seed: UInt64, percentile: Double = 99, costError: Double = Evaluation.costError
+    _ ladder: Ladder, seed: UInt64, percentile: Double = 99, costError: Double = Evaluation.costError,
+    believedError: Double = Evaluation.costError
   ) throws(AdaptQError) -> LatencyController {
     var random = SimulationRandom(seed: seed, stream: 2)
     let measured = ladder.measuredTimes(errorShare: costError, &random)
-    return try ladder.controller(measured: measured, percentile: percentile)
+    return try ladder.controller(measured: measured, percentile: percentile, believedError: believedError)
   }
 
   /// The best rung that, used all the time, misses no more than tolerated; nil where none does.

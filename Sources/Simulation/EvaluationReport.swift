@@ -83,7 +83,8 @@ public struct EvaluationReport: Sendable {
   public static func json(_ evaluations: [Evaluation], _ shared: [SharedMachine]) -> JSON {
     .object([
       .init("percentile", .number(evaluations.first?.percentile ?? 99)),
-      .init("cost_error", .number(Evaluation.costError)),
+      .init("cost_error", .number(evaluations.first?.costError ?? Evaluation.costError)),
+      .init("believed_error", .number(evaluations.first?.believedError ?? Evaluation.costError)),
       .init("evaluations", .array(evaluations.map(json))),
       .init(
         "shared",

@@ -129,11 +129,14 @@ public struct Ladder: Hashable, Sendable {
     }
   }
 
-  /// A controller as a session would make it, with these costs.
-  func controller(measured: [Double], percentile: Double) throws(AdaptQError) -> LatencyController {
+  /// A controller as a session would make it, with these costs, and what it believes that they are wrong by.
+  func controller(measured: [Double], percentile: Double, believedError: Double = 0.2) throws(AdaptQError)
+    -> LatencyController
+  {
     var result = try LatencyController(
       ControllerConfiguration(
-        rungCount: rungs.count, budgetNanoseconds: clampedInt(budget, in: 1...Int.max), percentile: percentile))
+        rungCount: rungs.count, budgetNanoseconds: clampedInt(budget, in: 1...Int.max), percentile: percentile,
+        costError: believedError))
     for (rung, time) in measured.enumerated() {
       var points: [CostPoint] = []
       for work in Self.measuredWorks {

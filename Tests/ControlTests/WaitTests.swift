@@ -74,7 +74,7 @@ import Testing
   }
 
   /// Waits that are longer than the budget, more often than the percentile tolerates: the fastest rung would miss as often, so the
-  /// best one is used. Few seeds find out late: on one rung nobody learns whether others would wait as often.
+  /// best one is used. One seed in four finds out late: on one rung nobody learns whether others would wait as often.
   @Test func missesThatNoRungAvoidsDoNotPushDown() throws {
     var low = 0
     for seed in 0..<20 {
@@ -93,7 +93,7 @@ import Testing
       #expect(controller.counters.unavoidableMisses == controller.counters.misses)
       #expect(controller.counters.misses > 700)
     }
-    #expect(low <= 3)
+    #expect(low <= 6)
   }
 
   /// A load that slows every run down is a load, whether runs are interrupted now and then or not.

@@ -98,7 +98,8 @@ public final class MatrixGroup: @unchecked Sendable {
     let all = PlanFrontier.plans(items)
     let costs = all.map { MatrixGroup.total(items, $0).cost }
     let picked = PlanFrontier.spread(costs, count: limit).map { all[$0] }
-    var controller = try LatencyController(ControllerConfiguration(rungCount: picked.count))
+    var controller = try LatencyController(
+      ControllerConfiguration(rungCount: picked.count, costError: CostMeasurement.error))
     for (rung, plan) in picked.enumerated() {
       let points = measured.map { size in
         CostPoint(

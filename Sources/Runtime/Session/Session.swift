@@ -131,7 +131,8 @@ public final class Session: @unchecked Sendable {
       to: SessionState(
         mailbox: (base + mailboxAt).assumingMemoryBound(to: UInt64.self),
         control: RunControl(words: (base + mailboxAt).assumingMemoryBound(to: UInt64.self) + 3), plan: context,
-        controller: try LatencyController(ControllerConfiguration(rungCount: ladder.count)),
+        controller: try LatencyController(
+          ControllerConfiguration(rungCount: ladder.count, costError: CostMeasurement.error)),
         ring: TelemetryRing(
           base: (base + recordsAt).assumingMemoryBound(to: InferenceRecord.self), capacity: Session.telemetryCapacity),
         siteLevels: (base + siteLevelsAt).assumingMemoryBound(to: UInt8.self), siteCount: siteCount, ladder: slots,
@@ -220,7 +221,8 @@ public final class Session: @unchecked Sendable {
       ladder, [executor.width] + fewer, plan, planCosts, stepTimes, costs, calls: calls)
     preparation.threadCounts = threadMemory?.table.rowCount ?? 1
     let shareTable = try ShareTable(ladder, planCosts, stepCount: plan.context.stepCount, calls: calls)
-    var controller = try LatencyController(ControllerConfiguration(rungCount: ladder.count))
+    var controller = try LatencyController(
+      ControllerConfiguration(rungCount: ladder.count, costError: CostMeasurement.error))
     for (index, rung) in ladder.enumerated() {
       try controller.setCost(rung: index, points: planCosts.points(rung.levels))
       if let imported { controller.setKnowledge(imported.record.rungs[index], rung: index) }
