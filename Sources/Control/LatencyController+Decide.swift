@@ -192,8 +192,9 @@ extension LatencyController {
     var better = selection
     better.rung = selection.betterRung
     better.cost = selection.betterCost
-    // Few runs say little about rare ones: only where there is plenty of room.
-    let isPlenty = better.cost * doubt(better.rung) * slowdown * (1 + 4 * spread) <= budget * Self.plenty
+    // Few runs say little about rare ones: only where there is plenty of room, and nothing takes the CPU.
+    let typical = better.cost * doubt(better.rung) * slowdown * (1 + 4 * spread)
+    let isPlenty = typical <= budget * Self.plenty && interruptedShare < 0.1
     // Faster where the load has gone, not where it is going: what it takes away in between would be taken for a cheaper rung.
     let isStill = abs(errorMean) < 0.5 * errorSize
     if runsSinceAscent < configuration.dwell / (isPlenty && isStill ? 8 : 4) { return .none }

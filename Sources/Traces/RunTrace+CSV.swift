@@ -18,6 +18,7 @@ extension RunTrace {
     switch value {
     case .bool(let flag): flag ? "1" : "0"
     case .string(let text): text
+    case .null: ""
     default: value.text
     }
   }
@@ -34,7 +35,7 @@ extension RunTrace {
     return parts.joined(separator: " ")
   }
 
-  /// Columns may stand in any order, and others beside them are left out; none may be missing.
+  /// Columns may stand in any order, and others beside them are left out; only newer ones may be missing.
   init(csv text: String, _ name: String) throws(AdaptQError) {
     sites = []
     records = []
@@ -52,8 +53,9 @@ extension RunTrace {
       }
       return first
     }
+    let columns = TraceColumn.all.filter { !$0.mayBeMissing || names.contains($0.name) }
     var positions: [Int] = []
-    for column in TraceColumn.all { positions.append(try position(column.name)) }
+    for column in columns { positions.append(try position(column.name)) }
     let levels = try position("site_levels")
     for (index, line) in lines.enumerated().dropFirst() {
       let place = "\(name), line \(index + 1)"
@@ -62,7 +64,7 @@ extension RunTrace {
         throw .invalidFile("\(place): \(cells.count) fields, the first line has \(names.count)")
       }
       var record = RunRecord(facts: RunFacts())
-      for (column, position) in zip(TraceColumn.all, positions) {
+      for (column, position) in zip(columns, positions) {
         try column.set(&record.facts, RunTrace.value(cells[position]), "\(place): \(column.name)")
       }
       record.siteLevels = try RunTrace.levels(cells[levels], place)

@@ -78,7 +78,7 @@ extension RunTrace {
     for (index, object) in try root.member("records", in: name).asArray("\(name): records").enumerated() {
       let place = "\(name): record \(index)"
       var record = RunRecord(facts: RunFacts())
-      for column in TraceColumn.all {
+      for column in TraceColumn.all where !column.mayBeMissing || object[column.name] != nil {
         try column.set(&record.facts, try object.member(column.name, in: place), "\(place): \(column.name)")
       }
       for level in try object.member("site_levels", in: place).asArray("\(place): site_levels") {

@@ -6,6 +6,8 @@ import Telemetry
 /// One number of a run as CSV and JSON show it. The one list of them, ``all``, writes and reads both.
 struct TraceColumn: Sendable {
   let name: String
+  /// Traces of older versions do not have it; what it stands for is unknown then.
+  var mayBeMissing = false
   let value: @Sendable (RunFacts) -> JSON
   /// - Throws: `invalidFile` naming `field`.
   let set: @Sendable (inout RunFacts, JSON, _ field: String) throws(AdaptQError) -> Void
@@ -23,8 +25,17 @@ struct TraceColumn: Sendable {
     integer("predicted_ns", \.predictedNanoseconds, below: RunFacts.maximumNanoseconds),
     integer("moving_percentile_ns", \.movingPercentileNanoseconds, below: RunFacts.maximumNanoseconds),
     integer("runs", \.runs), integer("misses", \.misses), integer("unavoidable_misses", \.unavoidableMisses),
-    integer("switches", \.switches), integer("threads", \.threads, below: RunFacts.maximumThreads),
+    integer("switches", \.switches), integer("threads", \.threads, below: RunFacts.maximumThreads).newer,
+    energy.newer, energySource.newer, flag("power_unreachable", \.powerUnreachable).newer,
+    integer("recommended_interval_ns", \.recommendedIntervalNanoseconds, below: RunFacts.maximumNanoseconds).newer,
+    integer("paced_ns", \.waitedNanoseconds, below: RunFacts.maximumNanoseconds).newer, qualitySource.newer,
   ]
+
+  private var newer: TraceColumn {
+    var result = self
+    result.mayBeMissing = true
+    return result
+  }
 
   private static func integer<Value: FixedWidthInteger & Sendable>(
     _ name: String, _ path: WritableKeyPath<RunFacts, Value> & Sendable, below limit: Int64 = RunFacts.maximumCount
@@ -96,5 +107,53 @@ struct TraceColumn: Sendable {
       throw .invalidFile("\(field): \"\(name)\" is no reason")
     }
     facts.reason = reason
+  }
+
+  /// Null, or an empty cell, where nobody knows the energy.
+  private static let energy = TraceColumn(name: "energy_nj") {
+    $0.energySource == .none ? .null : .number($0.nanojoules)
+  } set: { (facts, json, field) throws(AdaptQError) in
+    if isUnknown(json) { return }
+    let number = try json.asDouble(field)
+    if !(number >= 0 && number <= 1e18) { throw .invalidFile("\(field): \(number) is not between 0 and 1e18") }
+    facts.nanojoules = number
+  }
+
+  /// Without the commas of ``EnergySource/name``.
+  private static func name(_ source: EnergySource) -> String {
+    switch source {
+    case .none: "none"
+    case .modelled: "modelled"
+    case .package: "packages"
+    case .machine: "machine"
+    case .process: "process"
+    }
+  }
+
+  private static let energySource = TraceColumn(name: "energy_source") {
+    .string(name($0.energySource))
+  } set: { (facts, json, field) throws(AdaptQError) in
+    let text = try json.asString(field)
+    guard let source = EnergySource.allCases.first(where: { name($0) == text }) else {
+      throw .invalidFile("\(field): \"\(text)\" is no source of an energy")
+    }
+    facts.energySource = source
+  }
+
+  private static let qualitySource = TraceColumn(name: "quality_source") {
+    .string($0.qualitySource.name)
+  } set: { (facts, json, field) throws(AdaptQError) in
+    let text = try json.asString(field)
+    guard let source = QualitySource.allCases.first(where: { $0.name == text }) else {
+      throw .invalidFile("\(field): \"\(text)\" is no source of a quality")
+    }
+    facts.qualitySource = source
+  }
+
+  private static func isUnknown(_ json: JSON) -> Bool {
+    switch json {
+    case .null, .string(""): true
+    default: false
+    }
   }
 }

@@ -1,4 +1,5 @@
 import Base
+import Control
 import Telemetry
 import TestSupport
 import Testing
@@ -43,12 +44,81 @@ import Traces
     #expect(try RunTrace(parsing: lines.joined(separator: "\n"), name: "x").records == trace.records)
   }
 
+  private static let newer = [
+    "threads", "energy_nj", "energy_source", "power_unreachable", "recommended_interval_ns", "paced_ns",
+    "quality_source",
+  ]
+
+  /// What power and quality had to say of runs, each kind of source once.
+  private static func powered() -> RunTrace {
+    RunTrace(
+      sites: [],
+      records: EnergySource.allCases.enumerated().map { index, source in
+        var facts = TelemetryFixture.facts(UInt64(index + 1))
+        facts.energySource = source
+        facts.nanojoules = source == .none ? 0 : 1.5e6 / Double(index * 3)
+        facts.powerUnreachable = index % 2 == 0
+        facts.recommendedIntervalNanoseconds = Int64(index) * 1_000_000
+        facts.waitedNanoseconds = Int64(index)
+        facts.qualitySource = QualitySource.allCases[index % QualitySource.allCases.count]
+        return RunRecord(facts: facts, siteLevels: [8])
+      })
+  }
+
+  @Test func energyAndQualityAreReadAgain() throws {
+    let trace = Self.powered()
+    #expect(try RunTrace(parsing: trace.csv, name: "x").records == trace.records)
+    #expect(try RunTrace(parsing: trace.json.text, name: "x").records == trace.records)
+    let first = trace.csv.split(separator: "\n")[1].split(separator: ",", omittingEmptySubsequences: false)
+    #expect(first[first.count - 7] == "" && first[first.count - 6] == "none")
+  }
+
+  /// Traces of older versions: what they do not have is unknown.
+  @Test func newerColumnsMayBeMissing() throws {
+    var expected = Self.powered().records
+    for index in expected.indices {
+      expected[index].facts.threads = 0
+      expected[index].facts.energySource = .none
+      expected[index].facts.nanojoules = 0
+      expected[index].facts.powerUnreachable = false
+      expected[index].facts.recommendedIntervalNanoseconds = 0
+      expected[index].facts.waitedNanoseconds = 0
+      expected[index].facts.qualitySource = .unknown
+    }
+    let lines = Self.powered().csv.split(separator: "\n").map {
+      $0.split(separator: ",", omittingEmptySubsequences: false)
+    }
+    let kept = lines[0].indices.filter { !Self.newer.contains(String(lines[0][$0])) }
+    #expect(kept.count == lines[0].count - Self.newer.count)
+    let old = lines.map { line in kept.map { line[$0] }.joined(separator: ",") }.joined(separator: "\n")
+    #expect(try RunTrace(parsing: old, name: "x").records == expected)
+  }
+
+  @Test(arguments: [
+    ("energy_nj", "-1", "not between 0 and 1e18"), ("energy_nj", "nan", "not between 0 and 1e18"),
+    ("energy_nj", "1e400", "not between 0 and 1e18"), ("energy_nj", "x", "energy_nj"),
+    ("energy_source", "sun", "is no source of an energy"), ("energy_source", "", "is no source of an energy"),
+    ("power_unreachable", "2", "power_unreachable"), ("recommended_interval_ns", "-1", "not between 0"),
+    ("paced_ns", "1.5", "paced_ns"), ("quality_source", "best", "is no source of a quality"),
+  ])
+  func refusesWrongPowerAndQuality(_ column: String, _ value: String, _ message: String) throws {
+    var lines = Self.powered().csv.split(separator: "\n").map {
+      $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+    }
+    let position = try #require(lines[0].firstIndex(of: column))
+    lines[2][position] = value
+    let text = lines.map { $0.joined(separator: ",") }.joined(separator: "\n")
+    let error = #expect(throws: AdaptQError.self) { try RunTrace(parsing: text, name: "x") }
+    #expect(error?.message.contains(message) == true && error?.message.contains("line 3: \(column)") == true)
+  }
+
   @Test func firstLineOfCSV() {
     #expect(
       RunTrace(sites: [], records: []).csv
         == "run,time_ns,latency_ns,budget_ns,deadline_ns,percentile,work,rung,level,reason,budget_missed,level_changed,"
         + "budget_unreachable,deadline_missed,fixed,dropped_sites,slowdown,multiplier,predicted_ns,moving_percentile_ns,"
-        + "runs,misses,unavoidable_misses,switches,threads,site_levels\n")
+        + "runs,misses,unavoidable_misses,switches,threads,energy_nj,energy_source,power_unreachable,recommended_interval_ns,"
+        + "paced_ns,quality_source,site_levels\n")
   }
 
   @Test(
@@ -78,6 +148,8 @@ import Traces
       String.init)
     for (index, name) in names.enumerated() {
       for wrong in ["-1", "", "nonsense", "1e300", "nan", "9223372036854775807", "99999999999999999999"] {
+        // An energy may be unknown.
+        if name == "energy_nj" && wrong.isEmpty { continue }
         var changed = cells
         changed[index] = wrong
         let text = names.joined(separator: ",") + ",site_levels\n" + changed.joined(separator: ",")
@@ -85,7 +157,12 @@ import Traces
         #expect { try RunTrace(parsing: text, name: "x") } throws: { "\($0)".contains("x, line 2: \(name)") }
       }
       let missing = trace.json.text.replacing("\"\(name)\":", with: "\"other\":", maxReplacements: 1)
-      #expect { try RunTrace(parsing: missing, name: "x") } throws: { "\($0)".contains("\"\(name)\" is missing") }
+      if Self.newer.contains(name) {
+        #expect(try RunTrace(parsing: missing, name: "x").records.count == 1)
+      } else {
+        #expect { try RunTrace(parsing: missing, name: "x") } throws: { "\($0)".contains("\"\(name)\" is missing") }
+      }
+      if name == "energy_nj" { continue }
       let null = trace.json.text.replacing("\"\(name)\":", with: "\"\(name)\":null,\"other\":")
       #expect { try RunTrace(parsing: null, name: "x") } throws: { "\($0)".contains("record 0: \(name)") }
     }
