@@ -736,7 +736,7 @@ enum {
   ADAPTQ_REASON_FIXED = 2,          /* a level was set for the session or this call, or only one is allowed */
   ADAPTQ_REASON_BUDGET_MISSED = 3,  /* down: too many recent runs were above the budget */
   ADAPTQ_REASON_PREDICTED_MISS = 4, /* down: the predicted percentile is above the budget, or, for one run, after a surprise */
-  ADAPTQ_REASON_HEADROOM = 5,       /* up: there is room, long enough after going down */
+  ADAPTQ_REASON_HEADROOM = 5,       /* up: there is room, long enough after going down, or it went too far down */
   ADAPTQ_REASON_ASCENT_FAILED = 6,  /* down again soon after going up; the next attempt waits longer */
   ADAPTQ_REASON_LEVELS_CHANGED = 7, /* the allowed levels or the floor were changed, or a plan fell below the floor or rose above */
   ADAPTQ_REASON_BUDGET_CHANGED = 8, /* the budget was changed */

@@ -90,13 +90,10 @@ struct SimulateCommand: ParsableCommand {
   private func showPower() throws {
     try reporting { () throws(AdaptQError) in
       show(PowerReport.header + ["", PowerReport.columns])
-      for name in ladder.isEmpty ? Ladder.names : ladder {
-        let ladder = try Ladder(named: name)
-        for trace in trace.isEmpty ? ["steady", "step", "thermal", "battery", "wander", "sizes"] : trace {
-          for meter in PowerEvaluation.Meter.allCases {
-            let one = try PowerEvaluation(ladder, trace: trace, meter: meter, calls: calls, seed: seed, seeds: seeds)
-            show([PowerReport.line(one)])
-          }
+      try eachWithPower { (ladder, trace) throws(AdaptQError) in
+        for meter in PowerEvaluation.Meter.allCases {
+          let one = try PowerEvaluation(ladder, trace: trace, meter: meter, calls: calls, seed: seed, seeds: seeds)
+          show([PowerReport.line(one)])
         }
       }
     }
@@ -105,13 +102,18 @@ struct SimulateCommand: ParsableCommand {
   private func showThreads() throws {
     try reporting { () throws(AdaptQError) in
       show(PowerReport.threadHeader + ["", PowerReport.threadColumns])
-      for name in ladder.isEmpty ? Ladder.names : ladder {
-        let ladder = try Ladder(named: name)
-        for trace in trace.isEmpty ? ["steady", "step", "thermal", "battery", "wander", "sizes"] : trace {
-          let one = try ThreadEvaluation(ladder, trace: trace, calls: calls, seed: seed, seeds: seeds)
-          show(PowerReport.lines(one))
-        }
+      try eachWithPower { (ladder, trace) throws(AdaptQError) in
+        show(
+          PowerReport.lines(try ThreadEvaluation(ladder, trace: trace, calls: calls, seed: seed, seeds: seeds)))
       }
+    }
+  }
+
+  /// The ladders and traces that were asked for, or all ladders and the traces that say something about power.
+  private func eachWithPower(_ body: (Ladder, String) throws(AdaptQError) -> Void) throws(AdaptQError) {
+    for name in ladder.isEmpty ? Ladder.names : ladder {
+      let ladder = try Ladder(named: name)
+      for trace in trace.isEmpty ? LoadTrace.namesForPower : trace { try body(ladder, trace) }
     }
   }
 

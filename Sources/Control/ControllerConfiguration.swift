@@ -12,7 +12,8 @@ public struct ControllerConfiguration: Hashable, Sendable, BitwiseCopyable {
   public var percentile: Double
   /// Runs over which the moving percentile is taken: 8 to 256.
   public var windowLength: Int
-  /// Runs after going down before one rung up is tried; each further one takes a quarter of it.
+  /// Runs after going down before one rung up is tried; each further one takes a quarter of it, an eighth with plenty of room. Not for
+  /// taking back a descent that went too far.
   public var dwell: Int
   /// Failed ascents double the dwell up to this.
   public var maximumDwell: Int
@@ -24,8 +25,8 @@ public struct ControllerConfiguration: Hashable, Sendable, BitwiseCopyable {
   public var ascentMargin: Double
   /// Step of the percentile multiplier as a share of the noise's spread, see `LatencyController`.
   public var learningRate: Double
-  /// What measured costs are wrong by, as a share (a standard deviation): 0.01 to 0.2. What runs on a rung disagree with belongs to its
-  /// cost or to the load; the less costs may be wrong, the more of it is the load.
+  /// What measured costs are wrong by, as a share (a standard deviation): 0.01 to 0.2. What runs on a rung disagree with belongs to
+  /// its cost or to the load; the less costs may be wrong, the more of it is the load.
   public var costError: Double
 
   public init(

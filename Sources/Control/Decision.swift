@@ -9,7 +9,7 @@ public enum DecisionReason: UInt8, Sendable, CaseIterable, BitwiseCopyable {
   /// Went down: the predicted percentile exceeds the budget; or, for one run, the last one was a surprise and this one shows
   /// whether that was the load.
   case predictedMiss = 3
-  /// Went up one rung: a dwell after going down, there is room.
+  /// Went up one rung: a dwell after going down, there is room. Or up again at once: the descent went too far.
   case headroom = 4
   /// Went down soon after going up; the next attempt waits twice as long, unless this one taught what the rung takes.
   case ascentFailed = 5

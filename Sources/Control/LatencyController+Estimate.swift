@@ -23,8 +23,8 @@ extension LatencyController {
     }
     let residual = observed / slowdown / (isFirst ? coldFactor : 1)
     learnMultiplier(observed / slowdown)
-    let noise = max(1.5 * spread * spread, 0.000_025)
-    let variance = noise + Double(ratioVariances[rung]) + slowdownVariance + (isFirst ? 0.001 : 0)
+    let noise = noiseVariance
+    let variance = noise + Double(ratioVariances[rung]) + slowdownVariance + (isFirst ? Self.coldVariance : 0)
     let width = max(Self.surprise * variance.squareRoot(), 0.08)
 
     if wasInterrupted && residual > 1 / (1 + width) {
@@ -74,6 +74,21 @@ extension LatencyController {
     return variance.squareRoot() > whole / 8 && residual - 1 > 0.25 * whole && residual - 1 < 0.75 * whole
   }
 
+  /// Of one run, as the spread of the last ones says.
+  var noiseVariance: Double { max(1.5 * spread * spread, 0.000_025) }
+  /// What a first run after a switch scatters besides.
+  private static let coldVariance = 0.001
+
+  /// About the logarithm of a residual, without its far ends.
+  private static func error(_ residual: Double) -> Double {
+    (2 * (residual - 1) / (residual + 1)).clamped(to: -0.5...0.5)
+  }
+
+  /// Not more than three standard deviations of it.
+  private static func near(_ error: Double, _ variance: Double) -> Double {
+    error.clamped(to: -3 * variance.squareRoot()...3 * variance.squareRoot())
+  }
+
   /// Standard deviations beyond which a run is a surprise.
   private static let surprise = 4.0
 
@@ -86,14 +101,14 @@ extension LatencyController {
     runsLearned = min(runsLearned &+ 1, Self.runsOfEntry)
     recordNoise(residual, expected)
     spread += (min(abs(residual - 1), 0.5) - spread) / 32
-    let error = (2 * (residual - 1) / (residual + 1)).clamped(to: -0.5...0.5)
+    let error = Self.error(residual)
     errorMean += (error - errorMean) / 8
     errorSize += (abs(error) - errorSize) / 8
     let tracking = errorMean / max(errorSize, 0.001)
     // Later all that changes is the load: two unknowns cannot be told apart for long.
     let ratioVariance = runsSinceEntry < Self.runsOfEntry ? Double(ratioVariances[rung]) : 0
-    let sum = slowdownVariance + ratioVariance + noise + (isFirst ? 0.001 : 0)
-    let near = error.clamped(to: -3 * sum.squareRoot()...3 * sum.squareRoot())
+    let sum = slowdownVariance + ratioVariance + noise + (isFirst ? Self.coldVariance : 0)
+    let near = Self.near(error, sum)
     let slowdownGain = slowdownVariance / sum
     let ratioGain = ratioVariance / sum
     slowdown = (slowdown * (1 + slowdownGain * near)).clamped(to: Self.slowdownRange)
@@ -108,9 +123,8 @@ extension LatencyController {
   mutating func learnFromProbe(_ rung: Int, _ observed: Double) {
     let residual = observed / slowdown / coldFactor
     let variance = Double(ratioVariances[rung])
-    let sum = variance + slowdownVariance + max(1.5 * spread * spread, 0.000_025) + 0.001
-    let error = (2 * (residual - 1) / (residual + 1)).clamped(to: -0.5...0.5)
-    let near = error.clamped(to: -3 * sum.squareRoot()...3 * sum.squareRoot())
+    let sum = variance + slowdownVariance + noiseVariance + Self.coldVariance
+    let near = Self.near(Self.error(residual), sum)
     ratios[rung] = (ratios[rung] * (1 + variance / sum * near)).clamped(to: Self.ratioRange)
     ratioVariances[rung] = Float(max(variance * (1 - variance / sum), 0.000_4))
   }

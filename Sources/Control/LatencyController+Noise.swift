@@ -77,6 +77,7 @@ extension LatencyController {
       if recentMisses > max(toleratedInWindow, 1) && nothingBearsTheWaits() {
         forgetWaits()
       } else {
+        // Asked again a few interrupted runs later.
         interruptedShare = Self.mostInterrupted - 0.01
       }
     }
@@ -154,8 +155,8 @@ extension LatencyController {
     lastObservedRung = -1
   }
 
-  /// Waits after a time without any, or more than chance explains, have another cause. Runs of that time must not be compared with these: they were long, on the
-  /// rung of an idle machine, and did not wait, as if waits had nothing to do with time.
+  /// Waits after a time without any, or more than chance explains, have another cause. Runs of that time must not be compared with
+  /// these: they were long, on the rung of an idle machine, and did not wait, as if waits had nothing to do with time.
   private mutating func meetOtherWaits() {
     meanTime = 0
     waitShare = 0
@@ -215,6 +216,7 @@ extension LatencyController {
     return plannedWithoutSavings(count) + saved * Double(count) / Double(Self.noiseCapacity)
   }
 
+  /// The same of a session that has saved nothing.
   func plannedWithoutSavings(_ count: Int) -> Double {
     let tolerated = Double(count &- nearestRank(configuration.percentile, count))
     return tolerated <= 2 ? tolerated : max((tolerated - 2 * tolerated.squareRoot()).rounded(.down), 2)

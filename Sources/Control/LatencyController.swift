@@ -10,8 +10,7 @@ import Base
 /// - `cost_k` is measured when the session is prepared, `ratio_k` corrects it, `slowdown` is the load, the same for all rungs.
 ///   A Kalman filter follows both: what disagrees with the prediction belongs to whichever of the two is less known. A rung is
 ///   known after a few runs on it and less and less while others run; the load moves always, and faster where errors have
-///   one sign.
-///   How wrong costs may be the configuration says; the less, the more of a disagreement is the load.
+///   one sign. How wrong costs may be the configuration says; the less, the more of a disagreement is the load.
 /// - `factor` and `wait` are noise: the last 256 runs, each with its factor and its wait, which adds to any rung. Whether a rung
 ///   would hold is counted: how many of these runs would have missed on it. A run that computes for half the time meets half the
 ///   waits, until rungs of different times show that it meets as many. Which runs lost their CPU the caller tells: what such a run
@@ -24,11 +23,11 @@ import Base
 ///
 /// Down, by as many rungs as it takes, when the runs of the window would miss more often on the rung in use than may be planned
 /// with: what the percentile tolerates but for two standard deviations, which chance and attempts take, and what was saved of it
-/// before. Misses that the fastest rung would not avoid do not count once waiting makes even that one miss too often. That was chosen
-/// by one or two slow runs: four later it may be taken back, once, short of the rung that was left. Up, by one
-/// rung, when they would not on the better one, a dwell after going down and a quarter of a dwell after going up, half as long with
-/// plenty of room. A rung that is
-/// not known well is tried when it would hold at the speed that may be hoped for and enough misses are saved; an attempt that
+/// before. Misses that the fastest rung would not avoid do not count once waiting makes even that one miss too often. One or two slow
+/// runs have chosen where to go: four runs later that may be taken back, once, short of the rung that was left.
+///
+/// Up, by one rung, when they would not on the better one, a dwell after going down and a quarter of a dwell after going up, half as
+/// long with plenty of room. A rung that is not known well is tried when it would hold at the speed that may be hoped for and enough misses are saved; an attempt that
 /// teaches nothing, and fails, doubles the dwell, until the load goes away, and leaves less to hope for. An attempt that fails goes
 /// back where it came from.
 ///

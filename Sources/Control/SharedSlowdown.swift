@@ -101,7 +101,7 @@ extension LatencyController {
     if !(factor > 0) || factor < 1 + width && factor > 1 / (1 + width) { return false }
     clearAlarm()
     fastRuns = 0
-    jump(factor, max(1.5 * spread * spread, 0.000_025))
+    jump(factor, noiseVariance)
     if factor > 1 {
       runsSinceRise = 0
       // The window may be too short to count misses in: then a prediction decides, as at the first run.

@@ -83,10 +83,7 @@ public struct Evaluation: Sendable {
     if !(0...0.3).contains(costError) {
       throw AdaptQError(.outOfRange, "cost error: \(costError), allowed are 0 to 0.3")
     }
-    if !(1000...1_000_000).contains(calls) {
-      throw AdaptQError(.outOfRange, "calls: \(calls), allowed are 1000 to 1000000")
-    }
-    if !(1...1000).contains(seeds) { throw AdaptQError(.outOfRange, "seeds: \(seeds), allowed are 1 to 1000") }
+    try Simulation.checkSize(calls: calls, seeds: seeds)
     self.ladder = ladder
     self.calls = calls
     self.seeds = seeds

@@ -8,6 +8,9 @@ extension LoadTrace {
     "crowded", "interrupted", "quota", "thermal", "battery", "sizes",
   ]
 
+  /// Those that say something about a budget of power.
+  public static let namesForPower = ["steady", "step", "thermal", "battery", "wander", "sizes"]
+
   /// A generated trace. Loads are measured by what the ladder bears: level 0 is the idle machine, at level 1 the fastest
   /// rung just holds.
   ///

@@ -39,10 +39,7 @@ public struct PowerEvaluation: Sendable {
   public init(
     _ ladder: Ladder, trace: String, meter: Meter, calls: Int, seed: Int, seeds: Int
   ) throws(AdaptQError) {
-    if !(1000...1_000_000).contains(calls) {
-      throw AdaptQError(.outOfRange, "calls: \(calls), allowed are 1000 to 1000000")
-    }
-    if !(1...1000).contains(seeds) { throw AdaptQError(.outOfRange, "seeds: \(seeds), allowed are 1 to 1000") }
+    try Simulation.checkSize(calls: calls, seeds: seeds)
     var runs: [PowerRun] = []
     for run in 0..<seeds {
       let number = UInt64(truncatingIfNeeded: seed &+ run)

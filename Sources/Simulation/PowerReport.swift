@@ -32,3 +32,29 @@ public struct PowerReport: Sendable {
       ])
   }
 }
+
+// The number of threads as a choice, in two lines.
+
+extension PowerReport {
+  public static let threadHeader = [
+    "Threads: the number of threads as a choice of the budget of power, beside all of four in every run. Average power over the cap and",
+    "missed calls in per cent, loss in levels, threads per run. Means over seeds, 95 %.",
+  ]
+
+  public static var threadColumns: String {
+    row(["ladder", "trace", ""], ["power", "missed", "loss", "threads", "gain"])
+  }
+
+  public static func lines(_ one: ThreadEvaluation) -> [String] {
+    func cells(_ result: ThreadEvaluation.Result) -> [String] {
+      [
+        percent(result.power), percent(result.missed), fixed(result.loss.mean, 2), fixed(result.threads.mean, 2),
+      ]
+    }
+    let gain = fixed(one.gain.mean, 2) + (one.gain.halfWidth.isFinite ? " ± " + fixed(one.gain.halfWidth, 2) : "")
+    return [
+      row([one.ladder, one.trace, "all"], cells(one.all)),
+      row([one.ladder, one.trace, "choice"], cells(one.choice) + [gain]),
+    ]
+  }
+}

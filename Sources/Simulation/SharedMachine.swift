@@ -43,10 +43,7 @@ public struct SharedMachine: Sendable {
   public init(
     _ ladders: (Ladder, Ladder), calls: Int, seed: Int, seeds: Int, pauses: Pauses? = nil
   ) throws(AdaptQError) {
-    if !(1000...1_000_000).contains(calls) {
-      throw AdaptQError(.outOfRange, "calls: \(calls), allowed are 1000 to 1000000")
-    }
-    if !(1...1000).contains(seeds) { throw AdaptQError(.outOfRange, "seeds: \(seeds), allowed are 1 to 1000") }
+    try Simulation.checkSize(calls: calls, seeds: seeds)
     var all: [[Session]] = [[], []]
     for run in 0..<seeds {
       let both = try Self.run(ladders, calls: calls, seed: UInt64(truncatingIfNeeded: seed &+ run), pauses)

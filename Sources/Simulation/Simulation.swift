@@ -23,6 +23,14 @@ struct Simulation {
     self.unavoidable = unavoidable
   }
 
+  /// What every evaluation takes: 1000 to 1,000,000 calls, 1 to 1000 seeds.
+  static func checkSize(calls: Int, seeds: Int) throws(AdaptQError) {
+    if !(1000...1_000_000).contains(calls) {
+      throw AdaptQError(.outOfRange, "calls: \(calls), allowed are 1000 to 1000000")
+    }
+    if !(1...1000).contains(seeds) { throw AdaptQError(.outOfRange, "seeds: \(seeds), allowed are 1 to 1000") }
+  }
+
   /// What a policy did, call by call.
   struct Course {
     var rungs: [UInt8] = []

@@ -33,10 +33,7 @@ public struct ThreadEvaluation: Sendable {
   ///   - trace: one of ``LoadTrace/names``.
   ///   - calls, seed, seeds: as in ``PowerEvaluation``.
   public init(_ ladder: Ladder, trace: String, calls: Int, seed: Int, seeds: Int) throws(AdaptQError) {
-    if !(1000...1_000_000).contains(calls) {
-      throw AdaptQError(.outOfRange, "calls: \(calls), allowed are 1000 to 1000000")
-    }
-    if !(1...1000).contains(seeds) { throw AdaptQError(.outOfRange, "seeds: \(seeds), allowed are 1 to 1000") }
+    try Simulation.checkSize(calls: calls, seeds: seeds)
     var runs: [(all: ThreadRun, choice: ThreadRun)] = []
     for run in 0..<seeds {
       let number = UInt64(truncatingIfNeeded: seed &+ run)
@@ -201,29 +198,5 @@ private struct ThreadRun {
       energy += Self.energy(idle, ThreadEvaluation.counts[row]) * factor + Self.staticPower * interval * 1e-3
       time += interval
     }
-  }
-}
-
-extension PowerReport {
-  public static let threadHeader = [
-    "Threads: the number of threads as a choice of the budget of power, beside all of four in every run. Average power over the cap and",
-    "missed calls in per cent, loss in levels, threads per run. Means over seeds, 95 %.",
-  ]
-
-  public static var threadColumns: String {
-    row(["ladder", "trace", ""], ["power", "missed", "loss", "threads", "gain"])
-  }
-
-  public static func lines(_ one: ThreadEvaluation) -> [String] {
-    func cells(_ result: ThreadEvaluation.Result) -> [String] {
-      [
-        percent(result.power), percent(result.missed), fixed(result.loss.mean, 2), fixed(result.threads.mean, 2),
-      ]
-    }
-    let gain = fixed(one.gain.mean, 2) + (one.gain.halfWidth.isFinite ? " ± " + fixed(one.gain.halfWidth, 2) : "")
-    return [
-      row([one.ladder, one.trace, "all"], cells(one.all)),
-      row([one.ladder, one.trace, "choice"], cells(one.choice) + [gain]),
-    ]
   }
 }

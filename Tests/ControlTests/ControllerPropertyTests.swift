@@ -158,6 +158,9 @@ import Testing
     refused("percentile") { $0.percentile = .nan }
     refused("budget") { $0.budgetNanoseconds = 0 }
     refused("learning rate") { $0.learningRate = .infinity }
+    refused("cost error") { $0.costError = 0.009 }
+    refused("cost error") { $0.costError = 0.21 }
+    refused("cost error") { $0.costError = .nan }
     var controller = try LatencyController(good)
     #expect(throws: AdaptQError.self) { try controller.setCost(rung: 4, points: [.init(work: 1, nanoseconds: 1)]) }
     #expect(throws: AdaptQError.self) { try controller.setAllowed(mask: 0) }

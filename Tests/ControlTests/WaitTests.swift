@@ -62,6 +62,25 @@ import Testing
     }
   }
 
+  /// Every call waits, and none misses for it: nothing is to be done.
+  @Test func waitsThatARungBearsMoveNothing() throws {
+    for seed in 0..<20 {
+      var random = SeededRandom("borne waits", seed)
+      var controller = try controller()
+      try controller.setAllowed(mask: 0b111100)
+      for run in 0..<1200 {
+        let rung = controller.decide(work: 1).rung
+        #expect(rung == 2, "seed \(seed), run \(run)")
+        let computing = Self.costs[rung] * Double.random(in: 0.98...1.02, using: &random)
+        let waits = run < 200 ? 0 : Double.random(in: 3e6...4e6, using: &random)
+        controller.observe(
+          rung: rung, work: 1, latencyNanoseconds: Int(computing + waits), wasInterrupted: waits > 0)
+      }
+      #expect(abs(controller.slowdown - 1) < 0.1, "seed \(seed): \(controller.slowdown)")
+      #expect(controller.counters.misses == 0)
+    }
+  }
+
   /// A quiet machine, on which something awakes now and then: less often than the percentile tolerates, so nothing is to be done.
   @Test(arguments: [95.0, 99.0]) func rareWaitsMoveNothing(_ percentile: Double) throws {
     for seed in 0..<20 {

@@ -5,7 +5,7 @@ import Testing
 /// Budgets of power beside those of latency, on machines whose energies are not those of the model: what docs/simulation.md shows.
 @Suite struct PowerBarTests {
   private static let isLong = getenv("ADAPTQ_TEST_LONG") != nil
-  private static let traces = ["steady", "step", "thermal", "battery", "wander", "sizes"]
+  private static let traces = LoadTrace.namesForPower
 
   private func evaluation(_ ladder: String, _ trace: String, _ meter: PowerEvaluation.Meter) throws -> PowerEvaluation {
     let one = try PowerEvaluation(

@@ -4,7 +4,7 @@ import Testing
 
 /// The number of threads as a choice of budgets of power: what docs/simulation.md shows.
 @Suite struct ThreadBarTests {
-  private static let traces = ["steady", "step", "thermal", "battery", "wander", "sizes", "interrupted", "quota"]
+  private static let traces = LoadTrace.namesForPower + ["interrupted", "quota"]
 
   private func evaluation(_ ladder: String, _ trace: String, seeds: Int = 3) throws -> ThreadEvaluation {
     let one = try ThreadEvaluation(try Ladder(named: ladder), trace: trace, calls: 20_000, seed: 1, seeds: seeds)
@@ -19,8 +19,8 @@ import Testing
     #expect(all.threads.mean == 4 && choice.threads.mean <= 4)
     #expect(result.gain.mean > -0.03)
     #expect(choice.power.mean <= max(1.01, all.power.mean + 0.02))
-    // Where the choice of a lower rung misses by itself, threads add little. A quota takes more from the longer runs of fewer threads, which
-    // the last runs of `frames`, short ones, do not show in time.
+    // Where the choice of a lower rung misses by itself, threads add little. A quota takes more from the longer runs of fewer
+    // threads, which the last runs of `frames`, short ones, do not show in time.
     let least = ladder == "frames" && trace == "quota" ? 0.03 : 0.0125
     #expect(choice.missed.mean <= max(least, all.missed.mean + 0.005))
     if ladder == "memory" { #expect(result.gain.mean > 0.4 && choice.threads.mean < 3.2) }

@@ -22,8 +22,8 @@ struct CostMeasurement {
   /// A size whose runs have taken this long gets no further round: so much for each of the rounds.
   static let roundBudget = 80_000_000
 
-  /// What measured costs are wrong by, as a share, beyond what all of them are: medians of rounds in which levels take turns, on a
-  /// machine that may not be idle.
+  /// What measured costs are taken to be wrong by, as a share, beyond what all of them are: medians of rounds in which levels take
+  /// turns, on a machine that may not be idle. An assumption; docs/simulation.md shows what it costs where they are wrong by more.
   static let error = 0.06
 
   private let plan: ExecutionPlan
